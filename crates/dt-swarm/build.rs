@@ -1,4 +1,4 @@
-//! Records the time of the build. A robot without a clock uses it as a lower bound for the present time.
+//! Records the time of the build. A robot whose clock is wrong uses it as a lower bound for the present time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

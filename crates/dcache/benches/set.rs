@@ -2,7 +2,7 @@
 //!
 //!     cargo bench -p dcache
 //!
-//! Each figure is the median of several rounds. Times are those of one core.
+//! Each figure is the median of several rounds. All work runs on one core.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that fails has nothing to print")]
 
 use dcache::{
@@ -43,10 +43,11 @@ fn micros(time: Duration, count: usize) -> f64 {
     time.as_secs_f64() * 1e6 / count as f64
 }
 
-/// Returns item number `n`, whose payload has the wanted length. Its data resembles real data: a CID with a number.
+/// Returns item number `n`, whose payload has [`PAYLOAD_BYTES`] bytes. Its data resembles real data: a CID with a
+/// number.
 fn item(n: usize) -> Item {
     let digits = format!("{n:08}");
-    // The items are scattered as hashes are, and not in the order of their numbers.
+    // The digits are reversed, so that the items are in no order, like hashes.
     let scattered: String = digits.chars().rev().collect();
     let data = format!("bafybeih{scattered}{}", "q".repeat(PAYLOAD_BYTES - 91 - 16));
     Item { bucket: "share/files".parse().unwrap(), data: Data::new(&data).unwrap() }
@@ -121,7 +122,7 @@ fn ingest(count: usize) {
     println!("  parsing the text alone  {:8.2} µs", micros(text, count));
 }
 
-/// Returns a record with an invalid signature, which is never verified. A million valid ones would take longer to make.
+/// Returns a record with an invalid signature, which is never verified. Signing a million records would take too long.
 fn unsigned(n: usize) -> Record {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&(n as u64 % 1000).to_be_bytes());
@@ -133,7 +134,7 @@ fn unsigned(n: usize) -> Record {
 
 fn point_queries() {
     const QUERIES: usize = 100_000;
-    println!("\npoint query (is this item in its bucket, and by which signers), {QUERIES} at random:");
+    println!("\npoint query (is this item in its bucket, and which signers propose it), {QUERIES} items:");
     let mut first = None;
     for count in [1_000, 1_000_000] {
         let before = resident_bytes();
@@ -142,7 +143,8 @@ fn point_queries() {
             set.admit_verified(unsigned(n), NOW).unwrap();
         }
         let taken = resident_bytes().saturating_sub(before);
-        // A fixed walk that visits items far apart. It asks by text, as people and programs do.
+        // The step is large, so that the queries visit items far apart. Each query contains a text, like the queries of
+        // users.
         let asked: Vec<String> =
             (0..QUERIES).map(|n| item(n * 7_919 % count).data.as_str().to_owned()).collect();
         let is_there = |data: &&String| {

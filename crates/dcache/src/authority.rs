@@ -1,5 +1,5 @@
-//! The holders of all roles at a given time. They are computed from the records in the buckets of the roles, the
-//! strongest role first.
+//! Computes the holders of all roles at a given time from the records in the buckets of the roles. The strongest role
+//! is computed first.
 
 use crate::buckets;
 use crate::policy::is_own;
@@ -14,12 +14,12 @@ pub(crate) struct Authority {
     /// member has quotas of its own. All other signers are strangers, and their records also count towards a common
     /// quota.
     members: BTreeSet<PeerId>,
-    /// The signers whose records in the buckets of roles may change any of this.
+    /// The signers whose records in the buckets of roles may change the holders, the members or the denied peers.
     authors: BTreeSet<PeerId>,
     /// Peers that a peer with a stronger role denies. No statement of theirs counts, in any bucket.
     denied: BTreeSet<PeerId>,
-    /// Span in which this is valid: between the last and the next time at which one of the records begins or ceases to
-    /// hold.
+    /// Span in which these sets are valid: between the last and the next time at which one of the records begins or
+    /// ceases to hold.
     span: Validity,
 }
 
@@ -71,8 +71,8 @@ impl Authority {
     }
 
     /// Computes the authority from the records that hold at `time`. A node that does not know the time passes in
-    /// `known`, the authority before. It accepts no new authority, so only peers that held a role in `known` can hold
-    /// it.
+    /// `known`, the authority at the moment when the time became unknown. Only peers that held a role in `known` can
+    /// then hold that role.
     pub(crate) fn compute(
         policy: &Policy,
         source: &impl RecordSource,
@@ -82,11 +82,12 @@ impl Authority {
         let mut authority = Self::of_roots(policy);
         for (role, bucket) in Role::GIVEN {
             authority.add(policy, source, (role, bucket.path()), time);
-            // This must come before the weaker roles, which the holders of this role give.
+            // The holders of this role give the weaker roles, so they must be final before the weaker roles are
+            // computed.
             if let Some(known) = known {
                 authority.keep_only(known);
             }
-            // The peers that deny must be known first. Denied peers give no role.
+            // Roots and admins deny peers, so the admins must be known at this point. A denied peer gives no role.
             if role == Role::Admin {
                 authority.deny(source, Role::Root, time);
                 authority.deny(source, Role::Admin, time);
@@ -133,8 +134,8 @@ impl Authority {
         let rule = policy.rule(&bucket);
         let mut tallies: BTreeMap<PeerId, Tally> = BTreeMap::new();
         let mut named = BTreeSet::new();
-        // Every peer that a stronger one has ever named may have the role at another time, so its records bound the
-        // span.
+        // The authors include each peer that was ever named for a stronger role. It may hold that role at another time,
+        // so its records also bound the span.
         for author in &self.authors {
             for record in source.records_of(*author, &bucket) {
                 self.span = within(self.span, record.validity(), time);
@@ -197,8 +198,8 @@ impl Authority {
         roles.find(|(_, holders)| holders.contains(&peer)).map(|(role, _)| *role)
     }
 
-    /// Returns whether a statement of `signer` about `item` counts if the rule demands `who`. [`Role::Peer`] is not
-    /// handled here, because no record gives it: see `Set::may`.
+    /// Returns whether a statement of `signer` about `item` counts under a rule that requires `who`. [`Role::Peer`] is
+    /// not handled here, because no record gives it: see `Set::may`.
     pub(crate) fn may(&self, who: Who, item: &Item, signer: PeerId) -> bool {
         if self.is_denied(signer) {
             return false;
@@ -231,7 +232,7 @@ fn is_denial(item: &Item, signer: PeerId) -> bool {
     buckets::PEER.contains(&item.bucket) && !is_own(Who::Subject, item, signer)
 }
 
-/// Returns `span`, cut at each end of `validity` to the side on which `time` is.
+/// Returns `span`, shortened so that it contains `time` and neither end of `validity` lies inside it.
 fn within(span: Validity, validity: &Validity, time: Time) -> Validity {
     let mut span = span;
     for edge in [validity.from(), validity.until()].into_iter().flatten() {
@@ -240,7 +241,7 @@ fn within(span: Validity, validity: &Validity, time: Time) -> Validity {
             true => Validity::new(Some(from.map_or(edge, |from| from.max(edge))), until),
             false => Validity::new(from, Some(until.map_or(edge, |until| until.min(edge)))),
         };
-        // The span contains `time` on either side of the cut, so it is never empty.
+        // Both possible parts of the span contain `time`, so the result is never empty.
         span = cut.unwrap_or(span);
     }
     span

@@ -25,13 +25,13 @@ pub struct BucketPath {
 /// Reason why a list of names is not a bucket path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BucketError {
-    /// Too few or too many names.
+    /// The path has too few or too many names.
     #[error("a bucket path has 1 to {MAX_NAMES} names, not {0}")]
     Count(usize),
-    /// A name that is empty or too long.
+    /// A name is empty or too long.
     #[error("a bucket name has 1 to {MAX_NAME_BYTES} bytes, not {0}")]
     Length(usize),
-    /// A name with a character that would make the path ambiguous.
+    /// A name contains a character that would make the path ambiguous.
     #[error("a bucket name must not contain `/` or a control character: {0:?}")]
     Character(String),
 }
@@ -52,8 +52,8 @@ impl BucketPath {
         Ok(Self { joined: names.join("/").into() })
     }
 
-    /// Creates the path with these joined names. The caller knows that they are valid, because they come from the table
-    /// of families, with or without a peer ID.
+    /// Creates the path from names joined by `/`, without a check. The names must be valid; they come from the table of
+    /// families, and may include a peer ID.
     pub(crate) fn known(joined: &str) -> Self {
         Self { joined: joined.into() }
     }

@@ -29,7 +29,7 @@ const ID: usize = 64;
 const NAME: usize = 64;
 /// Maximum size, in bytes, of an address of a channel or of IPFS.
 const ADDRESS: usize = 512;
-/// Maximum size, in bytes, of all other data: the limit of every item.
+/// Maximum size, in bytes, of all other data. This is the limit for every item.
 const ANY: usize = MAX_DATA_BYTES;
 
 const fn rights(propose: Who, dismiss: Who) -> Rights {
@@ -172,8 +172,8 @@ pub fn family(bucket: &BucketPath) -> &'static Family {
     FAMILIES.iter().find(|family| family.contains(bucket)).copied().unwrap_or(OTHER)
 }
 
-/// Returns the name that tells a signer's records apart by subject. In the tree in which a peer makes statements about
-/// itself, this is the name after the peer's ID. Elsewhere it is the first name of the path.
+/// Returns the name of the subject of the records in a bucket. Below `pri/ID`, where a peer makes statements about
+/// itself, this is the name after the ID. Elsewhere it is the first name of the path.
 pub fn subject(bucket: &BucketPath) -> &str {
     let mut names = bucket.names();
     match names.next() {

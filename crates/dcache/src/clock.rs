@@ -1,29 +1,30 @@
 //! Time of day, for a robot whose clock has no battery.
 //!
-//! A robot may start with a clock that shows 1970, or the time at which it was switched off. A clock is not believed
-//! while it is behind the *floor*, a time that is known to have passed. The floor is the latest of these times, each
-//! plus the time that has passed in this run since:
+//! A robot may start with a clock that shows 1970, or the time at which it was switched off. A node does not trust its
+//! clock while the clock is behind the *floor*, a time that is known to have passed. The floor is the latest of these
+//! times, each plus the time that has passed in this run since:
 //!
 //! - the time at which the program was built;
 //! - the newest times signed by peers with a role;
 //! - the time that this clock itself once showed for a while, which is saved across restarts.
 //!
-//! A signed time counts while this node's own clock agrees. It also counts while more than half of the present peers
-//! with a role have signed it, or an admin and another peer with a role. So neither a single wrong clock nor a few robots
-//! of a class can move the time of the swarm forward. While the own clock is behind the floor, the time is *unknown*. The
-//! node then relays and stores records, judges by the floor, and accepts no new authority.
+//! A signed time counts while this node's own clock shows the same time or a later one. It also counts while more than
+//! half of the present peers with a role have signed it, or while an admin and another peer with a role have signed it.
+//! So neither a single wrong clock nor a few robots of a class can move the time of the swarm forward. While the own
+//! clock is behind the floor, the time is *unknown*. The node then relays and stores records, judges by the floor, and
+//! accepts no new authority.
 //!
-//! A clock that is ahead cannot be told from a correct one. Until it is set right, the node does not see the records
-//! that hold, but it must not forget them either. Expired records are therefore dropped only by a *settled* time: one
-//! that the own clock has shown, without a jump, for a while. Times signed by other peers settle nothing, and are not
-//! saved. If the clock shows an earlier time than it once did, steadily and for longer, it was wrong before. That part
-//! of the floor is then given up.
+//! A node cannot tell a clock that is ahead from a correct clock. Until the clock is corrected, valid records seem to
+//! be expired, but the node must not drop them. Expired records are therefore dropped only by a *settled* time: one
+//! that the own clock has shown, without a jump, for a while. Times signed by other peers do not make a time settled,
+//! and are not saved. If the clock shows an earlier time than before, without a jump and for a longer time, then it was
+//! wrong before. The floor then no longer includes the time that it showed before.
 //!
 //! While the time is unknown, the clocks of the neighbours give a better guess than the floor. They are not signed, so
-//! the guess is used only for judging records: nothing is dropped by it, and it is not saved. It ends when the own
-//! clock is set, and times signed by peers with a role take precedence over it. In a swarm without roles, several
-//! neighbours also outvote a clock that is far behind theirs, because clocks without a battery are behind and hardly
-//! ever ahead.
+//! the guess is used only for deciding which records count. No record is dropped because of it, and it is not saved. It
+//! ends when the own clock is set, and times signed by peers with a role take precedence over it. In a swarm without
+//! roles, several neighbours also outvote a clock that is far behind theirs, because clocks without a battery are
+//! behind and hardly ever ahead.
 
 mod votes;
 
@@ -36,18 +37,19 @@ use votes::Votes;
 const TOLERANCE: u64 = 60;
 /// Time for which a clock must run without a jump until the time that it shows is settled.
 const SETTLING: Duration = Duration::from_secs(600);
-/// Time for which a clock that contradicts only its own earlier time must run until it is believed.
+/// Time for which a clock must run without a jump until it is trusted, if it contradicts only the time that it showed
+/// earlier.
 const INSISTING: Duration = Duration::from_secs(3600);
 /// Maximum time, in seconds, by which a guess may be later than the floor: ten years. No program is used for longer
-/// without an update, so a later time is a lie and is ignored.
+/// without an update, so a later time is false and is ignored.
 const MAX_GUESS: u64 = 10 * 365 * 24 * 3600;
 /// Time, in seconds, by which a clock must be behind the clocks of the neighbours to be outvoted. Smaller differences
 /// do not matter, because statements begin to hold early enough: see [`crate::CLOCK_LEEWAY`].
 const OUTVOTED: u64 = 20 * 60;
 /// Interval at which the clocks of the neighbours are read while the time is known.
 const HEAR_EVERY: Duration = Duration::from_secs(5);
-/// Maximum difference, in seconds, to the clocks of the neighbours for which statements make allowance: a day. With
-/// more, a liar could make statements last too long.
+/// Maximum difference, in seconds, to the clocks of the neighbours for which the validity of statements is extended: a
+/// day. With a higher limit, a peer that sends false times could make statements last too long.
 const MAX_ALLOWED_FOR: u64 = 24 * 3600;
 
 /// Time of day by the clocks of the neighbours.
@@ -73,7 +75,7 @@ struct Mark {
 }
 
 impl Mark {
-    /// Returns the time that a clock shows at `elapsed` if it showed `time` at the mark and has run on since.
+    /// Returns the time that a clock shows at `elapsed` if it has run without a jump since the mark.
     fn run_on(self, elapsed: Duration) -> Time {
         self.time.plus(elapsed.saturating_sub(self.at).as_secs())
     }
@@ -85,7 +87,7 @@ impl Mark {
     }
 }
 
-/// Derives the known time from the wall clock. It reads no clock itself.
+/// Derives the time from the wall clock, signed times and the neighbours' clocks. The caller passes in all readings.
 #[derive(Clone, Debug)]
 pub struct Clock {
     /// Floor by the build time of the program.
@@ -95,9 +97,10 @@ pub struct Clock {
     /// Floor by the time that this clock showed earlier.
     shown: Mark,
     settled: Mark,
-    /// After a jump forward, the clock since the jump.
+    /// First reading of the clock after a jump forward; `None` while the clock is settled.
     unsettled: Option<Mark>,
-    /// The clock since it fell behind the time that it showed earlier, while it contradicts nothing else.
+    /// First reading of the clock after it fell behind the time that it showed earlier, while it contradicts nothing
+    /// else.
     insisting: Option<Mark>,
     /// Last reading of the neighbours' clocks, with the time since start at which it was made.
     heard: Option<(NeighbourTime, Duration)>,
@@ -121,7 +124,7 @@ impl Clock {
         }
     }
 
-    /// Returns whether it is time to pass in the clocks of the neighbours by [`Clock::hear`].
+    /// Returns whether the caller should now call [`Clock::hear`].
     pub fn is_to_hear(&self, elapsed: Duration) -> bool {
         elapsed >= self.next_hearing
     }
@@ -146,13 +149,13 @@ impl Clock {
         self.heard(elapsed).filter(|heard| self.learned.is_none() && is_possible(heard))
     }
 
-    /// Returns a time that has passed, by all that this node knows.
+    /// Returns the floor at `elapsed`.
     fn floor(&self, elapsed: Duration) -> Time {
         let learned = self.learned.map_or(Time::default(), |learned| learned.run_on(elapsed));
         self.own_floor(elapsed).max(learned)
     }
 
-    /// Returns a time that has passed, by all that this node knows without other peers. The caller saves it.
+    /// Returns the floor without the times of other peers. The caller saves it.
     pub fn own_floor(&self, elapsed: Duration) -> Time {
         self.built.run_on(elapsed).max(self.shown.run_on(elapsed))
     }
@@ -189,8 +192,8 @@ impl Clock {
     }
 
     fn neighbours(&self, time: Time, elapsed: Duration) -> Time {
-        // In a swarm with roles, a peer's statements also tell when they were signed. So unsigned times must not change
-        // them.
+        // In a swarm with roles, the validity of a peer's presence also gives the time of signing. So unsigned times
+        // must not change it.
         let heard = self.heard(elapsed).filter(|heard| heard.is_open).map(|heard| heard.time);
         let is_apart = |heard: &Time| (TOLERANCE + 1..=MAX_ALLOWED_FOR).contains(&heard.0.abs_diff(time.0));
         heard.filter(is_apart).unwrap_or(time)
@@ -215,7 +218,7 @@ impl Clock {
     fn settle(&mut self, time: Time, elapsed: Duration) {
         let shown = Mark { time, at: elapsed };
         if time <= self.settled.run_on(elapsed).plus(TOLERANCE) {
-            // The clock ran on, or was set back, which makes no record expire.
+            // The clock ran without a jump, or was set back. Neither makes a record expire too early.
             self.settled = shown;
             self.unsettled = None;
             return;
@@ -229,7 +232,7 @@ impl Clock {
     }
 
     /// Counts the times that peers with a role have signed, one for each peer, and returns whether they raised the
-    /// floor. The caller leaves out this node's own statements, because they are no independent witness.
+    /// floor. The caller leaves out this node's own statements, because they only repeat its own clock.
     pub fn witness(
         &mut self,
         signed: impl IntoIterator<Item = SignedTime>,

@@ -1,5 +1,5 @@
 //! Cache of decoded public keys. Decoding a key (finding the curve point of its 32 bytes) takes a tenth of the time of
-//! a verification, and most records are from signers of earlier records.
+//! a verification, and most records come from signers whose earlier records are already verified.
 
 use crate::PeerId;
 use ed25519_dalek::VerifyingKey;

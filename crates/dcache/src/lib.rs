@@ -2,20 +2,19 @@
 //!
 //! All knowledge of a swarm is a set of signed *records*. A record proposes or dismisses an *item*, a text in a
 //! *bucket*, for a *validity* `[from, until)`. For each item and signer, the set keeps that signer's latest record.
-//! Merging two sets is a union that commutes, associates and is idempotent (a CRDT). The channel, the order and the
-//! number of times by which a record arrives therefore do not matter.
+//! Merging two sets is a union that commutes, associates and is idempotent (a CRDT). It therefore does not matter on
+//! which channel, in which order and how often a record arrives.
 //!
 //! This crate is pure: it reads no clock, socket, file or random source. The caller passes in the time and the keys,
 //! and all iteration is in a fixed order.
 //!
 //! # In short
 //! - **Inputs**: statements with signatures, the time, and the policy of a swarm.
-//! - **Outputs**: whether a record is new, known or refused; the items of a bucket at a time, and who has which
-//!   role.
-//! - **Invariants**: a set that saw the same records holds the same records, in whatever order they came; quotas
-//!   bound it; a record has a verified signature. `set.rs` has the argument, `tests/laws.rs` the tests.
-//! - **Memory**: a record is one allocation, without its payload where the usual form can be written again. Items
-//!   are found in a hash table by half of their SHA-256, and are iterated in a sorted set.
+//! - **Outputs**: whether a record is new, known or refused; the items of a bucket at a time; the role of each peer.
+//! - **Invariants**: sets that received the same records in any order have the same content; quotas limit the size of a
+//!   set; each record has a verified signature. See `set.rs` for the proof and `tests/laws.rs` for the tests.
+//! - **Memory**: a record is one allocation. It stores the payload only if the payload cannot be written again from the
+//!   parsed form. Items are found in a hash table by half of their SHA-256, and are iterated in a sorted set.
 //! - **Start reading** at `set.rs`, then `buckets.rs` and `authority.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// Jump of the time, in seconds, after which deciders must decide again.
 const JUMP: u64 = 5;
-/// The same for the clocks of neighbours: more than the chance difference between two readings.
+/// Jump of the neighbours' time, in seconds, after which deciders must decide again. It is larger than the random
+/// difference between two readings.
 const NEIGHBOURS_JUMP: u64 = 300;
 
 /// A moment in time, as far as a node knows it.
@@ -13,9 +14,10 @@ const NEIGHBOURS_JUMP: u64 = 300;
 pub struct Moment {
     /// Time by which records are judged.
     pub time: Time,
-    /// Time by which records are dropped: never later than the clock has shown for a while.
+    /// Time by which expired records are dropped. It is never later than a time that the clock has shown without a jump
+    /// for ten minutes.
     pub settled: Time,
-    /// Whether the time is known. If `false`, the node knows only that it is not earlier.
+    /// Whether the time is known. If `false`, the node knows only that the present time is not earlier than `time`.
     pub is_certain: bool,
     /// Time by the clocks of neighbours. It equals `time` when they agree, when no neighbour is heard, when they are
     /// more than a day away, or when peers have roles.
@@ -38,8 +40,8 @@ impl Moment {
         self.time.max(self.neighbours)
     }
 
-    /// Returns whether a clock was set since `before`, after which `passed` has elapsed. The records that hold, and
-    /// those to be made, may then be different although no record arrived.
+    /// Returns whether a clock was set since `before`, after which `passed` has elapsed. Different records may then
+    /// hold, and other statements may be due, although no record arrived.
     pub fn has_jumped(&self, before: &Self, passed: Duration) -> bool {
         let by = |now: Time, then: Time| now.0.abs_diff(then.plus(passed.as_secs()).0);
         by(self.time, before.time) > JUMP || by(self.neighbours, before.neighbours) > NEIGHBOURS_JUMP

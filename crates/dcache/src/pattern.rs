@@ -1,8 +1,9 @@
 //! Globs over bucket paths, as used in `req` messages and queries.
 //!
 //! Strangers write the patterns and may write the paths. The matcher therefore does not backtrack: it keeps the set of
-//! places in the pattern that the text so far leads to. Its work is at most [`Pattern::cost`]. Patterns with at most one
-//! `*` and no alternatives are compared from both ends, because services use such patterns in each decision.
+//! places in the pattern that are reachable with the text so far. Its work is at most [`Pattern::cost`]. Patterns with
+//! at most one `*` and no alternatives are compared from both ends, because services use such patterns in each
+//! decision.
 
 mod program;
 
@@ -20,7 +21,7 @@ const MAX_PATTERN_BYTES: usize = 256;
 /// - `?` matches one character.
 /// - `[a-c]` matches one character of the range, and `[!a-c]` one character outside it.
 /// - `{a,b}` matches either text.
-/// - `\` makes the next character an ordinary one.
+/// - `\` removes the special meaning of the next character.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
@@ -84,14 +85,14 @@ impl Pattern {
         }
     }
 
-    /// Splits the steps before the first one that leaves a choice.
+    /// Splits the steps before the first step that can match in several ways.
     fn split(&self) -> (&[Step], &[Step]) {
         let steps = self.program.steps();
         steps.split_at(steps.iter().take_while(|step| matches!(step, Step::One(_))).count())
     }
 
     /// Returns the maximum number of steps of [`Self::matches`] for the bucket: the length of the pattern or, if the
-    /// pattern leaves several choices, its length times the length of the path.
+    /// pattern can match in several ways, its length times the length of the path.
     pub fn cost(&self, bucket: &BucketPath) -> usize {
         let steps = self.program.steps().len() + 1;
         match self.split().1 {
@@ -120,7 +121,7 @@ fn accepts_from(mut places: Places<'_>, characters: impl Iterator<Item = char>) 
     places.is_reached(places.steps.len())
 }
 
-/// The places in a pattern that the text so far leads to, each at most once. The buffers are used again for each
+/// The places in a pattern that are reachable with the text so far, each at most once. The buffers are reused for each
 /// character.
 struct Places<'a> {
     steps: &'a [Step],
@@ -168,12 +169,12 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Returns whether a run that ends the pattern was reached. Any remaining text then matches.
+    /// Returns whether the pattern ends with a `*` that was reached. Any remaining text then matches.
     fn are_all_matching(&self) -> bool {
         matches!(self.steps.last(), Some(Step::Run)) && self.is_reached(self.steps.len() - 1)
     }
 
-    /// Replaces the places by those that this character leads to.
+    /// Replaces the places by those that are reachable from them with this character.
     fn advance(&mut self, character: char) {
         std::mem::swap(&mut self.list, &mut self.former);
         self.list.clear();
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn single_characters_classes_alternatives_and_escapes() {
+    fn single_characters_classes_alternatives_and_escapes_match() {
         assert!(matches("/shar?/fil??", "share/files") && !matches("/share?", "share"));
         assert!(matches("/[a-s]hare", "share") && !matches("/[!a-s]hare", "share"));
         assert!(matches("/[^x]hare", "share") && matches("/[]-]", "]") && matches("/[a-]", "-"));
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_pattern_costs_at_most_its_length_times_that_of_the_path() {
+    fn a_hostile_pattern_costs_at_most_its_length_times_the_length_of_the_path() {
         let bucket: BucketPath = vec!["a".repeat(64); 8].join("/").parse().unwrap();
         for part in ["*a", "{*a,*a*}", "?*", "{a,{a,*}}"] {
             let text = part.repeat(256 / part.len() - 1) + "b";

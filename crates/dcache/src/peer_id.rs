@@ -22,7 +22,7 @@ pub struct PeerId([u8; 32]);
 /// Reason why a text is not the ID of a peer that can sign records.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerIdError {
-    /// The text is not base58, or far too long to be decoded.
+    /// The text is not base58, or is far too long for a peer ID.
     #[error("a peer ID is base58 text of about 52 characters")]
     Encoding,
     /// The text is a peer ID of another kind.
@@ -104,7 +104,7 @@ mod tests {
     use crate::Keypair;
     use proptest::prelude::*;
 
-    /// Encodes a peer ID by the library, which uses only the general algorithm.
+    /// Encodes a peer ID with the library `bs58`, which uses the algorithm for any length.
     fn text(key: [u8; 32]) -> String {
         bs58::encode([&PREFIX[..], &key].concat()).into_string()
     }
@@ -141,7 +141,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_text_reads_as_in_the_library(key: [u8; 32], place in 0..52usize, character: char, cut in 0..2usize) {
+        fn a_changed_text_is_parsed_as_in_the_library(key: [u8; 32], place in 0..52usize, character: char, cut in 0..2usize) {
             let right = text(key);
             let changed = [&right[..place], &character.to_string(), &right[place + cut..]].concat();
             let read: Option<PeerId> = changed.parse().ok();

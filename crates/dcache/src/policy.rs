@@ -1,7 +1,7 @@
 //! Policy: a table of rules for buckets that says which signers' statements count.
 //!
-//! Some records can never count, whatever the roles: the policy refuses these when they are admitted. All other rules
-//! are applied when a bucket is read.
+//! Some records can never count, even if their signer gets a role. The set refuses these records on arrival. All other
+//! rules are applied when a bucket is read.
 
 use crate::buckets::{self, FAMILIES, Family, Quota, Rights};
 use crate::{Binding, BucketPath, Item, Kind, PeerId, Role, SwarmId, Validity, Who};
@@ -120,7 +120,7 @@ impl fmt::Display for NotAllowed {
             Who::Subject => {
                 return write!(
                     f,
-                    "in /{bucket} each peer may speak only for itself, and {signer} is another peer"
+                    "in /{bucket} each peer may make statements only about itself, and {signer} is another peer"
                 );
             }
             Who::Nobody => return write!(f, "no rule of this swarm lets anybody {verb} /{bucket}"),
@@ -141,8 +141,8 @@ impl Default for Policy {
     }
 }
 
-/// Returns the rows that precede all others in the open swarm: the broadest of the families with different rights
-/// there.
+/// Returns the rows that precede all others in the open swarm. They are the rows of the broadest families whose rights
+/// differ in the open swarm.
 fn open_rules() -> Vec<Rule> {
     let differs = |family: &&&Family| family.quota == Quota::Own && family.open != family.rooted;
     let rules: Vec<Rule> = FAMILIES.iter().filter(differs).map(|row| Rule::of(row, row.open)).collect();
@@ -152,8 +152,8 @@ fn open_rules() -> Vec<Rule> {
 }
 
 impl Policy {
-    /// Creates the policy of a swarm with these roots, of which `threshold` together make an admin. The rows of `own`
-    /// take precedence over the table of bucket families.
+    /// Creates the policy of a swarm with these roots. An admin needs the proposals of `threshold` roots. The rows of
+    /// `own` take precedence over the table of bucket families.
     pub fn new(roots: BTreeSet<PeerId>, own: Vec<Rule>, threshold: NonZeroU8) -> Self {
         let mut rules = own;
         let rows = FAMILIES.iter().filter(|family| family.quota == Quota::Own);
@@ -185,7 +185,7 @@ impl Policy {
         self.binding.map_or(Binding::UNBOUND, |binding| binding.mark())
     }
 
-    /// Returns the peers that are root.
+    /// Returns the peers with the role root.
     pub fn roots(&self) -> &BTreeSet<PeerId> {
         &self.roots
     }
@@ -195,8 +195,8 @@ impl Policy {
         self.rules.iter().find(|rule| rule.fits(bucket)).unwrap_or(&self.other)
     }
 
-    /// Returns the quota group of `bucket`: the number of its row. Each group has a quota of its own, so that a
-    /// signer's many records of one sort leave room for those of another.
+    /// Returns the quota group of `bucket`: the number of its row. Each group has a quota of its own, so that many
+    /// records of one kind do not displace records of another kind.
     pub(crate) fn quota_group(&self, bucket: &BucketPath) -> QuotaGroup {
         let row = self.rules.iter().position(|rule| rule.fits(bucket)).unwrap_or(self.rules.len());
         // A swarm file has far fewer rows; rows beyond the limit would share a group.
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bucket_of_one_peer_is_foreign_to_others() {
+    fn the_bucket_of_one_peer_is_foreign_to_other_peers() {
         let [one, two] = [1, 2].map(|seed| Keypair::from_seed([seed; 32]).peer_id());
         let is_foreign = |bucket: &str, data: &str, signer| {
             Policy::default().is_foreign(Kind::Propose, &item(bucket, data), signer)

@@ -21,8 +21,8 @@ struct Signed {
     id: RecordId,
 }
 
-/// Identifier of a record: the first half of the SHA-256 of its signer's public key and its signature. A signature fits
-/// only one payload, sequence number and end, so the identifier covers these as well.
+/// Identifier of a record: the first half of the SHA-256 of its signer's public key and its signature. A signature is
+/// valid for a single combination of payload, sequence number and `keep`, so the identifier covers these as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub [u8; 16]);
 
@@ -41,9 +41,9 @@ impl Record {
         Self(Arc::new(Signed { statement, signature, id }))
     }
 
-    /// Signs a statement with the given sequence number. `keep` is the longest [`Record::keep`] of the records that
-    /// this one replaces, or the default if it replaces none. The record counts in the open swarm, and in no swarm that
-    /// has an ID.
+    /// Signs a statement with the given sequence number. `keep` is the latest [`Record::keep`] of the records that this
+    /// one replaces, or the default if it replaces none. The signature is valid in the open swarm, but not in a swarm
+    /// that has an ID.
     pub fn sign(statement: Statement, keypair: &Keypair, sequence: u64, keep: End) -> Self {
         Self::sign_in(None, (statement, keep), keypair, sequence)
     }
@@ -66,7 +66,7 @@ impl Record {
         keypair: &Keypair,
         sequence: u64,
     ) -> Self {
-        // The end is written only if it is later than the end of the validity.
+        // `keep` is written only if it is later than the end of the validity.
         let keep = if keep > statement.validity().end() { keep } else { End::default() };
         let signature = keypair.sign_in(swarm, sequence, keep, &statement.payload());
         Self::new(statement, signature)
@@ -117,8 +117,8 @@ impl Record {
         Self::new(statement, signature)
     }
 
-    /// Lets the path of the record's bucket share the memory of `bucket`, if both are equal and the record is not
-    /// shared.
+    /// Replaces the path of the record's bucket by `bucket`, which has the same text, to save memory. Does nothing if
+    /// the texts differ, or if the record has clones.
     pub(crate) fn share_bucket(&mut self, bucket: &BucketPath) {
         if let Some(signed) = Arc::get_mut(&mut self.0) {
             signed.statement.share_bucket(bucket);
@@ -166,19 +166,20 @@ impl Record {
         keep(self.statement(), self.signature())
     }
 
-    /// Returns whether this record is kept rather than a signed statement of the same signer about the same item.
+    /// Returns whether the set keeps this record, and not the given statement of the same signer about the same item.
     pub fn outranks(&self, statement: &Statement, signature: &Signature) -> bool {
         rank((self.statement(), self.signature()), (statement, signature)) != Ordering::Less
     }
 
     /// Compares two records of one signer; the set keeps the greater. The greater record is the one that must be
-    /// remembered longer, and of equals the one with the higher sequence number. An honest signer never makes two
-    /// records that are equal in both; these have an arbitrary order that is the same on all nodes.
+    /// remembered longer. If both must be remembered equally long, it is the one with the higher sequence number. An
+    /// honest signer never makes two records that are equal in both. Such records have an arbitrary order that is the
+    /// same on all nodes.
     ///
     /// For an honest signer the greater record is simply the later one, because it is never forgotten before the record
-    /// that it replaces. The end of the remembered time comes first for the sake of all other nodes. A node that drops
-    /// a record for a greater one keeps the greater one until the lesser would have expired. So the content of a set
-    /// depends only on the records that it received, and not on which of them it still had when others arrived.
+    /// that it replaces. The comparison begins with the end of the remembered time so that all nodes agree. A node that
+    /// drops a record for a greater one keeps the greater one until the lesser would have expired. So the content of a
+    /// set depends only on the records that it received, and not on which of them it still had when others arrived.
     pub(crate) fn rank(&self, other: &Self) -> Ordering {
         rank((self.statement(), self.signature()), (other.statement(), other.signature()))
     }

@@ -1,9 +1,10 @@
-//! The set of records: one record for each item and signer, within quotas, until the record expires. A CRDT.
+//! The set of records. It holds one record for each item and signer, within quotas, until the record expires. It is a
+//! conflict-free replicated data type (CRDT).
 //!
-//! The content of a set at a given time is a function of the records that it received. It does not depend on their
-//! order or number, nor on which of them had expired or were over a quota when they arrived. Three rules ensure this.
-//! All three use the same total order, the *rank* (see [`Record::rank`]): the record that must be remembered longer is
-//! the greater one.
+//! The content of a set at a given time is a function of the records that it received. It does not depend on the order
+//! in which they arrived, nor on repeated arrivals. It also does not depend on whether a record had expired, or was
+//! over a quota, when it arrived. Three rules ensure this. All three use the same total order, the *rank* (see
+//! [`Record::rank`]): the record that must be remembered longer is the greater one.
 //!
 //! 1. Of one signer's records about one item, the set keeps the greatest.
 //! 2. Of one signer's records in one quota group, the set keeps the greatest, up to the signer's quota. A quota group
@@ -11,19 +12,20 @@
 //! 3. Of the records of all strangers together in one quota group, the set keeps the greatest, up to the strangers'
 //!    quota.
 //!
-//! For every dropped record there are enough greater records, its witnesses. A witness is remembered at least as long
-//! as the records that it displaced. If a witness is itself dropped, a greater record takes its place. So neither a
-//! later arrival nor the passing of time can reverse the decision.
+//! For every dropped record, the set holds the greater records that justify the drop: its witnesses. A witness is
+//! remembered at least as long as the records that it displaced. If a witness is itself dropped, a greater record takes
+//! its place. So neither a later arrival nor the passing of time can reverse the decision.
 //!
-//! Keeping *the newest* records instead would break this property. A short record would displace a long one and expire
-//! first. The long record would then be missing on nodes where it came first, and present on nodes where it came last.
-//! An honest signer gives records of one sort the same lifetime, so its greatest records are also its newest.
+//! Keeping *the newest* records instead would break this property. A record with an early end would displace a record
+//! with a late end, and expire first. The record with the late end would then be missing on nodes where it came first,
+//! and present on nodes where it came last. An honest signer gives records of one kind the same lifetime, so its
+//! greatest records are also its newest.
 //!
 //! A stranger is a signer about whom no peer with authority has made a statement. A signer stops being a stranger when
-//! such a record arrives. Its records that were dropped before then are missing at first, and come back from other
-//! nodes by repair. No bounded store can avoid this: a store without knowledge of roles would treat all keys alike, and
-//! an attacker with ten thousand keys would displace all other signers. The set also holds no records of a denied
-//! signer until the denial ends.
+//! such a statement arrives. Records of the signer that were dropped earlier are then missing, until repair brings them
+//! back from other nodes. No bounded store can avoid this: a store without knowledge of roles would treat all keys
+//! alike, and an attacker with ten thousand keys would displace all other signers. The set also holds no records of a
+//! denied signer until the denial ends.
 
 mod index;
 mod inventory;
@@ -92,7 +94,8 @@ pub struct Set {
     /// Records of all strangers, sorted by rank.
     pools: BTreeMap<Group, BTreeSet<Ranked>>,
     authority: Authority,
-    /// Roles as they were when the time became unknown; `None` while the time is known.
+    /// The roles at the moment when the time became unknown, which limit all later roles; `None` while the time is
+    /// known.
     before_doubt: Option<Authority>,
     keys: Keys,
     inventory: Inventory,
@@ -185,7 +188,7 @@ impl Set {
                 self.put(record);
             }
         }
-        // The members are known only now that all records are in the set.
+        // The members can be determined only when all records are in the set, so the quotas are applied last.
         dropped.extend(self.refresh(now.time));
         dropped.extend(self.trim_all());
         dropped.extend(self.refresh(now.time));
@@ -259,8 +262,8 @@ impl Set {
             return false;
         }
         let (from, keep) = (statement.validity().from(), keep(statement, signature).time());
-        // A record that takes back an earlier one about a future time may have to be remembered for longer than it
-        // holds.
+        // A withdrawal must be remembered until the end of the record that it replaces. This end may be later than the
+        // end of the withdrawal's own validity.
         let is_kept_briefly =
             matches!((from, keep), (Some(from), Some(keep)) if keep.since(from) <= self.limits.ahead);
         is_kept_briefly || self.limits == Limits::NONE
@@ -276,7 +279,7 @@ impl Set {
     fn check_room(&self, statement: &Statement, signature: &Signature) -> Result<(), Refusal> {
         let signer = signature.signer;
         if self.held(statement.item(), signer).is_some() {
-            // The record replaces a lesser one and needs no room.
+            // The record replaces a lesser one, so the number of records stays the same.
             return Ok(());
         }
         let group = self.group(statement.item());
@@ -356,7 +359,7 @@ impl Set {
         dropped
     }
 
-    /// Drops the records that strangers may not have, and the records over the quotas of any signer.
+    /// Drops the records of strangers whose validity requires a role, and the records over the quotas of any signer.
     fn trim_all(&mut self) -> Vec<Key> {
         let groups: Vec<(PeerId, Group)> = self.signers.keys().copied().collect();
         let signers: BTreeSet<PeerId> = groups.iter().map(|(signer, _)| *signer).collect();

@@ -10,7 +10,8 @@ use std::fmt;
 
 /// Largest sequence number: exact in every JSON reader (RFC 8259, section 6).
 pub const MAX_SEQUENCE: u64 = (1 << 53) - 1;
-/// Domain tag of record signatures. It prevents a signature from being valid for another purpose, in both directions.
+/// Domain tag of record signatures. Because of it, a record signature is not valid for other purposes, and other
+/// signatures of the key are not valid for records.
 const DOMAIN: &[u8] = b"dt-swarm record v1\0";
 /// Domain tag of signatures that include until when the record must be remembered.
 const DOMAIN_KEPT: &[u8] = b"dt-swarm kept record v1\0";
@@ -19,11 +20,11 @@ const DOMAIN_BOUND: &[u8] = b"dt-swarm bound record v1\0";
 
 /// A signer's signature of a payload.
 ///
-/// `sequence` orders the records of one signer. It grows with each record, across restarts and whatever the clock does.
-/// It is never interpreted as a time.
+/// `sequence` orders the records of one signer. It grows with each record, also after restarts and when the clock is
+/// set back. It is never interpreted as a time.
 ///
-/// `keep` is for records that replace one with a later end. The record must be remembered until then, even if its own
-/// validity is over. Otherwise the replaced record would come back through a peer that was away. The signer sets
+/// `keep` is set if the record replaces a record with a later end. The record must be remembered until that end, even
+/// if its own validity is over. Otherwise a peer that was offline could bring the replaced record back. The signer sets
 /// `keep`, because it knows its earlier records best.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
@@ -31,7 +32,8 @@ pub struct Signature {
     pub signer: PeerId,
     /// Sequence number of the record among the signer's records, from 1.
     pub sequence: u64,
-    /// Time until which the record must be remembered. The default, long past, leaves only the end of the validity.
+    /// Time until which the record must be remembered. With the default, which is in the past, this is the end of the
+    /// validity.
     pub keep: End,
     /// The 64 bytes of the Ed25519 signature.
     pub bytes: [u8; 64],
@@ -99,7 +101,7 @@ impl TryFrom<Text<'_>> for Signature {
     }
 }
 
-// Not `try_from` and `into` of serde, because these would copy each text.
+// Written by hand, because `try_from` and `into` of serde would copy each text.
 impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Text::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
@@ -120,7 +122,7 @@ impl Serialize for Signature {
 
 impl Signature {
     /// Verifies that the signer signed `payload` with this sequence number. The verification is strict: it refuses keys
-    /// of small order and other cases in which implementations differ, so that all nodes judge alike.
+    /// of small order and other cases in which implementations differ, so that all nodes give the same result.
     ///
     /// # Errors
     /// Returns [`SignatureError::Forged`] if the signature is not valid.
@@ -157,8 +159,8 @@ impl fmt::Debug for Signature {
 /// and the payload. With a swarm ID they are the domain, the ID (16 bytes), the sequence number, `keep` or zero, and
 /// the payload. Sequence number and `keep` have 8 bytes each, big-endian; in `keep`, all bits set means never.
 ///
-/// Each domain has a layout of its own, and all parts but the last have a fixed length. So no two meanings have the
-/// same bytes.
+/// Each domain has a layout of its own, and all parts but the last have a fixed length. So the signed bytes have only
+/// one interpretation.
 fn message(swarm: Option<SwarmId>, sequence: u64, keep: End, payload: &str) -> Vec<u8> {
     let sequence = sequence.to_be_bytes();
     if let Some(swarm) = swarm {
@@ -176,7 +178,7 @@ fn message(swarm: Option<SwarmId>, sequence: u64, keep: End, payload: &str) -> V
 pub struct Keypair(SigningKey);
 
 impl Keypair {
-    /// Creates the key pair from 32 secret random bytes, given by the caller.
+    /// Creates the key pair from 32 secret random bytes.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(SigningKey::from_bytes(&seed))
     }
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_remembering_is_signed_too() {
+    fn the_signature_covers_the_time_until_which_a_record_is_remembered() {
         let key = Keypair::from_seed([1; 32]);
         let ends = [End::default(), End::at(Time(7)), End::at(Time(8)), End::NEVER];
         for (signed, told) in ends.iter().flat_map(|signed| ends.iter().map(move |told| (*signed, *told))) {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// Maximum size, in bytes, of a payload. An item's data of 1024 bytes fits even if a third of it needs escaping.
 pub const MAX_PAYLOAD_BYTES: usize = 4096;
 
-/// Kind of a statement: whether the item is in its bucket.
+/// Kind of a statement: it says either that the item is in its bucket, or that it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -19,10 +19,10 @@ pub enum Kind {
 
 /// A `propose` or `dismiss` payload. The exact bytes of the payload are hashed, signed, stored and sent.
 ///
-/// Nearly all payloads are written exactly as [`Statement::new`] writes them. For these, only the parsed form is kept
-/// and the bytes are made again on demand. For all others, both are kept.
-// The layout is that of C, so that the fields that every query reads lie together at the beginning. In a large set, the
-// memory accesses cost more than all other work.
+/// Nearly all payloads are written exactly as [`Statement::new`] writes them. For these, only the parsed form is kept,
+/// and the bytes are generated when needed. For all others, both are kept.
+// The C layout keeps the fields that every query reads adjacent, at the beginning. In a large set, memory accesses take
+// more time than all other work.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct Statement {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn other_shapes_are_refused() {
+    fn a_payload_of_another_form_is_refused() {
         for wrong in [
             EXAMPLE.replace("propose", "suggest"),
             EXAMPLE.replace("\"data\"", "\"extra\":1,\"data\""),
@@ -190,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "\\PC{0,300}") {
+        fn any_text_is_parsed_or_refused_without_a_panic(text in "\\PC{0,300}") {
             let _ = Statement::parse(&text);
         }
 

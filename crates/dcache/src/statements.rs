@@ -4,7 +4,7 @@ mod repeated;
 
 use crate::{Item, Kind, Moment, PeerId, Room, Set, Statement, StatementError, Time, Validity};
 
-/// Statements that are made together: all of them, or none.
+/// Statements that a signer makes together: all of them or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statements(Vec<Entry>);
 
@@ -45,8 +45,8 @@ impl Statements {
         self
     }
 
-    /// Adds a proposal like [`Self::propose`], even if the set already has the same statement of the same signer. For a
-    /// signer that knows that another host uses its key, and that limits its own rate.
+    /// Adds a proposal like [`Self::propose`], even if the set already has the same statement of the same signer. A
+    /// signer uses this if it knows that another host uses its key. It must limit the rate of its proposals itself.
     pub fn insist(&mut self, item: Item, validity: Validity) -> &mut Self {
         self.0.push(Entry { kind: Kind::Propose, item, validity, is_insistent: true });
         self
@@ -58,10 +58,10 @@ impl Statements {
         self
     }
 
-    /// Leaves out the statements that are not worth a record of `signer` at `now`: those that would not count, those
-    /// that repeat an unchanged statement too early, and those for which there is no room. Statements that hold at
-    /// `now` are made to hold by the clocks of the neighbours as well. All statements of services pass through this
-    /// function. Returns the number of statements for which there was no room.
+    /// Removes the statements for which `signer` should not make a record at `now`. They are the statements that would
+    /// not count, those that repeat an unchanged statement too early, and those for which there is no room. Extends the
+    /// statements that hold at `now`, so that they also hold by the clocks of the neighbours. All statements of
+    /// services pass through this function. Returns the number of statements for which there was no room.
     pub fn keep_worthwhile(&mut self, set: &Set, signer: PeerId, now: Moment) -> usize {
         self.keep_allowed(set, signer, now.time);
         self.reach(now);
@@ -74,7 +74,7 @@ impl Statements {
         self.0.retain(|entry| set.may(entry.kind, &entry.item, signer, now).is_ok());
     }
 
-    /// Makes the statements that hold at `now` hold by the clocks of the neighbours as well: see
+    /// Extends the statements that hold at `now`, so that they also hold by the clocks of the neighbours: see
     /// [`Validity::reaching`].
     pub fn reach(&mut self, now: Moment) {
         for entry in self.0.iter_mut().filter(|entry| entry.validity.contains(now.time)) {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_without_room_beside_the_signers_earlier_records_are_left_out() {
+    fn statements_for_which_the_signer_has_no_room_are_left_out() {
         let key = Keypair::from_seed([1; 32]);
         let mut set = Set::new(Policy::default(), Limits { stranger: 3, ..Limits::default() });
         let earlier = Statement::new(Kind::Propose, item("a"), Validity::starting(NOW, 50)).unwrap();

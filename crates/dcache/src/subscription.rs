@@ -1,4 +1,5 @@
-//! Subscriptions: changes in the buckets of a pattern, that is, items that appear or go, and changes of their signers.
+//! Subscriptions to changes in the buckets that match a pattern: items that appear or disappear, and changes of their
+//! signers.
 
 use crate::{Item, Pattern, PeerId, Set, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +28,8 @@ pub enum Change {
     },
 }
 
-/// The state that a listener was last told. The owner of the set asks for the changes whenever the set may have
-/// changed, and at [`Subscription::next`]. The first time, all items have appeared.
+/// A subscription, with the state that was last reported. The owner of the set calls [`Subscription::changes`] when the
+/// set may have changed, and at the time of [`Subscription::next`]. The first call reports all items as new.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     pattern: Pattern,

@@ -4,11 +4,11 @@
 //! ```toml
 //! name = "class of 2027"
 //! id = "5f0c…"                   # 32 hexadecimal digits: signatures are bound to it, so it stays when the roots change
-//! bound_from = 1800000000        # only if the id came later: statements that begin to hold before are signed without it
+//! bound_from = 1800000000        # only if the id was added later: earlier statements are signed without it
 //! roots = ["12D3KooW…"]          # the peers that name the admins
 //! root_threshold = 1             # number of roots that must agree to make an admin
 //! bootstrap = ["/ip4/…"]         # addresses of peers outside the local network
-//! key = "…"                      # optional: only nodes with the key can read and speak; makes the file a secret
+//! key = "…"                      # optional: only nodes with the key can read and send; keep the file secret then
 //!
 //! [[rule]]                       # takes precedence over the rules of IPSD; the first matching rule applies
 //! bucket = "share/verified"      # this bucket and all buckets below it
@@ -80,7 +80,7 @@ pub enum SwarmFileError {
     /// A `bound_from` is given, but no ID.
     #[error("bound_from requires an id")]
     Unbound,
-    /// The key is malformed. The error does not show it: it may be a secret with a typing mistake.
+    /// The key is malformed. The error does not show the text, which may be a secret with a typing mistake.
     #[error("key: {0}")]
     Key(#[from] KeyError),
     /// There are too many rules.
@@ -94,7 +94,8 @@ pub enum SwarmFileError {
         "rule for {0:?}: {1:?} is not one of anybody, owner, subject, peer, trusted, admin, root, nobody"
     )]
     Who(String, String),
-    /// A rule would let the holders of a role give it away, or let a peer speak for another.
+    /// A rule would let the holders of a role give it to other peers, or let a peer make statements about another
+    /// peer's host.
     #[error("rule for {0:?}: {1}")]
     Unsafe(String, &'static str),
 }
@@ -226,7 +227,7 @@ impl SwarmFile {
         &self.bootstrap
     }
 
-    /// Returns the key of the swarm, or `None` if everybody may listen and speak.
+    /// Returns the key of the swarm, or `None` if every node may read and send.
     pub fn key(&self) -> Option<&SwarmKey> {
         self.key.as_ref()
     }
@@ -237,7 +238,10 @@ impl SwarmFile {
     }
 
     /// Returns the text of the file.
-    #[expect(clippy::expect_used, reason = "a struct of texts, numbers and lists has a TOML form")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a struct of texts, numbers and lists can always be written as TOML"
+    )]
     pub fn to_toml(&self) -> String {
         let file = File {
             name: self.name.clone(),
@@ -249,11 +253,12 @@ impl SwarmFile {
             key: self.key.as_ref().map(SwarmKey::reveal),
             rule: self.rules.iter().map(write_rule).collect(),
         };
-        toml::to_string(&file).expect("a swarm file has a TOML form")
+        toml::to_string(&file).expect("a swarm file can be written as TOML")
     }
 }
 
-/// Returns the error with the lines in which it is. If the text may contain a key, gives only the number of the line.
+/// Converts a parser error. The message quotes the wrong line, but if the text may contain a key, it gives only the
+/// number of the line.
 fn wrong_shape(text: &str, error: &toml::de::Error) -> SwarmFileError {
     if !text.contains("key") {
         return SwarmFileError::Shape(error.to_string());
@@ -309,7 +314,9 @@ fn check_rule(rule: &Rule) -> Result<(), SwarmFileError> {
     let first = rule.prefix.names().next().unwrap_or_default();
     let stronger = |who: Who, than: Role| matches!(who, Who::Role(role) if role > than);
     if is_fixed(first) {
-        return is_wrong("buckets in which peers speak about themselves have the same rule in every swarm");
+        return is_wrong(
+            "buckets in which peers make statements about themselves have the same rule in every swarm",
+        );
     }
     let given = Role::GIVEN.into_iter().find(|(role, _)| role.name() == first);
     if let Some((role, _)) = given

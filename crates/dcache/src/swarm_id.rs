@@ -8,8 +8,8 @@
 //! begin to hold before that time are signed without the ID, later ones with it. This has three consequences:
 //!
 //! - All earlier signatures stay valid.
-//! - Until that time, robots with the new file and robots with the old file understand each other.
-//! - Every node judges a statement alike.
+//! - Until that time, robots with the new file and robots with the old file accept each other's records.
+//! - All nodes agree whether a signature is valid.
 //!
 //! An earlier statement of another swarm with the same roots can still be replayed into this one.
 
@@ -73,11 +73,12 @@ impl Binding {
     /// Returns the ID that is signed together with a statement of this validity, or `None` if it is signed without an
     /// ID.
     pub fn domain(&self, validity: &Validity) -> Option<SwarmId> {
-        // A validity with an open start began before any time.
+        // An open start is earlier than every time.
         (validity.from().unwrap_or_default() >= self.from).then_some(self.id)
     }
 
-    /// Returns a number that identifies the way of signing. It is never [`Binding::UNBOUND`] or [`Binding::MIXED`].
+    /// Returns a number that identifies the ID and the time together. It is never [`Binding::UNBOUND`] or
+    /// [`Binding::MIXED`].
     pub fn mark(&self) -> u64 {
         let bytes = [&self.id.0[..], &self.from.0.to_be_bytes()].concat();
         let number = u64::from_be_bytes(*Digest::of(&bytes).as_bytes().first_chunk().unwrap_or(&[1; 8]));
@@ -86,7 +87,7 @@ impl Binding {
 
     /// The [`Binding::mark`] of a swarm without an ID.
     pub const UNBOUND: u64 = 0;
-    /// The mark of records whose swarm of signing is not known.
+    /// The mark of records of which it is not known in which swarm they were signed.
     pub const MIXED: u64 = u64::MAX;
 }
 
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_that_began_before_is_signed_without_the_id_and_others_with_it() {
+    fn only_statements_that_begin_after_the_binding_are_signed_with_the_id() {
         let id = SwarmId::from_bytes([1; SWARM_ID_BYTES]);
         let since = |from| Binding { id, from }.domain(&Validity::starting(Time(100), 10));
         assert_eq!([0, 100, 101].map(|from| since(Time(from))), [Some(id), Some(id), None]);

@@ -7,7 +7,7 @@ pub use leeway::CLOCK_LEEWAY;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Latest time allowed in a record: far beyond need, and exact in every JSON reader.
+/// Latest time allowed in a record. It is later than any time in use, and exact in every JSON reader.
 pub const MAX_TIME: Time = Time(1 << 40);
 
 /// Number of whole seconds since the Unix epoch (UTC, without leap seconds).
@@ -87,7 +87,8 @@ impl fmt::Debug for End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "(Option<Time>, Option<Time>)", into = "(Option<Time>, Option<Time>)")]
 pub struct Validity {
-    /// [`ALWAYS_SO`] if the start is open. This is half the size of an `Option`, and every record has one.
+    /// [`ALWAYS_SO`] if the start is open. This takes half the size of an `Option<Time>`, which matters because every
+    /// record has a validity.
     from: Time,
     until: End,
 }

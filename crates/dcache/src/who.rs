@@ -20,7 +20,7 @@ pub enum Who {
     Anybody,
     /// The peer whose ID is the second name of the path (`pri/ID/…`).
     Owner,
-    /// The peer whose ID is the item's data, as in the bucket of peers that are present.
+    /// The peer whose ID is the item's data, as in the bucket `peer`.
     Subject,
     /// The peers that hold this role or a stronger one.
     Role(Role),

@@ -130,7 +130,8 @@ fn moved_to_another_bucket_or_domain() {
     assert_eq!(set.admit(moved, *honest.signature(), NOW), Err(Refusal::Forged));
     let as_dismissal = Statement::new(Kind::Dismiss, honest.item().clone(), week()).unwrap();
     assert_eq!(set.admit(as_dismissal, *honest.signature(), NOW), Err(Refusal::Forged));
-    // The same key signs for other purposes. Such a signature has no meaning here, and the other way round.
+    // The same key also signs for other purposes. Such a signature is not valid for a record, and a record signature is
+    // not valid for them.
     for keep in [End::NEVER, End::at(NOW.plus(30 * DAY))] {
         let other_domain = Signature { keep, ..*honest.signature() };
         assert_eq!(set.admit(honest.statement().clone(), other_domain, NOW), Err(Refusal::Forged));
@@ -154,7 +155,8 @@ fn dated_in_the_future() {
     let mut set = swarm();
     let far = Validity::starting(YEAR_2040, 3600);
     assert_eq!(bring(&mut set, &sign(STRANGER, 1, Kind::Propose, file("a"), far), NOW), Err(Refusal::Ahead));
-    // A start some time ahead is a plan, or a clock that is a little fast. The item is not seen before its time.
+    // A record may start in the future, if it is planned or if the signer's clock is fast. The item is not visible
+    // before the start.
     let soon = sign(STRANGER, 2, Kind::Propose, file("b"), Validity::starting(NOW.plus(DAY), 3600));
     assert_eq!(bring(&mut set, &soon, NOW), Ok(true));
     let seen = [0, DAY, DAY + 3600].map(|later| set.item(&file("b"), NOW.plus(later)).is_some());
@@ -162,7 +164,7 @@ fn dated_in_the_future() {
     // A record that was too far ahead is admitted once its time is nearer.
     let later = Time(YEAR_2040.0 - 5 * DAY);
     assert_eq!(bring(&mut set, &sign(STRANGER, 1, Kind::Propose, file("a"), far), later), Ok(true));
-    // A record that must be remembered for long also occupies room for long.
+    // A record that must be remembered for a long time also occupies a quota for that time.
     let kept = sign_kept(STRANGER, 3, Kind::Propose, file("c"), week(), End::at(YEAR_2040));
     assert_eq!(bring(&mut set, &kept, NOW), Err(Refusal::Lifetime));
     for validity in
@@ -243,7 +245,11 @@ fn a_role_given_by_a_signer_without_it() {
         sign(TRUSTED, 7, Kind::Dismiss, role(Role::Trusted, TRUSTED), week()),
     ];
     for record in &given {
-        assert_eq!(bring(&mut set, record, NOW), Ok(true), "it is kept and forwarded: it may count one day");
+        assert_eq!(
+            bring(&mut set, record, NOW),
+            Ok(true),
+            "it is kept and forwarded, because its signer may get the role later"
+        );
     }
     let never = sign(STRANGER, 8, Kind::Propose, item("root", &peer(STRANGER).to_string()), week());
     assert_eq!(bring(&mut set, &never, NOW), Err(Refusal::Powerless), "only the swarm file names roots");
@@ -284,12 +290,12 @@ fn a_threshold_met_by_one_key_twice() {
         bring(&mut set, &sign(TRUSTED, sequence, Kind::Propose, verified.clone(), longer), NOW).unwrap();
     }
     assert_eq!(set.item(&verified, NOW), None);
-    // The record of a stranger does not help, nor that of a second key that a trusted peer made for itself.
+    // The record of a stranger does not meet the threshold, nor does that of a second key of a trusted peer.
     for signer in [STRANGER, 10] {
         bring(&mut set, &sign(signer, 1, Kind::Propose, verified.clone(), week()), NOW).unwrap();
     }
     assert_eq!(set.item(&verified, NOW), None);
-    // The record of a second signer with the role does. Both signed exactly the same payload.
+    // The record of a second signer with the role meets it. Both signed exactly the same payload.
     let payload = Statement::new(Kind::Propose, verified.clone(), Validity::starting(NOW, 8 * DAY)).unwrap();
     for signer in [TRUSTED, ADMIN] {
         let signature = key(signer).sign(50, End::default(), &payload.payload());
@@ -313,11 +319,11 @@ fn a_flood_by_one_key() {
     }
     let of_flooder = set.records().filter(|record| record.signer() == peer(STRANGER));
     let kept: Vec<u64> = of_flooder.map(|record| record.signature().sequence).collect();
-    assert_eq!(kept.len(), limits.stranger, "its latest records");
+    assert_eq!(kept.len(), limits.stranger, "the latest records of the signer stay");
     assert!(kept.iter().all(|sequence| *sequence > 3000 - limits.stranger as u64));
     assert!(set.item(&file("honest"), NOW).is_some());
     assert_eq!(bring(&mut set, &sign(TRUSTED, 2, Kind::Propose, file("more"), week()), NOW), Ok(true));
-    // The flood is only in one quota group: the flooder may still state that it is present.
+    // The flood fills only one quota group. Its signer can still state that it is present.
     let presence =
         sign(STRANGER, 9999, Kind::Propose, role(Role::Peer, STRANGER), Validity::starting(NOW, 600));
     assert_eq!(bring(&mut set, &presence, NOW), Ok(true));
@@ -344,7 +350,7 @@ fn a_flood_by_ten_thousand_keys() {
     assert_eq!(
         set.len(),
         before + honest.len() + set.limits().strangers,
-        "their common quota, and not one more"
+        "the flood fills exactly the common quota"
     );
     assert!(honest.iter().all(|file| set.item(file, NOW).is_some()), "no peer with a role lost a record");
     let more = sign(TRUSTED, 1000, Kind::Propose, file("more"), week());
@@ -407,7 +413,7 @@ fn a_clock_stepped_to_1970() {
     // The node stores and forwards records, and earlier records still count.
     assert_eq!(bring(&mut set, &sign(TRUSTED, 5, Kind::Propose, file("a"), week()), now), Ok(true));
     assert_eq!(set.role(peer(TRUSTED), now), Some(Role::Trusted));
-    // The node accepts no new authority, because it may be an old one. But it accepts withdrawals of roles.
+    // The node accepts no new authority, because it may be an old one. It still accepts withdrawals of roles.
     let grants = [
         sign(ROOT, 5, Kind::Propose, role(Role::Admin, STRANGER), Validity::ALWAYS),
         sign(ADMIN, 6, Kind::Propose, role(Role::Trusted, 4), week()),
@@ -442,8 +448,8 @@ fn a_clock_stepped_to_2040() {
     assert_eq!(back.time, NOW.plus(300));
     set.advance(back);
     assert!(unchanged(&set, &before));
-    // No other node's time moves forward: records signed with such a clock are refused, and the clock is only one
-    // witness.
+    // The time of other nodes does not move forward: they refuse records signed with such a clock, and its signer is
+    // only one of the required two.
     let presence =
         sign(STRANGER, 1, Kind::Propose, role(Role::Peer, STRANGER), Validity::starting(YEAR_2040, 600));
     assert_eq!(bring(&mut set, &presence, NOW), Err(Refusal::Ahead));

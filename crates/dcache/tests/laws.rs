@@ -1,5 +1,5 @@
-//! The laws of the set, over generated histories with many signers, times and orders. Each law is tried in 10,000
-//! cases, or in the number given by `DT_SWARM_CASES`:
+//! Property tests of the set, over generated histories with many signers, times and orders. Each property is tested in
+//! 10,000 cases, or in the number given by `DT_SWARM_CASES`:
 //!
 //!     DT_SWARM_CASES=1000000 cargo test --release -p dcache --test laws
 
@@ -36,9 +36,9 @@ fn any_replicas(limits: Limits) -> impl Strategy<Value = [Replica; 3]> {
 /// Returns the records about roles and denials, to be delivered first, and all other records. Only roots give roles and
 /// deny peers. Roles from other peers, and admin roles that begin later, are left out.
 ///
-/// This excludes the two cases that no bounded store can correct by itself. First, no peer becomes a member after some
-/// of its records were dropped. Second, no peer is denied after its records evicted others. Roles do end, and members
-/// become strangers.
+/// This excludes the two cases that no bounded store can correct by itself. In the first case, a peer becomes a member
+/// after some of its records were dropped. In the second case, a peer is denied after its records evicted others. The
+/// histories do include roles that end and members that become strangers.
 fn roles_first(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
     let bucket = |record: &Record| record.item().bucket.as_str().to_owned();
     let is_root = |record: &Record| (0..world::ROOTS).any(|root| world::peer(root) == record.signer());
@@ -85,7 +85,7 @@ proptest! {
         let histories = [others.clone(), others.iter().rev().cloned().collect(), turned].map(|others| {
             let steps = roles.iter().chain(&others).enumerate();
             steps.flat_map(|(at, record)| {
-                // Time passes at different places in each history.
+                // In each history, the time passes at different steps.
                 let time = (at as u64 * until) / (records.len() as u64 + 1);
                 [Step::Deliver(record.clone()), Step::Advance(if at < roles.len() { 0 } else { time })]
             }).collect::<Vec<_>>()

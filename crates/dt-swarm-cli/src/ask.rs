@@ -1,4 +1,5 @@
-//! Sends a question and reads the whole answer: the records, all verified here, and the pong that ends them.
+//! Sends a question and reads the complete answer: the records, which are all verified here, and the pong that ends the
+//! answer.
 
 use crate::connection::Connection;
 use crate::error::CliError;
@@ -10,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Maximum number of records of one answer.
 pub(crate) const MAX_RECORDS: usize = 200_000;
-/// Difference of the clocks, in seconds, above which records are judged by the time of the daemon's clock.
+/// Difference of the clocks, in seconds, above which the time of the daemon's clock decides which records count.
 const CLOCK_TOLERANCE: u64 = 60;
 
 /// The line that ends an answer. It has the peer ID and the status of the daemon.
@@ -21,7 +22,7 @@ pub(crate) struct Pong {
     pub(crate) arrived: Time,
 }
 
-/// A whole answer of a daemon, verified.
+/// A complete and verified answer of a daemon.
 pub(crate) struct Answer {
     pub(crate) pong: Pong,
     pub(crate) set: Set,
@@ -41,7 +42,8 @@ impl Pong {
     }
 
     /// Returns the time at which to judge the records. This is the time of this computer's clock, or that of the
-    /// daemon's clock if they differ by more than [`CLOCK_TOLERANCE`]: the daemon forgets records by its own clock.
+    /// daemon's clock if they differ by more than [`CLOCK_TOLERANCE`]: the daemon drops expired records by its own
+    /// clock.
     pub(crate) fn reading_time(&self) -> Time {
         match (&self.status, self.clock_ahead()) {
             (Some(status), Some(ahead)) if ahead.unsigned_abs() > CLOCK_TOLERANCE => status.time,
@@ -81,7 +83,8 @@ pub(crate) fn with_roles<'a>(patterns: &[&'a str], policy: &Policy) -> Vec<&'a s
 
 /// Pings the daemon.
 pub(crate) fn ping(connection: &mut Connection) -> Result<Pong, CliError> {
-    // The question is valid at any time. With a limited validity and a wrong clock it would seem to be too old.
+    // The question has no end of validity. If it had one, a daemon with a different clock could take it for an old
+    // question.
     connection.send(&envelope(Message::ping(Validity::ALWAYS)))?;
     await_pong(connection, &mut Vec::new())
 }
@@ -98,9 +101,9 @@ pub(crate) fn records(
     Ok(judge(came, pong, policy))
 }
 
-/// Asks as [`records`] does, but for one pattern after the other, so that each answer has limits of its own. Statements
-/// that are longer than any honest item of their bucket are dropped before they are verified, so that a flood costs
-/// little.
+/// Asks as [`records`] does, but for one pattern after the other, so that the limits apply to each answer separately.
+/// Statements that are longer than any honest item of their bucket are dropped before they are verified, so that a
+/// flood of them takes little time.
 pub(crate) fn records_in_parts(
     connection: &mut Connection,
     patterns: &[&str],
@@ -138,7 +141,7 @@ fn judge(came: Vec<Unverified>, pong: Pong, policy: &Policy) -> Answer {
 /// A received record that is not verified yet. The signature is `None` when the envelope had no signature.
 pub(crate) type Unverified = (Statement, Option<Signature>);
 
-/// Reads lines until the pong, and adds the records before it to `came`.
+/// Reads lines up to the pong, and adds the records among them to `came`.
 pub(crate) fn await_pong(connection: &mut Connection, came: &mut Vec<Unverified>) -> Result<Pong, CliError> {
     loop {
         let envelope = connection.receive()?;
@@ -186,14 +189,14 @@ fn admit(came: Vec<Unverified>, policy: &Policy, now: Time) -> (Set, BTreeMap<St
     let mut refused = BTreeMap::new();
     for (statement, signature) in came {
         let reason = match signature.map(|signature| set.admit(statement, signature, now)) {
-            // A record may expire on its way here. That is no error.
+            // A record may expire on its way here. This is not an error.
             Some(Ok(_) | Err(Refusal::Expired)) => continue,
             Some(Err(reason)) => reason.to_string(),
             None => "it has no signature".to_owned(),
         };
         *refused.entry(reason).or_insert(0) += 1;
     }
-    // Computes the roles once for all reads.
+    // Computes the roles once, before the set is read.
     set.advance(Moment::certain(now));
     (set, refused)
 }

@@ -17,7 +17,8 @@ pub(crate) trait Command: clap::Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// Any failure of the command, as one sentence for people. The program prints it to stderr and exits with 1.
+    /// Returns the failure of the command, as one sentence for the user. The program prints it to stderr and exits with
+    /// 1.
     fn run(&self, context: &Context) -> Result<Self::Output, CliError>;
 }
 

@@ -10,12 +10,13 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-/// Maximum number of bytes of one answer. Without [`Connection::begin_answer`], all answers of a connection share it.
+/// Maximum number of bytes of one answer. The limit applies to all answers since the last [`Connection::begin_answer`]
+/// together.
 const MAX_BYTES: usize = 100_000_000;
 /// Maximum number of addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
-/// Maximum time for a whole answer, as a multiple of the timeout for one line. Ends the answer of a server that never
-/// stops sending.
+/// Maximum time for a whole answer, as a multiple of the timeout for one line. It ends the answer of a server that
+/// never stops sending.
 const OVERALL: u32 = 60;
 /// Maximum time for the key handshake. The daemon has the same limit for its peers.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -25,7 +26,7 @@ pub(crate) struct Connection {
     host: Host,
     stream: BufReader<TcpStream>,
     timeout: Duration,
-    /// Deadline of the current answer. `None` once the connection is kept open.
+    /// Deadline of the current answer; `None` if the connection is to stay open without a limit.
     end: Option<Instant>,
     /// Number of bytes of the current answer that were received.
     received: usize,
@@ -36,7 +37,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first address of the host that accepts. With a key, each side proves to the other that it has it.
+    /// Connects to the first address of the host that accepts the connection. With a key, each side proves that it has
+    /// the key.
     pub(crate) fn open(host: &Host, timeout: Duration, key: Option<&SwarmKey>) -> Result<Self, CliError> {
         let stream = connect(host, timeout)?;
         let broken = |source| broken(host, source);
@@ -96,7 +98,7 @@ impl Connection {
         sent.map_err(|source| self.failed(source))
     }
 
-    /// Resets the limits on time and bytes, so that the next answer has limits of its own.
+    /// Resets the limits on time and bytes for the next answer.
     pub(crate) fn begin_answer(&mut self) {
         self.received = 0;
         self.end = self.end.map(|_| Instant::now() + self.timeout * OVERALL);
@@ -224,7 +226,8 @@ fn connect(host: &Host, timeout: Duration) -> Result<TcpStream, CliError> {
         .map_err(|source| CliError::Unresolved { host: host.to_string(), source })?
         .take(MAX_ADDRESSES)
         .collect();
-    // Each address gets an equal share of the time. One that does not reply cannot use up the time of the others.
+    // Each address gets an equal share of the time. An address that does not reply then cannot use up the time of the
+    // others.
     let share = timeout / u32::try_from(addresses.len().max(1)).unwrap_or(1);
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in addresses {

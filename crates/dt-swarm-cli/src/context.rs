@@ -32,7 +32,7 @@ pub(crate) struct Context {
     /// Gives up when nothing is received for this many seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = timeout)]
     pub(crate) timeout: Duration,
-    /// Swarm file whose roles and key are used [default: that of the daemon on this computer]
+    /// Swarm file whose roles and key are used [default: the swarm file of the daemon on this computer]
     #[arg(long, global = true, value_name = "FILE")]
     swarm: Option<PathBuf>,
     /// Control socket of the daemon on this computer [default: the socket that the daemon at HOST reports; if it does
@@ -77,7 +77,7 @@ impl Context {
     }
 
     /// Asks for the records about shared files, and for those whose bucket matches one of the patterns. Each pattern is
-    /// a question of its own.
+    /// a separate question.
     pub(crate) fn read_shared(&self, patterns: &[&str]) -> Result<Reading, CliError> {
         self.read_by(ask::records_in_parts, &[&shared_files::BUCKETS[..], patterns].concat())
     }
@@ -151,8 +151,8 @@ impl Context {
         self.socket.is_some()
     }
 
-    /// Asks for the status of the daemon on this computer: the one at HOST, or that of this user when HOST is another
-    /// computer. Returns `None` without a daemon. It is an error when the command line names the socket.
+    /// Asks for the status of the daemon on this computer. This is the daemon at HOST, or this user's daemon if HOST is
+    /// another computer. Returns `None` if there is no daemon, or an error if the command line names its socket.
     pub(crate) fn status(&self) -> Result<Option<Status>, CliError> {
         match self.find() {
             Ok(found) => Ok(Some(found.status)),
@@ -188,7 +188,7 @@ impl Context {
             return search.of_user();
         }
         let found = search.at_host()?;
-        // The first socket that was found stays.
+        // If a socket was found earlier, it stays.
         let _ = self.found.set(found.client.path().to_owned());
         Ok(found)
     }
@@ -196,8 +196,8 @@ impl Context {
 
 /// Access to the swarm file, its policy and its key.
 impl Context {
-    /// Finds the swarm whose policy and key are used: that of `--swarm`, else that of the daemon on this computer, else
-    /// that of this user's swarm file. Returns `None` for the open swarm.
+    /// Finds the swarm whose policy and key are used. The sources are, in this order: `--swarm`, the daemon on this
+    /// computer, and this user's swarm file. Returns `None` for the open swarm.
     pub(crate) fn swarm(&self) -> Result<Option<Swarm>, CliError> {
         if let Some(path) = &self.swarm {
             return Swarm::read(path).map(Some);
@@ -224,8 +224,8 @@ impl Context {
         Policy::default().bound(binding)
     }
 
-    /// Returns the key for a connection that needs no policy. A swarm that cannot be found has no key. It is an error
-    /// when the command line names its file.
+    /// Returns the key for a connection that needs no policy. Returns no key if the swarm cannot be found, or an error
+    /// if the command line names the swarm file.
     pub(crate) fn key(&self) -> Result<Option<SwarmKey>, CliError> {
         match self.policy_and_key() {
             Err(error) if self.swarm.is_some() => Err(error),
@@ -239,6 +239,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
     if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&timeout) {
         Ok(timeout)
     } else {
-        Err("the timeout is 0.1 to 3600 seconds".to_owned())
+        Err("the timeout must be from 0.1 to 3600 seconds".to_owned())
     }
 }

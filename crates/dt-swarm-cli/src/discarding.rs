@@ -15,11 +15,11 @@ use logs::buckets::Station;
 use logs::{Answer, Logs, MAX_DISCARDS, Request};
 use serde::Serialize;
 
-/// Number of files that a key file signs for in one request. Each file takes [`STATEMENTS`] statements.
+/// Maximum number of files per request that a key file signs. Each file needs [`STATEMENTS`] statements.
 const SIGNED_TOGETHER: usize = swarm::protocol::MAX_STATEMENTS / STATEMENTS;
 /// Number of statements that a key file signs about each file.
 const STATEMENTS: usize = 4;
-/// Validity, in seconds, of a statement that only takes back an earlier one.
+/// Validity, in seconds, of a statement whose only effect is to replace an earlier one.
 const MOMENT: u64 = 1;
 
 /// The change that is made to files.
@@ -39,7 +39,7 @@ pub(crate) struct ChangedFile {
     pub(crate) path: Option<String>,
 }
 
-/// Finds the file that has this name or CID. A CID that appears in no record is taken as it is.
+/// Finds the file that has this name or CID. A CID that is in no record is also accepted.
 pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
     let reading = context.read_shared(&[HOSTNAMES])?;
     let files = shared_files::list(&reading.answer.set, reading.answer.now);
@@ -135,9 +135,9 @@ fn by_key(
     Ok(files.into_iter().map(|file| ChangedFile { file, path: None }).collect())
 }
 
-/// Returns the statements that a key file signs about a file. No daemon renews them. In a swarm with roles the
-/// statements of a discard are valid forever. Elsewhere the proposal is valid for the usual lifetime in
-/// `share/discard`, and each dismissal for as long as the item is proposed.
+/// Returns the statements that a key file signs about a file. No daemon renews them. In a swarm with roles, the
+/// statements of a discard are valid forever. In the open swarm, the proposal is valid for the lifetime of
+/// `share/discard`, and each dismissal is valid for as long as the item is proposed.
 fn statements<'a>(
     change: Change,
     cid: &Cid,

@@ -60,7 +60,7 @@ pub(crate) enum CliError {
     Ambiguous { name: String, cids: String },
     #[error("no peer states the name and size of {:?}; try again when its uploader is online", clean(.0, 120))]
     NotDescribed(String),
-    #[error("{} is there already; --force overwrites it", .0.display())]
+    #[error("{} already exists; --force overwrites it", .0.display())]
     Exists(PathBuf),
     #[error("{} is not a file, and a file cannot replace it; choose another place with -o", .0.display())]
     NotAFile(PathBuf),
@@ -80,7 +80,10 @@ pub(crate) enum CliError {
     NotHeld,
     #[error("the file was not fetched: {}", clean(.0, 300))]
     NotFetched(String),
-    #[error("the file was not fetched: {}. Try again: `report` shows its holders.", clean(&.0.to_string(), 200))]
+    #[error(
+        "the file was not fetched: {}. Try again later. `report` shows the holders of the file.",
+        clean(&.0.to_string(), 200)
+    )]
     Content(#[source] Box<dyn Error + Send + Sync>),
     #[error("{}", goes_on(.0))]
     GoesOn(Vec<JobNumber>),
@@ -114,7 +117,7 @@ pub(crate) enum CliError {
     )]
     NoDaemon(#[source] ClientError),
     #[error(
-        "no home folder is known in which to look for the daemon: name its control socket with --socket PATH"
+        "no home folder is known, so the daemon's control socket cannot be found: name the socket with --socket PATH"
     )]
     NoPlace,
     // Boxed, because it is large and would make every `Result` of the commands larger.
@@ -123,11 +126,12 @@ pub(crate) enum CliError {
     #[error("{}", clean(&.0.to_string(), 500))]
     Control(#[source] ClientError),
     #[error(
-        "not published: {}. (--anyway publishes it nevertheless; it counts once the signer has the role.)",
+        "not published: {}. (--anyway publishes the statement nevertheless; it counts as soon as the signer has \
+         the required role.)",
         clean(&.0.to_string(), 500)
     )]
     NotAllowed(#[source] Failure),
-    #[error("the daemon refused it: {}", clean(&.0.to_string(), 500))]
+    #[error("the daemon refused the request: {}", clean(&.0.to_string(), 500))]
     Refused(#[source] Failure),
     #[error(
         "not done: {}. (--key NAME signs with a key file that has the role: `keys` lists the key files.)",
@@ -146,7 +150,8 @@ pub(crate) enum CliError {
     #[error("{} is not discarded: there is nothing to undo", clean(.0, 120))]
     NotDiscardedNow(String),
     #[error(
-        "{peer} is denied by {}. Only the signer of a denial can take it back: sign there, or with --key",
+        "{peer} is denied by {}. Only the signer of a denial can take it back: use the robot or the key file \
+         (--key) of that signer",
         peers(by)
     )]
     DeniedByOthers { peer: PeerId, by: Vec<PeerId> },
@@ -154,7 +159,9 @@ pub(crate) enum CliError {
     FilesStay(#[source] Box<CliError>),
     #[error("{0}")]
     Key(#[from] KeyFileError),
-    #[error("no key is called {name}: `keys` lists the keys, and `keys new {name}` makes this one")]
+    #[error(
+        "no key is called {name}: `keys` lists the keys, and `keys new {name}` creates a key with this name"
+    )]
     NoSuchKey { name: KeyName },
     #[error(transparent)]
     KeyName(#[from] KeyNameError),
@@ -168,13 +175,13 @@ pub(crate) enum CliError {
     NotGiven(Role),
     #[error("the swarm file {path} cannot be read: {source}")]
     SwarmUnread { path: PathBuf, source: io::Error },
-    #[error("{path} is no swarm file: {why}", path = .path.display(), why = clean_lines(&.source.to_string(), 1000))]
+    #[error("{path} is not a swarm file: {why}", path = .path.display(), why = clean_lines(&.source.to_string(), 1000))]
     SwarmWrong { path: PathBuf, source: SwarmFileError },
     #[error("the daemon belongs to a swarm whose file this program cannot read: {}", clean_lines(&.0.to_string(), 1000))]
     SwarmStrange(#[source] SwarmFileError),
     #[error("such a swarm is not possible: {0}")]
     Swarm(#[source] SwarmFileError),
-    #[error("{} is there already, and no swarm file is ever overwritten: choose another name", .0.display())]
+    #[error("{} already exists, and swarm files are never overwritten: choose another name", .0.display())]
     SwarmExists(PathBuf),
     #[error("the swarm file {path} cannot be written: {source}")]
     SwarmUnwritten { path: PathBuf, source: io::Error },
@@ -202,7 +209,8 @@ fn peers(peers: &[PeerId]) -> String {
     peers.iter().map(PeerId::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-/// Says why a host name is not accepted as a peer ID: any peer may use any name, and a role lasts.
+/// Says why a host name is not accepted as a peer ID. Any peer may use any name, so a permanent role could go to the
+/// wrong peer.
 fn not_an_id(name: &str, peers: &[PeerId]) -> String {
     let name = clean(name, 64);
     if peers.is_empty() {
@@ -221,21 +229,22 @@ fn not_an_id(name: &str, peers: &[PeerId]) -> String {
 fn goes_on(downloads: &[JobNumber]) -> String {
     if let [one] = downloads {
         return format!(
-            "download {one} goes on in the background: `transfers` shows it, `transfers cancel {one}` ends it"
+            "download {one} goes on in the background: `transfers` shows it, `transfers cancel {one}` cancels it"
         );
     }
     let numbers: Vec<String> = downloads.iter().map(JobNumber::to_string).collect();
     format!(
-        "downloads {} go on in the background: `transfers` shows them, `transfers cancel NUMBER` ends one",
+        "downloads {} go on in the background: `transfers` shows them, `transfers cancel NUMBER` cancels one",
         numbers.join(", ")
     )
 }
 
 fn why_not(role: Role) -> &'static str {
     match role {
-        Role::Root => "roots are named in the swarm file, and nowhere else: `swarm init` writes a swarm file",
+        Role::Root => "roots are named in the swarm file only: `swarm init` writes a swarm file",
         _ => {
-            "each robot states itself that it is a peer; `revoke peer` denies that, and `grant peer` takes the denial back"
+            "the role peer is not granted: each robot states its own presence; `revoke peer` denies it, and \
+             `grant peer` takes the denial back"
         }
     }
 }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 /// Default port of the line protocol (IPSD).
 const DEFAULT_PORT: u16 = 8000;
-/// Maximum length of a name in bytes. DNS names have at most 255 (RFC 1035, section 2.3.4); the rest is room for the
-/// interface after an IPv6 address.
+/// Maximum length of a name in bytes. DNS names have at most 255 (RFC 1035, section 2.3.4); the rest is for the
+/// interface name after an IPv6 address.
 const MAX_NAME_BYTES: usize = 300;
 
 /// The address of a daemon.
@@ -15,7 +15,7 @@ const MAX_NAME_BYTES: usize = 300;
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) port: u16,
-    /// Whether the command line has the port, so that it means exactly the daemon at that port.
+    /// Whether the command line contains the port. The user then means exactly the daemon at that port.
     pub(crate) is_port_named: bool,
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGINT and SIGTERM. Once it was made, these signals no longer end the program by themselves.
+/// Listens for SIGINT and SIGTERM. After it is created, these signals no longer end the program by themselves.
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,

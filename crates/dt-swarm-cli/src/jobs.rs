@@ -8,7 +8,7 @@ use control::Client;
 use service::{JobState, JobStatus, Progress};
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// Has the daemon run the job, and shows its progress on a terminal. The daemon cancels a job that no client polls.
+/// Asks the daemon to run the job, and shows its progress on a terminal. The daemon cancels a job that no client polls.
 pub(crate) fn run(client: &mut Client, request: &Request) -> Result<Pinned, CliError> {
     let job = match client.call::<Content>(request)? {
         Answer::Started { job } => job,
@@ -34,7 +34,7 @@ pub(crate) fn run(client: &mut Client, request: &Request) -> Result<Pinned, CliE
     }
 }
 
-/// Shows the progress on the current line, over the progress of the last call. `None` clears the line.
+/// Shows the progress on the current line, in place of the progress of the last call. `None` clears the line.
 fn show(progress: Option<Progress>) {
     let text = progress.map(|Progress { done, total }| match total {
         Some(total) if total > 0 => {

@@ -11,8 +11,9 @@
 //!
 //! # In short
 //! - **Inputs**: a host, a command with arguments, and answers of daemons.
-//! - **Outputs**: a table or one JSON document; exit code 0, 1 (no answer, or no) or 2 (wrong usage).
-//! - **Invariants**: nothing is shown or believed unchecked.
+//! - **Outputs**: a table or one JSON document; exit code 0 (success), 1 (failure) or 2 (wrong usage).
+//! - **Invariants**: all records are verified before they are used, and all texts from the network are escaped before
+//!   they are shown.
 //! - **Start reading** at `commands.rs`, then `connection.rs`.
 
 mod arguments;
@@ -45,7 +46,7 @@ use clap::{CommandFactory as _, Parser as _};
 use std::process::ExitCode;
 
 /// Runs the command line of this process. Returns exit code 0 on success. Returns 1 when the command fails, for example
-/// because no daemon answers or its answer is unusable. Exits with 2 when the command line is invalid.
+/// because no daemon answers or the answer is invalid. Exits with 2 when the command line is invalid.
 pub fn main() -> ExitCode {
     let Arguments { context, command } = Arguments::parse();
     match command.run(&context) {

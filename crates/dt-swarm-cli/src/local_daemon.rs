@@ -1,7 +1,8 @@
 //! Finds the control socket of a daemon on this computer.
 //!
-//! Several daemons of several users may run here. The pong of the daemon at HOST names its peer ID and the path of its
-//! control socket. A socket is used only if the daemon behind it has that peer ID, wherever its path came from.
+//! Several daemons, also of different users, may run on this computer. The pong of the daemon at HOST names its peer ID
+//! and the path of its control socket. A socket is used only if the daemon that answers on it has that peer ID. This
+//! applies to all sockets that are tried.
 
 use crate::ask::{self, Pong};
 use crate::connection::Connection;
@@ -16,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use swarm::protocol::{Answer, Request, Status, SwarmProtocol};
 
-/// Maximum time to wait for the pong of a daemon on this computer. After that time, the program at the port is most
-/// likely no daemon.
+/// Maximum time to wait for the pong of a daemon on this computer. If a program does not answer within this time, it is
+/// probably not a daemon.
 const PONG_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of users whose sockets are tried when root runs the program.
 const MAX_USERS: usize = 64;
@@ -60,15 +61,15 @@ impl Search<'_> {
                 }
                 choose(self.host, &pong, self.named, looked)
             }
-            // A port means exactly one daemon. Without a port, the user means the own daemon, whose port another program
-            // may have taken.
+            // If HOST contains a port, the user means exactly the daemon at that port. Without a port, the user means
+            // their own daemon, even if another program has taken its port.
             Err(error) if self.named.is_none() && self.host.is_port_named => Err(error),
             Err(error) if !means_no_daemon(&error) => Err(error),
             Err(_) => first(looked),
         }
     }
 
-    /// Finds the daemon of this user, whatever HOST is.
+    /// Finds the daemon of this user, also if HOST is another computer.
     ///
     /// # Errors
     /// When no daemon of this user answers.
@@ -77,7 +78,7 @@ impl Search<'_> {
         if self.named.is_some() || looked.iter().any(|(_, found)| found.is_ok()) {
             return first(looked);
         }
-        // Only the pong tells the socket of a daemon with another data folder.
+        // A daemon with another data folder has another socket, which only its pong names.
         let pong = self.ping(&Host::usual_here(), &looked);
         match pong.ok().and_then(|pong| self.told(&pong, &looked)) {
             Some((_, Ok(found))) => Ok(found),
@@ -159,12 +160,12 @@ fn status(client: &mut Client) -> Result<Status, CliError> {
     }
 }
 
-/// Returns whether the daemon at HOST may belong to another user, so that it is worth trying the sockets of all users.
+/// Returns whether the daemon at HOST may belong to another user. If so, the sockets of all users are tried.
 fn may_be_of_others(error: &CliError, looked: &[Looked]) -> bool {
     matches!(error, CliError::Keyed { .. }) || looked.iter().all(|(_, found)| found.is_err())
 }
 
-/// Returns whether this error means that no daemon answers at the host. It is false for a daemon that answers and does
+/// Returns whether this error means that no daemon answers at the host. Returns `false` if a daemon answers but does
 /// not accept this program.
 fn means_no_daemon(error: &CliError) -> bool {
     matches!(
@@ -191,7 +192,7 @@ fn choose(host: &Host, pong: &Pong, named: Option<&Path>, looked: Vec<Looked>) -
         }
     }
     match (others.pop_first(), error) {
-        // A socket that exists and refuses the connection may be the right one.
+        // The error of a socket that exists is reported first, because it may be the socket of the right daemon.
         (_, Some(error)) if !is_absent(&error) => Err(error),
         (Some((socket, found)), _) => {
             let (host, peer) = (host.to_string(), pong.peer);
@@ -217,8 +218,8 @@ fn first(looked: Vec<Looked>) -> Result<Found, CliError> {
     Err(error.unwrap_or(CliError::NoPlace))
 }
 
-/// Keeps the more useful of two errors. The last error of a socket that exists wins; otherwise the first error stays,
-/// which is that of the most usual place.
+/// Keeps the more useful of two errors. This is the last error of a socket that exists. If no socket exists, it is the
+/// first error, which is about the most usual path.
 fn keep_more_useful(error: &mut Option<CliError>, other: CliError) {
     if error.is_none() || !is_absent(&other) {
         *error = Some(other);

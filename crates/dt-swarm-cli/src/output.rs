@@ -55,8 +55,7 @@ pub(crate) enum Form {
 
 /// A document. Its JSON form follows the [vocabulary](self).
 pub(crate) trait Output: Serialize {
-    /// Returns the text for people, with its line ends. Dangerous characters in texts from other peers are escaped in
-    /// it.
+    /// Returns the text for people, with its line ends. Dangerous characters in texts from other peers are escaped.
     fn show(&self) -> String;
 }
 
@@ -77,7 +76,7 @@ impl<T: Output> Print for T {
     }
 }
 
-/// A sequence of documents, each printed as soon as it exists. In JSON each is on a line of its own.
+/// A sequence of documents, each printed as soon as it exists. In JSON, each document is on its own line.
 pub(crate) struct Live<T>(Box<dyn Iterator<Item = Result<T, CliError>>>);
 
 impl<T> Live<T> {
@@ -114,7 +113,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// Makes the confirmation with a sentence for people, without its line end.
+    /// Makes the confirmation from a sentence for people, given without a line end.
     pub(crate) fn new(sentence: &str) -> Self {
         Self { is_done: true, sentence: sentence.to_owned() }
     }
@@ -131,7 +130,8 @@ fn json_text(json: serde_json::Result<String>) -> Result<String, CliError> {
     Ok(clean_json(&json) + "\n")
 }
 
-/// Prints and flushes a text. Returns false when the reader closed the pipe early, as `head` does: this is no error.
+/// Prints and flushes a text. Returns `false` if the reader closed the pipe early, as `head` does. This is not an
+/// error.
 fn write_out(text: &str) -> Result<bool, CliError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -1,5 +1,5 @@
 //! `grant peer`: takes back the dismissal that `revoke peer` signed. A robot proposes itself as a peer, so `grant peer`
-//! proposes nothing: it replaces the lasting dismissal by one that ends at once.
+//! proposes nothing: it replaces the permanent dismissal by a dismissal that ends after a second.
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -9,13 +9,13 @@ use crate::validity::{DefaultLength, ValidityOptions};
 use dcache::{Data, Item, Kind, PeerId, Record, Set, Time, buckets};
 use std::collections::BTreeSet;
 
-/// Validity, in seconds, of the dismissal that replaces the lasting one.
+/// Validity, in seconds, of the dismissal that replaces the permanent one.
 const MOMENT: u64 = 1;
 
 /// Takes back the signer's dismissal of a peer. Also returns the other peers that still deny the peer.
 ///
 /// # Errors
-/// When no peer denies `peer`, or only other peers than the signer do.
+/// When no peer denies `peer`, or when only peers other than the signer deny it.
 pub(crate) fn readmit(
     context: &Context,
     peer: PeerId,
@@ -43,7 +43,7 @@ fn deniers(set: &Set, peer: PeerId, now: Time) -> BTreeSet<PeerId> {
     let item = presence(peer);
     let denies = |record: &&Record| {
         let is_now = record.kind() == Kind::Dismiss && record.validity().contains(now);
-        // A peer that dismisses itself withdraws its presence. That is no denial.
+        // A peer that dismisses itself withdraws its presence. This does not count as a denial.
         is_now && record.signer() != peer && set.may(Kind::Dismiss, &item, record.signer(), now).is_ok()
     };
     set.records_about(&item).iter().filter(denies).map(Record::signer).collect()

@@ -34,7 +34,7 @@ impl RoleArguments {
         &self.signing
     }
 
-    /// Returns the peer that gets or loses the role. Fails when the argument is no peer ID.
+    /// Returns the peer that gets or loses the role. Fails if the argument is not a peer ID.
     pub(crate) fn peer(&self, context: &Context) -> Result<PeerId, CliError> {
         self.peer.parse::<PeerId>().map_err(|_| not_an_id(context, &self.peer))
     }
@@ -59,13 +59,13 @@ impl RoleArguments {
     }
 }
 
-/// Makes the error for an argument that is no peer ID. Its message has the IDs of the peers with that host name.
+/// Makes the error for an argument that is not a peer ID. Its message has the IDs of the peers with that host name.
 fn not_an_id(context: &Context, name: &str) -> CliError {
     let ask = || {
         let answer = ask::records(&mut context.connect()?, &[HOSTNAMES], &context.own_words_policy())?;
         Names::read(&answer.set, answer.now).map_err(CliError::from)
     };
-    // The error is correct without an answer, too; it then names no IDs.
+    // Without an answer, the error names no IDs, but is still correct.
     let peers = ask().map(|names| names.peers(name)).unwrap_or_default();
     CliError::NotAnId { name: name.to_owned(), peers }
 }

@@ -26,8 +26,8 @@ pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
     files
 }
 
-/// Finds the one file that has this name or CID. Of several versions of a file, this is the version that its uploader
-/// holds, or else the newest. Discarded files are considered only when no other file has the name.
+/// Finds the one file that has this name or CID. If the file has several versions, finds the version that its uploader
+/// holds, or else the newest version. Discarded files are considered only when no other file has the name.
 pub(crate) fn find<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a SharedFile, CliError> {
     let named = named(files, name);
     the_one(newest(preferred(named, |file| file.state != State::Discarded)), name)
@@ -38,7 +38,8 @@ pub(crate) fn find_discarded<'a>(files: &'a [SharedFile], name: &str) -> Result<
     let is_discarded = |file: &SharedFile| file.state == State::Discarded;
     let discarded: Vec<&SharedFile> =
         named(files, name).into_iter().filter(|file| is_discarded(file)).collect();
-    // If there are several, a person discarded each of them, and need not mean the newest.
+    // If several discarded files have the name, the newest is not chosen: a user discarded each of them, and may mean
+    // any.
     if discarded.is_empty() { find(files, name) } else { the_one(discarded, name) }
 }
 
@@ -82,7 +83,7 @@ pub(crate) fn of(files: &[SharedFile], peer: PeerId) -> impl Iterator<Item = &Sh
     })
 }
 
-/// Describes a file for documents.
+/// Describes a file for the output of a command.
 pub(crate) fn reference(file: &SharedFile) -> FileRef {
     let known = file.description.as_ref();
     FileRef {
@@ -94,9 +95,9 @@ pub(crate) fn reference(file: &SharedFile) -> FileRef {
 
 /// Removes older versions of files from the list.
 ///
-/// Files that one uploader signed under one name are versions of each other. All versions that the uploader holds stay:
-/// an uploader stops holding older versions of a path, so several versions belong to several paths. If the uploader
-/// holds none, only the newest version stays.
+/// Files that one uploader signed under one name are versions of each other. All versions that the uploader holds stay.
+/// An uploader holds only the newest version of each path, so these versions are different files with the same name. If
+/// the uploader holds none, only the newest version stays.
 fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
     let version = |file: &SharedFile| {
         let known = file.description.as_ref().filter(|_| file.is_described_by_uploader)?;
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!(order, [CIDS[1], CIDS[2], CIDS[0], CIDS[3]]);
     }
 
-    /// A version of `run.mcap` that no peer holds.
+    /// Makes a version of `run.mcap` that no peer holds.
     fn of(cid: &str, seed: u8, changed: u64, is_signed: bool) -> SharedFile {
         let (mut set, cid) = (Set::default(), buckets::parse(cid).unwrap());
         propose(&mut set, Station::Files.item(&cid));
@@ -188,11 +189,11 @@ mod tests {
     }
 
     #[test]
-    fn versions_that_the_uploader_holds_go_before_newer_ones_and_are_separate_files() {
+    fn versions_that_the_uploader_holds_are_separate_files_and_precede_newer_ones() {
         let mut files = [of(CIDS[0], 1, 5, true), of(CIDS[1], 1, 9, true), of(CIDS[2], 1, 7, true)];
         let uploader = Keypair::from_seed([1; 32]).peer_id();
         let held = logs::Signers::from([(uploader, None)]);
-        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "no peer holds any");
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "no peer holds any of the versions");
         files[0].holders.clone_from(&held);
         assert_eq!(meant(find(&files, "run.mcap")), CIDS[0], "the uploader deleted the newer ones");
         files[2].proposers = held;
@@ -209,9 +210,13 @@ mod tests {
         files[2].state = State::Discarded;
         assert_eq!(meant(find_discarded(&files, "run.mcap")), [CIDS[1], CIDS[2]].join(", "));
         files.iter_mut().for_each(|file| file.state = State::Discarded);
-        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "the newest when all are discarded");
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "if all are discarded, the newest is found");
         files.iter_mut().for_each(|file| file.state = State::Safe);
-        assert_eq!(meant(find_discarded(&files, "run.mcap")), CIDS[1], "as `find` when none is discarded");
+        assert_eq!(
+            meant(find_discarded(&files, "run.mcap")),
+            CIDS[1],
+            "if none is discarded, the result equals that of `find`"
+        );
     }
 
     #[test]
@@ -228,7 +233,7 @@ mod tests {
         assert_eq!(
             cids(files.iter().collect()),
             [CIDS[1], CIDS[2], CIDS[3]],
-            "a file of another robot is no version of it"
+            "a file of another robot is not a version of this file"
         );
         assert_eq!(cids(files[..2].iter().collect()), [CIDS[1]]);
     }

@@ -33,19 +33,19 @@ pub(crate) struct ItemArguments {
     signing: SigningOptions,
 }
 
-/// The options that choose the signer, and that allow statements that do not count.
+/// The options that choose the signer, and that permit statements that do not count.
 #[derive(Debug, Args)]
 pub(crate) struct SigningOptions {
     /// Signs with this key file instead of the robot's key: its name, as `keys` shows it, or its path
     #[arg(long, value_name = "NAME|FILE")]
     key: Option<String>,
-    /// Publishes the statement even if it does not count now. It counts once the signer has the role
+    /// Publishes the statement even if it does not count now. It counts as soon as the signer has the required role
     #[arg(long)]
     anyway: bool,
 }
 
 impl SigningOptions {
-    /// Makes the options with which this key file signs, or the robot if it is `None`.
+    /// Makes the options to sign with this key file, or with the robot's key if `key` is `None`.
     pub(crate) fn by(key: Option<String>) -> Self {
         Self { key, anyway: false }
     }
@@ -69,7 +69,7 @@ pub(crate) struct Unsigned<'a> {
     pub(crate) kind: Kind,
     pub(crate) item: Item,
     pub(crate) validity: &'a ValidityOptions,
-    /// How long the statement is valid when no option says so.
+    /// Length of the validity if no option sets it.
     pub(crate) default_length: DefaultLength,
 }
 
@@ -101,8 +101,8 @@ struct SignedStatement {
     opponents: Vec<PeerRef>,
 }
 
-/// Returns how long a statement of this kind is valid when no option says so: a proposal an hour, and a dismissal as
-/// long as the item is proposed, but at least an hour.
+/// Returns the length of the validity of a statement of this kind if no option sets it. A proposal is valid for an
+/// hour. A dismissal is valid for as long as the item is proposed, but at least for an hour.
 pub(crate) fn default_length(kind: Kind) -> DefaultLength {
     match kind {
         Kind::Propose => DefaultLength::Seconds(HOUR),
@@ -125,7 +125,7 @@ impl ItemArguments {
     }
 }
 
-/// Signs the statements together.
+/// Signs and publishes the statements in one request.
 pub(crate) fn sign(
     context: &Context,
     statements: Vec<Unsigned<'_>>,
@@ -142,7 +142,7 @@ pub(crate) fn sign(
     check_forms(&statements, &prepared)?;
     if !prepared.is_time_certain {
         warn(&format!(
-            "this robot does not know the time; it uses {}, which has certainly passed",
+            "this robot does not know the time; it uses {}, and the real time is later",
             date(prepared.time)
         ));
     }
@@ -160,8 +160,8 @@ pub(crate) fn sign(
     })
 }
 
-/// Checks that items in the buckets of shared files are CIDs. An item there that is no CID may still be dismissed, if a
-/// peer proposes it.
+/// Checks that items in the buckets of shared files are CIDs. An item there that is not a CID may only be dismissed,
+/// and only if a peer proposes it.
 fn check_forms(statements: &[Unsigned<'_>], prepared: &Prepared) -> Result<(), CliError> {
     let mut both = statements.iter().zip(&prepared.histories);
     both.try_for_each(|(statement, history)| match statement.kind {
@@ -184,7 +184,8 @@ fn decide(statements: Vec<Unsigned<'_>>, prepared: &Prepared) -> Result<Vec<Stat
     statements.into_iter().zip(&prepared.histories).map(decide).collect()
 }
 
-/// Has the daemon sign and publish the statements. With a key, signs them here and has the daemon publish the records.
+/// Asks the daemon to sign and publish the statements. With a key, signs the statements here, and asks the daemon to
+/// publish the records.
 fn publish(
     client: &mut Client,
     key: Option<&(KeyFile, Policy)>,
@@ -198,8 +199,8 @@ fn publish(
     };
     let keep = |history: &ItemHistory| history.former.map_or(End::default(), |expiry| expiry.at.into());
     let kept = statements.into_iter().zip(prepared.histories.iter().map(keep)).collect();
-    // Copies of a key file do not know each other's sequence numbers. Starting at the time keeps each copy above the
-    // numbers that another copy used before.
+    // Several computers may use copies of one key file, and do not know each other's sequence numbers. The numbers are
+    // at least the present time, so they are higher than the earlier numbers of all copies.
     let records = key.sign(kept, prepared.sequence.max(prepared.time.0), policy)?;
     let signed = |record: &Record| swarm::protocol::SignedStatement {
         payload: StatementText(record.statement().clone()),
@@ -263,8 +264,8 @@ impl SignedStatement {
         )
     }
 
-    /// Returns a sentence that says why the statement has no effect. Returns `None` when it has its effect, or is not
-    /// valid now.
+    /// Returns a sentence that says why the statement has no effect. Returns `None` if the statement has its effect, or
+    /// is not valid now.
     fn doubt(&self, now: Time) -> Option<String> {
         let is_as_said = self.is_in_bucket == (self.kind == Kind::Propose);
         let is_due = self.range.from.is_none_or(|from| from.0 <= now)
@@ -277,17 +278,21 @@ impl SignedStatement {
         Some(match (self.kind, self.opponents.is_empty()) {
             (Kind::Propose, false) => {
                 format!(
-                    "The item is not in the bucket: it is dismissed by {opponents}, who would have to take that back.\n"
+                    "The item is not in the bucket: it is dismissed by {opponents}. Only they can withdraw the dismissal.\n"
                 )
             }
             (Kind::Dismiss, false) => {
                 format!("The item is still in the bucket: it is proposed by {opponents}.\n")
             }
             (Kind::Propose, true) => {
-                "The item is not in the bucket yet: this statement alone does not count.\n".to_owned()
+                "The item is not in the bucket yet: this statement alone does not count. The bucket may require a role, or \
+                 statements of several signers.\n"
+                    .to_owned()
             }
             (Kind::Dismiss, true) => {
-                "The item is still in the bucket: this statement alone does not count.\n".to_owned()
+                "The item is still in the bucket: this statement alone does not count. The bucket may require a role, or \
+                 statements of several signers.\n"
+                    .to_owned()
             }
         })
     }
@@ -340,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dismissal_lasts_as_long_as_the_proposal_that_it_denies() {
+    fn a_dismissal_is_valid_for_as_long_as_the_proposal_that_it_denies() {
         let (hour, far) = (Some(NOW.plus(HOUR)), Some(NOW.plus(1_000_000)));
         assert_eq!(until(Kind::Dismiss, None), hour);
         assert_eq!(until(Kind::Dismiss, Some(Expiry { at: Some(NOW.plus(5)) })), hour);
@@ -350,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_cid_is_refused_among_files_but_may_be_dismissed() {
+    fn a_text_that_is_not_a_cid_may_not_be_proposed_as_a_file_but_may_be_dismissed() {
         let options = ValidityOptions::default();
         let check = |bucket: &str, kind, proposed| {
             let item = Item { bucket: bucket.parse().unwrap(), data: Data::new("notes.txt").unwrap() };

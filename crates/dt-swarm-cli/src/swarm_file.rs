@@ -41,7 +41,8 @@ impl Swarm {
     pub(crate) fn text_without_key(&self) -> String {
         let Some(key) = self.file.key() else { return self.text.clone() };
         let secret = key.reveal();
-        // A key that is written with escapes is not found. Then the result is the file as this program would write it.
+        // A key that is written with escapes is not found in the text. In this case, the text is generated again from
+        // the parsed file.
         let text = if self.text.contains(&secret) { self.text.clone() } else { self.file.to_toml() };
         text.replace(&secret, HIDDEN)
     }

@@ -1,5 +1,5 @@
-//! The style of tables: a line below the header and no other lines, so that tools such as `cut` and `grep` can process
-//! them.
+//! The style of tables. There is a line below the header and no other lines, so that tools such as `cut` and `grep` can
+//! process the tables.
 
 use comfy_table::{LineStyle, Table, TableStyle};
 

@@ -30,9 +30,9 @@ pub(crate) fn clean_lines(text: &str, most: usize) -> String {
     text.lines().map(|line| clean(line, most)).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the JSON text with dangerous characters escaped as `\uXXXX` (RFC 8259, section 7). The document stays the
-/// same for programs, and it is harmless on a terminal. Outside its strings JSON has no dangerous characters except
-/// line ends.
+/// Returns the JSON text with dangerous characters escaped as `\uXXXX` (RFC 8259, section 7). The document has the same
+/// meaning for programs, and is safe to show on a terminal. Outside of strings, JSON contains no dangerous characters
+/// except line ends.
 pub(crate) fn clean_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {

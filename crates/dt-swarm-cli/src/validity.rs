@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 64;
 /// The validity options of all commands that sign statements.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ValidityOptions {
-    /// How long the statement is valid: a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m
+    /// Length of the validity: a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m
     #[arg(long = "for", value_name = "DURATION", value_parser = seconds, conflicts_with_all = ["until", "forever"])]
     seconds: Option<u64>,
     /// Start of the validity: 2027-01-01, 2027-01-01T12:30 (UTC, unless it has an offset) or @SECONDS since 1970
@@ -23,12 +23,12 @@ pub(crate) struct ValidityOptions {
     /// End of the validity, written like --from
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "forever")]
     until: Option<Time>,
-    /// The statement never ends; this counts only from signers with a role
+    /// The statement never ends; it counts only if the signer has a role
     #[arg(long)]
     forever: bool,
 }
 
-/// How long a statement is valid when no option says so.
+/// Length of the validity of a statement if no option sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DefaultLength {
     Seconds(u64),
@@ -61,7 +61,7 @@ impl ValidityOptions {
             return Err(CliError::Over);
         }
         match (self.from, until.is_none_or(|until| until <= MAX_TIME)) {
-            // Starts earlier, so that a robot whose clock is behind this one's need not wait.
+            // The validity starts earlier, so that it has already begun for a robot whose clock is behind.
             (None, true) => Ok(Validity::stated_until(now, until)),
             _ => Validity::new(Some(from), until).map_err(|_| CliError::Over),
         }
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(
             decide("", DefaultLength::Until(Time(5))),
             Ok((early, Some(NOW.0 + HOUR))),
-            "at least an hour"
+            "a dismissal is valid for at least an hour"
         );
         assert_eq!(decide("", DefaultLength::Until(NOW.plus(DAY))), Ok((early, Some(NOW.0 + DAY))));
         assert_eq!(decide("--for 2d", DefaultLength::Forever), Ok((early, Some(NOW.0 + 2 * DAY))));

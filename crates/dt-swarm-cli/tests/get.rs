@@ -179,7 +179,7 @@ fn invalid_destinations_are_refused_before_fetching() {
         // In earlier versions the last argument was the destination.
         (&["a.bag", "c.bag"][..], "knows no file called \"c.bag\""),
         (&["a.bag", "c.bag"], "-o"),
-        (&["a.bag", "b.bag"], "b.bag is there already"),
+        (&["a.bag", "b.bag"], "b.bag already exists"),
         (&["a.bag", "a.bag"], "two of these files"),
         (&["a.bag", "-o", "/proc/there/"], "/proc/there/ cannot be written"),
         (&["a.bag", "-o", "b.bag/c"], "cannot be written"),

@@ -1,5 +1,5 @@
-//! Runs the program without a daemon, and against servers that are no daemons or send forged records. It has to end in
-//! bounded time, with one sentence on stderr.
+//! Runs the program without a daemon, and against servers that are not daemons or that send forged records. The program
+//! must end within its time limit, with one sentence on stderr.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod served;
@@ -314,5 +314,5 @@ fn a_swarm_and_its_key_are_made_without_a_daemon_and_never_overwritten() {
     assert_eq!(run(&["keys", "new", "teacher"]).0, 0);
     std::fs::write(folder.join("a.toml"), "name = 'Class 7").unwrap();
     let (code, _, told) = run(&["swarm", "show", "a.toml"]);
-    assert!(code == 1 && told.contains("a.toml is no swarm file"), "{told}");
+    assert!(code == 1 && told.contains("a.toml is not a swarm file"), "{told}");
 }

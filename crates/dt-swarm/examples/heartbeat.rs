@@ -14,7 +14,7 @@ mod decide {
     use dcache::{BucketPath, Item, Key, Moment, PeerId, Set, Statements, Validity, buckets};
     use service::{Decide, Decision};
 
-    /// Keeps an item in `pri/ID/heartbeat`. Renews it when half of `lifetime` (in seconds) is over.
+    /// Proposes an item in `pri/ID/heartbeat`, and renews the proposal when half of `lifetime` (in seconds) is over.
     pub(crate) struct Heartbeat {
         pub(crate) me: PeerId,
         pub(crate) lifetime: u64,
@@ -71,7 +71,8 @@ enum Answer {
     Job(JobStatus<u64>),
 }
 
-/// The jobs of the service. The order is the number of robots to wait for, and the outcome is the number that are alive.
+/// The jobs of the service. The order of a job is the number of robots to wait for. Its outcome is the number of robots
+/// that are alive.
 struct Waiting;
 
 impl JobKind for Waiting {

@@ -13,7 +13,7 @@ const MAX_ADDRESSES: usize = 16;
 /// Maximum number of IP addresses of one interface. With IPv6, an interface often has several.
 const MAX_HOSTS: usize = 4;
 
-/// Facts about an interface that follow from the peers heard on it.
+/// Properties of an interface that depend on the peers heard on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hearing {
     /// Whether a peer was heard lately.
@@ -25,9 +25,10 @@ pub(crate) struct Hearing {
 /// Returns the listening addresses to announce, the most likely reachable ones first.
 ///
 /// Addresses of bridges, virtual interfaces of containers and tunnels are announced only if the configuration names the
-/// interface, or if there are no better ones: many hosts have the same such addresses. All other interfaces take turns,
-/// and interfaces with peers come first. A link-local address is announced if the interface has no other address, or if
-/// a peer on it has no other address.
+/// interface, or if there is no better interface. The reason is that many hosts have the same addresses on such
+/// interfaces. The list contains one address of each interface in turn, beginning with the interfaces on which peers
+/// were heard. A link-local address is announced if the interface has no other address, or if a peer on it has no other
+/// address.
 pub(crate) fn told(
     listening: &[Multiaddr],
     local: &[LocalAddress],
@@ -56,7 +57,7 @@ pub(crate) fn told(
     told
 }
 
-/// Sort key of an interface. An interface that more likely leads to other robots sorts first.
+/// Sort key of an interface. Interfaces that probably reach other robots sort first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     kind: InterfaceKind,
@@ -88,12 +89,12 @@ impl Host {
     }
 }
 
-/// Chooses the IP addresses of one interface. IPv4 comes first, because it has the least overhead and needs no zone.
+/// Chooses the IP addresses of one interface. IPv4 comes first, because it has the smallest headers and needs no zone.
 fn chosen(mut hosts: Vec<Host>, hearing: Hearing) -> Vec<Host> {
     let has_other = hosts.iter().any(|host| !is_link_local(host.ip));
     hosts.retain(|host| !is_link_local(host.ip) || !has_other || hearing.needs_link_local);
     hosts.sort_by_key(|host| (host.ip.is_ipv6(), is_link_local(host.ip)));
-    // Removes the last address but one until few are left, so that a link-local address, which is last, stays.
+    // Keeps the first addresses and the last one, because a link-local address is the last.
     while hosts.len() > MAX_HOSTS {
         hosts.remove(MAX_HOSTS - 1);
     }
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_with_peers_come_first_and_interfaces_take_turns() {
+    fn interfaces_with_peers_come_first_and_addresses_alternate() {
         let mut all = Vec::new();
         for interface in 1..=12u8 {
             all.push(local(&format!("10.{interface}.0.1"), interface.into(), InterfaceKind::Wire));
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_local_address_is_announced_if_this_node_or_a_peer_has_no_other() {
+    fn a_link_local_address_is_announced_if_this_node_or_a_peer_has_no_other_address() {
         let wire = |ip| local(ip, 2, InterfaceKind::Wire);
         assert_eq!(short(&[wire("fe80::2")], nobody), ["fe80::2 t"]);
         let both = [wire("fe80::2"), wire("10.0.0.2")];

@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 /// Prints the identity and the addresses of this node, and commands to try next.
 pub(crate) fn print(config: &Config, me: PeerId, swarm: Option<&str>, facts: &LocalFacts, services: &Banner) {
-    // Ignores an error, because standard output may be closed.
+    // Standard output may be closed. Errors are ignored, because the daemon also works without the start message.
     let _ = std::io::stdout().lock().write_all(text(config, me, swarm, facts, services).as_bytes());
 }
 

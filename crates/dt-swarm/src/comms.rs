@@ -1,4 +1,4 @@
-//! Runs the brain with its channels. They are restarted together, because a new brain does not know the channels of an
+//! Runs the brain with its channels. Both are restarted together, because a new brain does not know the channels of the
 //! earlier one.
 
 use crate::plan::{MeetingPoints, Plan};
@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Maximum number of channel events that wait for the brain.
 const MAX_EVENTS: usize = 1024;
-/// Delay before a topic is subscribed to again.
+/// Delay before the next attempt to subscribe to a topic.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Why the brain and its channels ended.
+/// Reason why the brain and its channels ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommsError {
     #[error(transparent)]
@@ -34,8 +34,8 @@ pub(crate) enum CommsError {
     Random(std::io::Error),
 }
 
-/// Runs the brain and its channels until the daemon stops. A channel that fails is restarted without effect on the
-/// others. When the swarm key or the meeting points change, the brain and all channels are restarted.
+/// Runs the brain and its channels until the daemon stops. A channel that fails is restarted while the other channels
+/// continue. When the swarm key or the meeting points change, the brain and all channels are restarted.
 pub(crate) async fn run_comms(driver: &Driver, shared: Shared) -> Result<(), CommsError> {
     let (mut membership, mut plan) = (shared.membership.subscribe(), shared.plan.subscribe());
     while !shared.stop.is_cancelled() {
@@ -89,7 +89,7 @@ impl Life {
     async fn run(self, driver: &Driver) -> Result<(), CommsError> {
         let (reports, events) = mpsc::channel(MAX_EVENTS);
         let switchboard = Switchboard::new(reports);
-        // The channels are dropped, and so end, together with this future.
+        // The channels end when this future is dropped.
         let mut channels = JoinSet::new();
         self.spawn_udp(&mut channels, &switchboard)?;
         self.spawn_tcp(&mut channels, &switchboard);
@@ -99,7 +99,7 @@ impl Life {
         Ok(driver.run(events, switchboard, self.stop.clone()).await?)
     }
 
-    /// Makes the wire format of one channel. Each channel uses its own nonces.
+    /// Makes the wire format of one channel. With a key, each channel gets its own sealer, and so its own nonces.
     fn wire(&self) -> Result<Wire, CommsError> {
         let Some(key) = &self.key else { return Ok(Wire::plain()) };
         let mut boot = [0; seal::BOOT_BYTES];
@@ -173,8 +173,8 @@ async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>,
     }
 }
 
-/// Reports faults to the brain: nodes of the plan that cannot be reached, and addresses at which this node cannot
-/// listen.
+/// Reports two kinds of faults to the brain: nodes of the plan that cannot be reached, and ports of this node that
+/// another program uses.
 async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
     let mut told = BTreeMap::new();
     loop {

@@ -1,8 +1,8 @@
 //! The configuration. Flags override the environment, the environment overrides the file, and the file overrides the
 //! defaults.
 //!
-//! Each service has a section in the file. Some keys of services were at the top of the file in earlier versions. They
-//! are still read there.
+//! Each service has a section in the file. In earlier versions, some keys of services were at the top of the file. They
+//! are still accepted there.
 
 mod file;
 
@@ -69,11 +69,11 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) ipfs_dir: PathBuf,
     pub(crate) swarm_file: PathBuf,
-    /// Whether a flag or the configuration file names the swarm file. Then it has to exist.
+    /// Whether a flag or the configuration file names the swarm file. If so, the file must exist.
     pub(crate) is_swarm_file_named: bool,
     pub(crate) control_socket: PathBuf,
     pub(crate) hostname: String,
-    /// Whether the configuration file sets the host name. Then it stays when the host is renamed.
+    /// Whether the configuration file sets the host name. If so, renaming the host has no effect on it.
     pub(crate) is_hostname_named: bool,
     /// Patterns of the names of network interfaces to use. If empty, all suitable interfaces are used.
     pub(crate) interfaces: Vec<String>,
@@ -94,7 +94,7 @@ pub(crate) struct Config {
     pub(crate) sections: BTreeMap<String, Table>,
 }
 
-/// Why the configuration cannot be used.
+/// Reason why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("the configuration file {0} cannot be read: {1}")]
@@ -109,9 +109,11 @@ pub(crate) enum ConfigError {
     },
     #[error("the configuration is wrong: {0}")]
     Value(#[from] SettingsError),
-    #[error("the configuration has no key and no section `{key}`{}", suggestion(.nearest.as_deref()))]
+    #[error("the configuration file has an unknown key or section, `{key}`{}", suggestion(.nearest.as_deref()))]
     Unknown { key: String, nearest: Option<String> },
-    #[error("the configuration has `{key}` twice: at its top and in [{section}]; remove one of them")]
+    #[error(
+        "the configuration has `{key}` twice: at the top of the file and in [{section}]; remove one of them"
+    )]
     Twice { key: &'static str, section: &'static str },
     #[error("[{0}] is a section of the configuration, but `{0}` is written as a key")]
     NotASection(String),
@@ -238,7 +240,7 @@ fn set_by_flags(sections: &mut BTreeMap<String, Table>, arguments: &Arguments) {
     }
 }
 
-/// Returns the path of the configuration file. The file at the default place need not exist.
+/// Returns the path of the configuration file. The file at the default path may be missing.
 pub(crate) fn config_file(arguments: &Arguments, environment: &Environment) -> Option<PathBuf> {
     let usual = || environment.places.config().map(|folder| folder.join("config.toml"));
     arguments.config.clone().or_else(usual)

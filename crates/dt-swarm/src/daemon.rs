@@ -1,4 +1,4 @@
-//! Starts the parts of the daemon, connects them, and stops them in order.
+//! Starts the parts of the daemon, connects them, and stops them.
 
 use crate::comms::run_comms;
 use crate::config::{self, Arguments, Config, ConfigError};
@@ -34,18 +34,19 @@ use tokio_util::sync::CancellationToken;
 
 /// Returns the time at which this program was built, which is a lower bound for the present time.
 fn built() -> Time {
-    // `build.rs` always writes a number. Zero would be no lower bound.
+    // `build.rs` always writes a number, so the default (1970) is never used.
     Time(env!("DT_SWARM_BUILT").parse().unwrap_or_default())
 }
 
-/// Maximum time that the parts of the daemon have to stop.
+/// Maximum time for all parts of the daemon to stop. After that, the daemon ends with an error.
 const STOPPING: Duration = Duration::from_millis(4500);
-/// Time after which an idle thread for blocking disk work ends.
+/// Time after which an idle thread of the pool for blocking disk work ends.
 const KEPT_ALIVE: Duration = Duration::from_secs(2);
-/// Maximum time that the start message waits for each of: the addresses of the IPFS node, the line port, and the clock.
+/// Maximum time that the start message waits for each of three facts: the addresses of the IPFS node, the state of the
+/// line port, and the clock.
 const ADDRESSES: Duration = Duration::from_secs(3);
 
-/// Why the daemon does not start, or did not stop in order.
+/// Reason why the daemon does not start, or does not stop in time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     #[error(transparent)]
@@ -101,7 +102,8 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         membership: watch::Sender::new(membership.file().cloned()),
         facts,
         is_line_port_open: watch::Sender::default(),
-        // The plan is complete from the start, so that the channels need not be restarted at once.
+        // The first plan already has all configured addresses. With an empty plan, the channels would be restarted at
+        // once when the planner fills it.
         plan: watch::Sender::new(first_plan),
         node: watch::Sender::new(None),
         stop: CancellationToken::new(),
@@ -122,7 +124,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
 }
 
 impl RunError {
-    /// Adds the configuration file to an error of a service's section.
+    /// Adds the path of the configuration file to an error in a service's section.
     fn in_file(self, file: Option<PathBuf>) -> Self {
         match (self, file) {
             (Self::Service(OpenError::Settings(error)), Some(file)) => Self::Section(file, error),
@@ -316,7 +318,7 @@ impl Daemon {
         services.lines.extend(clock_line(swarm).await);
         let mut facts: LocalFacts = facts.borrow().clone();
         if *is_open.borrow() == Some(false) {
-            // Another program listens at this port.
+            // Another program uses the line port, so no address of it is shown.
             facts.lines.clear();
         }
         banner::print(&self.shared.config, self.shared.keypair.peer_id(), name, &facts, &services);
@@ -351,7 +353,7 @@ impl Signals {
     }
 }
 
-/// Why the control socket is not served.
+/// Reason why the control socket is not served.
 #[derive(Debug, thiserror::Error)]
 enum ControlError {
     #[error(transparent)]
@@ -369,12 +371,13 @@ async fn serve_control(router: Router, path: PathBuf) -> Result<Infallible, Cont
     Ok(control::serve(listener, handle).await?)
 }
 
-/// Returns the function by which the gateway finds the peers that hold content which is not stored here.
+/// Returns a function that finds the peers that hold given content. The gateway calls it for content that this node
+/// does not store.
 fn holders(swarm: Swarm) -> Holders {
     Arc::new(move |root| {
         let swarm = swarm.clone();
         Box::pin(async move {
-            // There is no answer only while the daemon is stopping.
+            // The request fails only while the daemon is stopping.
             let known = service::providers_of(&swarm, vec![root]).await.unwrap_or_default();
             known.into_values().flatten().collect()
         })

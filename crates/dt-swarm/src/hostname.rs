@@ -8,7 +8,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
-/// File whose changes the kernel reports as an event, so that waiting for a change costs nothing.
+/// File whose changes the kernel reports as an event, so that no polling is needed.
 const EVENTS: &str = "/proc/sys/kernel/hostname";
 /// Time between two reads of the name on a system that does not report changes.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ async fn changed(events: Option<&AsyncFd<File>>) {
     }
 }
 
-/// Waits until the name of the host differs from `hostname`. Never returns once the daemon is stopping.
+/// Waits until the name of the host differs from `hostname`. Waits forever while the daemon is stopping.
 pub(crate) async fn renamed(facts: &mut watch::Receiver<LocalFacts>, hostname: &str) {
     let is_stopping = facts.wait_for(|facts| facts.hostname != hostname).await.is_err();
     if is_stopping {

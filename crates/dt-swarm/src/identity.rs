@@ -1,5 +1,5 @@
-//! The identity of this node: a secret key of 32 bytes in a file, which is made once. The same key signs records and is
-//! the IPFS identity.
+//! The identity of this node: a secret key of 32 bytes in a file, which is created at the first start. The key signs
+//! records, and is also the IPFS identity.
 
 use dcache::Keypair;
 use rand::TryRng as _;
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 /// Name of the key file in the data folder.
 const NAME: &str = "identity.key";
 
-/// Why the identity cannot be loaded or made.
+/// Reason why the identity cannot be loaded or created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
-    /// The file is not a key. No new key is made without the user's knowledge, because it would make this a different
-    /// robot.
+    /// The file is not a key. The daemon does not replace it by a new key, because with another key this would be a
+    /// different robot.
     #[error(
         "{0} contains no key (it has {1} bytes, not 32): restore it from a copy, or delete it to start as a new robot"
     )]
@@ -58,7 +58,7 @@ fn make(data_dir: &Path, path: &Path) -> io::Result<Keypair> {
 fn warn_when_others_can_read(path: &Path) {
     let is_open = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
     if is_open {
-        tracing::warn!(path = %path.display(), "other users can read the secret key of this node; `chmod 600` it");
+        tracing::warn!(path = %path.display(), "other users can read the secret key of this node; run `chmod 600` on it");
     }
 }
 

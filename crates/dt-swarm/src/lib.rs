@@ -2,15 +2,15 @@
 //!
 //! This crate sets up the parts that all services share: the configuration, the identity, the record store, the running
 //! brain with its channels, the IPFS node, the control socket and the gateway. It then runs a list of services, see
-//! [`run`]. Only the list [`SERVICES`] names particular services, except for a few command line flags that set keys in
-//! a service's section.
+//! [`run`]. Only the list [`SERVICES`] names particular services. The exceptions are a few command line flags that set
+//! keys in a service's section.
 //!
 //! # In short
 //! - **Inputs**: the configuration (flags, environment, file), and the list of services in `services.rs`.
 //! - **Outputs**: the start message, the log, and sockets for peers, for the control of the daemon, and for the
 //!   gateway.
-//! - **Invariants**: a task that dies is restarted and the others go on; a port that is taken is reported with a
-//!   way out; the daemon's own files are never shared.
+//! - **Invariants**: a task that fails is restarted while the others continue; if another program uses a port, the
+//!   error says how to solve this; the daemon's own files are never shared.
 //! - **Start reading** at `daemon.rs`, then `config.rs`.
 
 mod announce;
@@ -45,11 +45,11 @@ use tracing_subscriber::EnvFilter;
 const LOGGED: &str = "info,libp2p=warn,libp2p_swarm=error,quinn=warn";
 
 /// Runs the daemon with these services until Ctrl-C or SIGTERM. Parses the command line of the process and sets up
-/// logging, so it is meant to be called by `main`.
+/// logging, so only `main` should call it.
 pub fn run(services: &'static [Registration]) -> ExitCode {
     let arguments = config::Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    // Colours are only for terminals, not for log files.
+    // Colours are used only on a terminal, not in log files.
     let is_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

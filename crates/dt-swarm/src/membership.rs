@@ -16,13 +16,16 @@ pub(crate) struct Membership {
     current: Option<(String, SwarmFile)>,
 }
 
-/// Why the swarm file cannot be loaded, or why the swarm is not changed.
+/// Reason why the swarm file cannot be loaded, or why the swarm is not changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MembershipError {
-    /// The daemon does not start then. As a member of the open swarm, it would allow what the file is meant to prevent.
-    #[error("the swarm file {0} cannot be read: {1}; put it there, or remove it from the configuration")]
+    /// The daemon does not start in this case. In the open swarm it would accept statements that the rules of the file
+    /// exclude.
+    #[error(
+        "the swarm file {0} cannot be read: {1}; copy the file to this path, or remove the path from the configuration"
+    )]
     Read(PathBuf, #[source] io::Error),
-    #[error("the swarm file {0} is wrong: {1}; correct it, or remove it to be in the open swarm")]
+    #[error("the swarm file {0} is wrong: {1}; correct it, or remove it to use the open swarm")]
     Wrong(PathBuf, #[source] SwarmFileError),
     #[error("this is no swarm file: {0}")]
     NoSwarm(#[source] SwarmFileError),
@@ -38,8 +41,8 @@ pub(crate) enum MembershipError {
 }
 
 impl Membership {
-    /// Reads the swarm file. The file at the default place need not exist, but a file that the configuration names has
-    /// to.
+    /// Reads the swarm file. The file at the default path may be missing, but a file that the configuration names must
+    /// exist.
     pub(crate) fn load(config: &Config) -> Result<Self, MembershipError> {
         let (path, is_named) = (config.swarm_file.clone(), config.is_swarm_file_named);
         let current = match read(&path) {
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_swarm_file_does_not_mean_the_open_swarm() {
+    fn a_broken_swarm_file_does_not_lead_to_the_open_swarm() {
         let bench = Bench::new();
         bench.load().unwrap().join(text("class")).unwrap();
         for broken in ["", "name = 'class'", &"#".repeat(MAX_SWARM_FILE_BYTES + 1)] {

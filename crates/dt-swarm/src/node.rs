@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Why the IPFS node does not run.
+/// Reason why the IPFS node does not run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NodeError {
     #[error(transparent)]
@@ -87,7 +87,7 @@ async fn live(
 
 fn node_config(shared: &Shared) -> Result<NodeConfig, NodeError> {
     let config = &shared.config;
-    // This does not fail: any 32 bytes are the seed of an Ed25519 key.
+    // This cannot fail, because any 32 bytes are the seed of an Ed25519 key.
     let keypair = Keypair::ed25519_from_bytes(shared.keypair.seed()).map_err(|_| NodeError::Key)?;
     let store = StoreConfig {
         directory: config.ipfs_dir.clone(),
@@ -142,7 +142,7 @@ async fn tell_addresses(node: Node, shared: Shared) {
     let (mut lines, mut changes) = (facts.subscribe(), heard.changes());
     let mut told_failures = 0;
     loop {
-        // Failures are only ever added to the list. Each is logged once.
+        // Failures are never removed from the list, so each is logged once.
         for failure in failures.borrow_and_update().iter().skip(told_failures) {
             tracing::error!("{}", comms::not_listening(failure).1);
             told_failures += 1;
@@ -150,7 +150,9 @@ async fn tell_addresses(node: Node, shared: Shared) {
         let told = announced(&listening.borrow_and_update(), &choice, &heard);
         match told {
             Ok(told) => tell(&facts, &node, &told),
-            Err(error) => tracing::warn!(%error, "cannot list this host's addresses; announced ones stay"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot list this host's addresses; the announced addresses stay unchanged")
+            }
         }
         tokio::select! {
             Ok(()) = listening.changed() => {}
@@ -167,7 +169,7 @@ fn tell(facts: &watch::Sender<LocalFacts>, node: &Node, told: &[Multiaddr]) {
     let addresses: Vec<String> =
         told.iter().map(|address| format!("{address}/p2p/{}", node.peer_id())).collect();
     facts.send_if_modified(|facts| {
-        // An empty list most likely means that the node does not listen yet.
+        // While the list was never filled, an empty list means that the node does not listen yet.
         let is_known = !addresses.is_empty() || facts.ipfs.is_some();
         let is_new = is_known && facts.ipfs.as_ref() != Some(&addresses);
         if is_new {

@@ -1,5 +1,5 @@
-//! Removes the permissions of other users of this host from the daemon's own files, because the records and blocks of a
-//! swarm with a key are only for its members. Earlier versions of the daemon left some of these files readable.
+//! Removes the permissions of other users of this host from the daemon's own files, because only members may read the
+//! records and blocks of a swarm with a key. Earlier versions of the daemon left some of these files readable.
 
 use crate::config::Config;
 use std::fs::{self, DirBuilder, Metadata, Permissions};
@@ -7,15 +7,15 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Permission bits of the owner. A private file or folder has no others.
+/// Permission bits of the owner. A private file or folder has no other permissions.
 const OWNER: u32 = 0o700;
-/// Permission bits of other users to pass through a folder without listing it. The data folder keeps them if it
-/// contains the shared folder, in which programs of other users may write.
+/// Permission bits with which other users may enter a folder but not list it. The data folder keeps them if it contains
+/// the shared folder, in which programs of other users may write.
 const PASS: u32 = 0o011;
 /// Permission bits of all users except the owner.
 const OTHERS: u32 = 0o077;
-/// Permission bit of all users to write. A folder that has it, such as `/tmp`, is shared with other programs and is left
-/// unchanged.
+/// Permission bit with which all users may write. A folder with this bit, such as `/tmp`, is shared with other programs
+/// and is left unchanged.
 const ANYBODY_WRITES: u32 = 0o002;
 /// Prefixes of the names of private files. They also match damaged files that were set aside, locks and temporary files.
 const PRIVATE_FILES: [&str; 4] = ["identity.", "records.redb", "pins.redb", "routes"];
@@ -25,7 +25,7 @@ const PRIVATE_FILES: [&str; 4] = ["identity.", "records.redb", "pins.redb", "rou
 struct Tightened {
     /// Files and folders that other users could access before.
     done: Vec<PathBuf>,
-    /// Files and folders that other users can still access, and why.
+    /// Files and folders that other users can still access, with the reason.
     refused: Vec<(PathBuf, String)>,
 }
 
@@ -79,7 +79,7 @@ impl Tightened {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if PRIVATE_FILES.iter().any(|begin| name.as_encoded_bytes().starts_with(begin.as_bytes())) {
-                // A symbolic link is left alone, because its target may not belong to the daemon.
+                // The target of a symbolic link is not changed, because it may not belong to the daemon.
                 let metadata = entry.metadata().and_then(plain_file);
                 self.note(&entry.path(), close(&entry.path(), metadata, 0));
             }
@@ -100,12 +100,12 @@ impl Tightened {
             let paths: Vec<_> = self.done.iter().map(|path| path.display().to_string()).collect();
             tracing::warn!(
                 ?paths,
-                "other users of this host had access to these files and folders; now only this user has"
+                "other users of this host had access to these files and folders; now only this user has access"
             );
         }
         for (path, reason) in &self.refused {
             let path = path.display();
-            tracing::warn!(%path, reason, "other users of this host have access to this path; move it, or `chmod go-rwx` it");
+            tracing::warn!(%path, reason, "other users of this host can access this path; move it, or run `chmod go-rwx` on it");
         }
     }
 }
@@ -114,7 +114,7 @@ fn plain_file(metadata: Metadata) -> io::Result<Metadata> {
     if metadata.is_file() { Ok(metadata) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
-/// Removes the permissions of other users, except the bits in `kept`. Returns whether there were any to remove.
+/// Removes the permissions of other users, except the bits in `kept`. Returns whether any permission was removed.
 fn close(path: &Path, metadata: io::Result<Metadata>, kept: u32) -> io::Result<bool> {
     let mode = metadata?.permissions().mode() & 0o7777;
     if mode & OTHERS & !kept == 0 {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_all_users_write_and_targets_of_links_are_left_unchanged() {
+    fn folders_that_all_users_may_write_and_targets_of_links_are_left_unchanged() {
         let root = tempfile::tempdir().unwrap();
         let data = open_folder(root.path());
         set(&data, 0o1777);

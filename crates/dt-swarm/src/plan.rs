@@ -1,5 +1,5 @@
-//! The plan: the peers to reach beyond the local networks. The configuration, the swarm file and the bucket `networks`
-//! name them.
+//! The plan: the peers outside the local networks to which the daemon stays connected. Their addresses come from the
+//! configuration, the swarm file and the bucket `networks`.
 
 use crate::config::Config;
 use crate::routes::Routes;
@@ -16,9 +16,9 @@ use tokio::sync::watch;
 
 /// Maximum number of addresses of the bucket `networks` that are used.
 const MAX_NETWORKS: usize = 16;
-/// Time to collect changes of the bucket `networks` before the plan is updated.
+/// Time for which changes of the bucket `networks` are collected before the plan is updated (debounce).
 const GATHER: Duration = Duration::from_millis(500);
-/// Maximum number of IRC channels, and of pubsub topics.
+/// Maximum number of IRC channels in the plan. The maximum number of pubsub topics is the same.
 const MAX_MEETING_POINTS: usize = 4;
 
 /// The peers to stay connected to, by kind of address. Each address is listed once.
@@ -39,7 +39,7 @@ pub(crate) struct MeetingPoints {
 }
 
 impl Plan {
-    /// Makes a plan of these addresses. Leaves out addresses of this node itself, which are in `own`.
+    /// Makes a plan of these addresses, without the addresses in `own`, which belong to this node itself.
     pub(crate) fn of<'a>(addresses: impl IntoIterator<Item = &'a Address>, own: &[SocketAddr]) -> Self {
         let mut plan = Self::default();
         for address in addresses {
@@ -72,7 +72,7 @@ impl Plan {
                 put(&mut self.rooms.topics, Some((*topic).to_owned()));
             }
             Hop::Irc { .. } | Hop::Pubsub { .. } => {
-                tracing::warn!(%hop, "too many IRC channels or topics, or one without a name; it is ignored");
+                tracing::warn!(%hop, "this address is ignored: there are too many IRC channels or topics, or it names none");
             }
         }
     }
@@ -142,7 +142,8 @@ impl Planner {
         let swarm_file = self.membership.borrow_and_update().clone();
         let own = self.facts.borrow_and_update().lines.clone();
         let mut addresses = first(&self.config, swarm_file.as_ref());
-        // In the open swarm any peer may name networks, and could direct all robots to a victim.
+        // In the open swarm the bucket is ignored: any peer could add an address to it and make all robots connect to a
+        // victim.
         if swarm_file.is_some() {
             addresses.extend(networks);
         }

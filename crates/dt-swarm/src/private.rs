@@ -14,7 +14,7 @@ pub(crate) fn places(arguments: &Arguments, config: &Config, environment: &Envir
         (config_file(arguments, environment), "the configuration file", "--config"),
         (environment.places.keys(), "the folder of key files", "XDG_CONFIG_HOME"),
     ];
-    // The data folder may contain the shared folder, beside the daemon's own files.
+    // The data folder may contain the shared folder in addition to the daemon's own files.
     let data = place(config.data_dir.clone(), "the data folder", "--data-dir");
     let data = PrivatePlace { may_hold_others: true, ..data };
     let named = named.into_iter().filter_map(|(path, what, option)| Some(place(path?, what, option)));

@@ -1,4 +1,5 @@
-//! The rules that rewrite addresses: those of the configuration, and those that `route add` added, which are in a file.
+//! The rules that rewrite addresses. Some are in the configuration; `route add` adds others, which are stored in a
+//! file.
 
 use brain::Routing;
 use routing::{Address, Rule, Table, TableError};
@@ -22,7 +23,7 @@ struct RouteState {
     forwards: bool,
 }
 
-/// Why a rule is not added or removed.
+/// Reason why a rule is not added or removed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoutesError {
     #[error(transparent)]
@@ -30,7 +31,7 @@ pub(crate) enum RoutesError {
     #[error("there is no such rule: {0}")]
     Absent(Rule),
     #[error(
-        "the configuration file has this rule: remove it there, under `routes`, and start the daemon again"
+        "this rule is in the configuration file: remove it from the key `routes`, and start the daemon again"
     )]
     Configured,
     #[error("the rules cannot be written to {0}: {1}")]
@@ -53,7 +54,7 @@ pub(crate) fn read(path: &std::path::Path) -> Vec<Rule> {
     let rule = |line: &str| match line.parse() {
         Ok(rule) => Some(rule),
         Err(error) => {
-            tracing::warn!(line, %error, "a line of the added routes is no rule; it is ignored");
+            tracing::warn!(line, %error, "a line in the file of added routes is not a rule and is ignored");
             None
         }
     };
@@ -72,7 +73,7 @@ impl Routes {
         Self(Arc::new(Mutex::new(RouteState { swarm, path, configured, added, paths, forwards })))
     }
 
-    /// Sets the chains of channels that the brain uses as channels.
+    /// Sets the paths: chains of channels that the brain uses like a single channel.
     pub(crate) async fn set_paths(&self, paths: Vec<Address>) -> Result<(), Stopped> {
         let mut state = self.0.lock().await;
         if state.paths != paths {
@@ -82,7 +83,7 @@ impl Routes {
         Ok(())
     }
 
-    /// Adds a rule. It is on the disk when this returns.
+    /// Adds a rule. The rule is on the disk when the method returns.
     pub(crate) async fn add(&self, rule: Rule) -> Result<(), RoutesError> {
         let mut state = self.0.lock().await;
         let mut table = Table::new(state.swarm.me());

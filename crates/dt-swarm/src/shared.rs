@@ -28,9 +28,9 @@ pub(crate) struct Shared {
     /// The file of the swarm to which this node belongs; `None` for the open swarm.
     pub(crate) membership: watch::Sender<Option<SwarmFile>>,
     pub(crate) facts: watch::Sender<LocalFacts>,
-    /// Whether this node listens for TCP links at its port. `None` until it has tried.
+    /// Whether this node listens for TCP links at its port; `None` before the first attempt.
     pub(crate) is_line_port_open: watch::Sender<Option<bool>>,
-    /// Peers to reach beyond the local networks.
+    /// Peers outside the local networks to which the daemon stays connected.
     pub(crate) plan: watch::Sender<Plan>,
     /// The IPFS node, while it is running.
     pub(crate) node: watch::Sender<Option<Node>>,

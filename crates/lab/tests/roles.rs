@@ -69,7 +69,7 @@ impl Class {
         let mode =
             fs::metadata(made["key_path"].as_str().unwrap_or_default()).map(|key| key.permissions().mode());
         assert_eq!(mode.map(|mode| mode & 0o777).ok(), Some(0o600), "others than its owner may read the key");
-        refused(a, &["swarm", "init", self.file(), "--name", "class"], &["class.toml is there already"])?;
+        refused(a, &["swarm", "init", self.file(), "--name", "class"], &["class.toml already exists"])?;
         self.robots.iter().try_for_each(|robot| {
             robot.cli(&["swarm", "join", self.file(), "--json"])?;
             assert_eq!(robot.cli(&["swarm", "show", "--json"])?["name"], "class");

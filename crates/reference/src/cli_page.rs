@@ -30,7 +30,7 @@ pub(crate) fn visible(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|below| !below.is_hide_set())
 }
 
-/// Adds a command and those below it, each under a heading. `parent` is the name of the command above, if it has one.
+/// Adds a command and its subcommands, each under a heading. `parent` is the name of the parent command, or empty.
 fn add_subcommand(page: &mut String, command: &Command, parent: &str) {
     let name = format!("{parent} {}", command.get_name());
     let level = if parent.is_empty() { "###" } else { "####" };
@@ -53,7 +53,7 @@ fn add_command(page: &mut String, command: &Command, is_program: bool) {
     }
 }
 
-/// Adds the arguments and options. Options that apply to every command are described once, at the program.
+/// Adds the arguments and options. Options of every command are described once, in the section of the program.
 fn add_arguments(page: &mut String, command: &Command, is_program: bool) {
     let is_own = |argument: &&Arg| is_program || !is_common(argument);
     let mut is_any = false;
@@ -92,7 +92,7 @@ fn item(argument: &Arg) -> String {
     line + "\n"
 }
 
-/// Makes a sentence of a default that the help names in brackets, because the program computes it.
+/// Makes a sentence from a default in brackets. The help names defaults in this way if the program computes them.
 fn with_default(help: &str) -> String {
     let parts = help.split_once("[default: ").and_then(|(text, rest)| Some((text, rest.split_once(']')?)));
     match parts {

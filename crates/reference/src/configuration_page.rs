@@ -66,7 +66,7 @@ fn environment() -> String {
     text + "- `RUST_LOG` selects the messages of the log, for example `RUST_LOG=debug` or `RUST_LOG=logs=debug,info`.\n\n"
 }
 
-/// Returns the note about keys that are accepted at two places.
+/// Returns the note about keys of a section that are also accepted at the top of the file.
 fn places(section: &str, keys: &[Key]) -> String {
     let is_moved = |key: &&Key| reference::is_also_at_the_top(section, &key.name);
     match keys.iter().filter(is_moved).count() {
@@ -115,7 +115,7 @@ pub(crate) fn split_default(field: &Field, default: &Value) -> Result<(String, S
     match (default, field.text.rsplit_once(DEFAULT)) {
         (Value::Null, Some((text, default))) => Ok((text.trim_end().to_owned(), default.to_owned())),
         (Value::Null, None) | (_, Some(_)) => Err(Error::DefaultPlace(field.name.clone())),
-        // The values that occur have the same notation in JSON and in TOML.
+        // All values in use are written the same in JSON and in TOML.
         (value, None) => Ok((field.text.clone(), markdown::code(&value.to_string()))),
     }
 }

@@ -1,4 +1,4 @@
-//! Writes the files into a folder.
+//! Writes the generated files into a folder.
 
 use crate::cli_page::visible;
 use crate::{Error, pages, programs};
@@ -11,11 +11,11 @@ use std::path::Path;
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 /// Section of the manual for daemons.
 const DAEMONS: &str = "8";
-/// Separator of the names in a label of the script for bash.
+/// Separator of command names in the labels of the script for bash.
 const BASH_SEPARATOR: &str = "__subcmd__";
-/// Beginning of the code in clap's script for fish that takes the first argument for the command.
+/// First line of the code in clap's script for fish that interprets the first argument as the command.
 const FISH_COMMAND: &str = "    if set -q argv[1]\n";
-/// Code that skips the first argument. Before it is there, nothing is completed: it is the name of a host.
+/// Code that skips the first argument, the name of a host. While the host is missing, nothing is completed.
 const FISH_SKIP: &str = "    # The first argument is HOST; the command follows it.\n    set -q argv[1]\n    or return\n    set -e argv[1]\n";
 
 /// Writes the reference pages.
@@ -50,7 +50,7 @@ fn write_man_page(page: Man, folder: &Path) -> Result<(), Error> {
     let page = page.source(concat!("dt-swarm ", env!("CARGO_PKG_VERSION"))).manual("dt-swarm");
     let mut bytes = Vec::new();
     page.render(&mut bytes).map_err(|source| Error::Io { path: path.clone(), source })?;
-    // Examples keep their lines.
+    // The line breaks of examples are kept.
     let text = String::from_utf8_lossy(&bytes).replace(".SH EXTRA\n", ".SH EXAMPLES AND NOTES\n.nf\n");
     write(&path, text.as_bytes())
 }
@@ -90,7 +90,7 @@ fn with_one_label(script: &str, name: &str) -> String {
     script.replace(&label(BASH_SEPARATOR), &label("__"))
 }
 
-/// Makes the script for fish look for the command after HOST. Those for bash and zsh do so by themselves.
+/// Makes the script for fish look for the command after HOST. The scripts for bash and zsh need no change.
 fn skip_host(script: &str) -> Result<String, Error> {
     match script.matches(FISH_COMMAND).count() {
         1 => Ok(script.replace(FISH_COMMAND, &format!("{FISH_SKIP}{FISH_COMMAND}"))),

@@ -1,4 +1,4 @@
-//! The types of keys, in the words of a configuration file.
+//! Descriptions of the types of keys, for users who write a configuration file.
 
 use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};

@@ -1,12 +1,13 @@
-//! Writes what users read about the command lines and the configuration: man pages, shell completions, docs/cli.md and
-//! docs/configuration.md.
+//! Generates the reference documentation of the command lines and the configuration: man pages, shell completions,
+//! docs/cli.md and docs/configuration.md.
 //!
 //! The command lines come from clap, the keys and their defaults from the types of the settings, and the text about a key
 //! from the comment on its field. Nothing is written by hand, so the pages cannot differ from the programs. The tests
 //! compare the committed pages with the generated text.
 //!
-//! This is a crate of its own because the programs on robots must stay small. The completions are files for the same
-//! reason, and because the first argument of `dt-swarm-cli` is a host: a subcommand for completions would need one too.
+//! The generator is a separate crate because the programs on robots must stay small. For the same reason, the
+//! completions are files and not the output of a subcommand. A subcommand of `dt-swarm-cli` would also need a host as
+//! its first argument.
 //!
 //! # In short
 //! - **Inputs**: the definitions of the command lines in clap, the default settings, and the source code of their types.
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 /// Command that writes the committed pages anew.
 pub const COMMAND: &str = "cargo run -p reference -- pages docs";
 
-/// Reason why something cannot be generated.
+/// Reason why the pages or the completions cannot be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder cannot be read or written.
@@ -48,7 +49,7 @@ pub enum Error {
         source: syn::Error,
     },
     /// A type of settings is not a struct at the top of its module.
-    #[error("{}: there is no `struct {name}` with named fields; the type of settings must be one", .path.display())]
+    #[error("{}: there is no `struct {name}` with named fields; settings must be such a struct", .path.display())]
     NoStruct {
         /// The source file of the module.
         path: PathBuf,
@@ -68,17 +69,19 @@ pub enum Error {
         /// The keys of the serialised default value.
         keys: Vec<String>,
     },
-    /// The default of a key is in its comment and also in the code, or in neither.
+    /// Both the comment on a key and the code give its default, or neither does.
     #[error(
-        "{0}: a comment names the default (`Default: ...` at its end) if and only if the default value is `None`; all \
-         others come from the code"
+        "{0}: a comment names the default (`Default: ...` at its end) if and only if the default value is `None`; the code \
+         gives all other defaults"
     )]
     DefaultPlace(String),
     /// The table of types has no row for the type of a key.
     #[error("the type `{0}` of a key has no description: add a row to crates/reference/src/kinds.rs")]
     UnknownKind(String),
-    /// The script of clap for fish has another form than expected.
-    #[error("clap_complete writes another script for fish: adapt crates/reference/src/files.rs")]
+    /// The script of clap for fish does not have the expected form.
+    #[error(
+        "the fish script of this version of clap_complete has another form: adapt crates/reference/src/files.rs"
+    )]
     Fish,
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn escaped(text: &str) -> String {
     parts.collect::<Vec<_>>().join("`")
 }
 
-/// Returns the text with a full stop, unless it has a mark at its end.
+/// Returns the text with a full stop at its end, unless it already ends with a punctuation mark.
 pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim();
     match text.ends_with(['.', '!', '?', ':']) || text.is_empty() {

@@ -4,7 +4,7 @@ use crate::{Error, kinds};
 use std::path::{Path, PathBuf};
 use syn::{Attribute, Expr, ExprLit, Fields, Item, ItemStruct, Lit, Meta};
 
-/// A type of settings, as its source code documents it.
+/// A type of settings, with its comments in the source code.
 #[derive(Debug)]
 pub(crate) struct Documented {
     /// Paragraphs of the comment on the type, as Markdown.
@@ -77,7 +77,7 @@ fn comment(attributes: &[Attribute]) -> Option<String> {
     let lines: Vec<String> = attributes.iter().filter_map(doc_line).collect();
     let paragraphs = lines.split(String::is_empty).filter(|lines| !lines.is_empty());
     let paragraphs: Vec<String> = paragraphs.map(|lines| lines.join(" ")).collect();
-    // Links between items of the source code lead nowhere in a page.
+    // Links to items of the source code have no target on a page, so only their text stays.
     let text = paragraphs.join("\n\n").replace("[`", "`").replace("`]", "`");
     (!text.is_empty()).then_some(text)
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command as Process;
 
-/// Returns the part of a page from this heading to the next one of the same level or above.
+/// Returns the part of a page from this heading to the next heading of the same or a higher level.
 fn part<'a>(page: &'a str, heading: &str) -> &'a str {
     let begin = page.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading {heading:?}"));
     let rest = &page[begin + 1 + heading.len()..];
@@ -21,7 +21,7 @@ fn page(name: &str) -> String {
 }
 
 #[test]
-fn the_committed_pages_are_those_that_the_source_code_gives() {
+fn the_committed_pages_equal_the_generated_pages() {
     for (name, text) in pages().unwrap_or_else(|error| panic!("{error}")) {
         let path = root().join("docs").join(name);
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
@@ -93,7 +93,7 @@ fn each_key_is_on_the_page_with_its_default() {
 }
 
 #[test]
-fn a_comment_names_exactly_the_defaults_that_the_daemon_computes() {
+fn a_comment_names_the_default_only_if_the_daemon_computes_it() {
     let field =
         |text: &str| Field { name: "key".to_owned(), text: text.to_owned(), kind: "string".to_owned() };
     let split = |text, default| configuration_page::split_default(&field(text), &default).ok();
@@ -126,7 +126,7 @@ fn code_in_backticks_is_not_escaped() {
     assert_eq!(markdown::escaped("a `share/*` and <b> [c]"), "a `share/*` and \\<b> \\[c]");
 }
 
-/// Returns the names of all commands, with those above them.
+/// Returns the full names of all commands: each name begins with the names of the parent commands.
 fn names(command: &Command, parent: &str) -> Vec<String> {
     let name = format!("{parent}{}", command.get_name());
     let below = cli_page::visible(command).flat_map(|below| names(below, &format!("{name}-")));
@@ -161,7 +161,7 @@ fn each_shell_completes_each_command() {
     assert!(files::completions(&cli, Shell::Fish).unwrap().contains("the command follows it"));
 }
 
-/// Returns what bash offers for the last of these words.
+/// Returns the completions that bash offers for the last of these words.
 fn offered(script: &Path, words: &[&str]) -> Vec<String> {
     let line = "source \"$0\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
          _dt__swarm__cli \"$1\" \"${@: -1}\" \"${@: -2:1}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";

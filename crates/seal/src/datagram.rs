@@ -1,4 +1,4 @@
-//! Encryption of independent lines, which may get lost or arrive repeatedly, late or in any order.
+//! Encryption of independent lines. A line may be lost, and may arrive repeatedly, late or in any order.
 
 use crate::replay::Seen;
 use crate::{SwarmKey, Unsealed};
@@ -13,17 +13,18 @@ const NONCE_BYTES: usize = 24;
 pub(crate) const TAG_BYTES: usize = 16;
 /// Number of bytes by which a sealed line is longer than the line.
 pub const OVERHEAD: usize = NONCE_BYTES + TAG_BYTES;
-/// Associated data that names the version and the purpose, so that no line sealed for another one is accepted.
+/// Associated data that names the version and the purpose. A line that was sealed for another version or purpose is
+/// refused.
 const LABEL: &[u8] = b"dt-swarm sealed line 1";
 
 /// Seals and opens lines: nonce ‖ ciphertext ‖ tag. A clone shares the state of the original.
 ///
 /// # Why no nonce is used twice
-/// A nonce consists of the sealer's 16 random bytes and of the number of the line, 8 bytes. Within one sealer the
-/// number differs for each line (2⁶⁴ lines take 584 years at a thousand million a second). After a restart, on another
-/// robot or for another channel the random bytes differ. So no state must be kept on a disk, which may be torn or
-/// restored from a backup. By the birthday bound, if 2³² sealers ever use one key, the probability that two have the
-/// same bytes is less than 2⁻⁶⁴.
+/// A nonce consists of the sealer's 16 random bytes and the number of the line in 8 bytes. Within one sealer, each line
+/// has a different number (2⁶⁴ lines take 584 years at 10⁹ lines per second). After a restart, on another robot and for
+/// another channel, the random bytes are different. So the numbers need not be saved on a disk, where a power cut or a
+/// restored backup could bring back old numbers. By the birthday bound, if 2³² sealers ever use one key, the
+/// probability that two have the same bytes is less than 2⁻⁶⁴.
 ///
 /// # Replay protection
 /// For each of the 512 most recent senders, the sealer remembers which of the sender's last 2048 lines arrived. Each
@@ -62,7 +63,8 @@ impl Sealer {
         sealed
     }
 
-    /// Opens a sealed line. A forged line costs one check of its tag; this node's own line costs not even that.
+    /// Opens a sealed line. For a forged line, only its tag is checked. This node's own lines are recognised without a
+    /// check of the tag.
     ///
     /// # Errors
     /// Returns an error if the line was not sealed with this key, was changed, or was opened before.
@@ -81,7 +83,8 @@ impl Sealer {
         if seen.admit(boot, number) { Ok(line) } else { Err(Unsealed::Replayed) }
     }
 
-    /// Returns whether this looks like a line that this node sealed itself. A sender also receives its own broadcasts.
+    /// Returns whether the line begins like the lines that this node sealed itself. A sender also receives its own
+    /// broadcasts.
     pub fn is_own(&self, sealed: &[u8]) -> bool {
         sealed.len() >= OVERHEAD && sealed.starts_with(&self.0.boot)
     }
@@ -124,8 +127,8 @@ mod tests {
 
     #[test]
     fn sealed_lines_equal_those_of_another_implementation() {
-        // From Python: HKDF by the hmac module, HChaCha20 written out and tested with the vector of the draft, and
-        // ChaCha20-Poly1305 of OpenSSL.
+        // The expected bytes were computed in Python. HKDF used the module hmac, and ChaCha20-Poly1305 used OpenSSL.
+        // HChaCha20 was implemented by hand and tested with the test vector of the draft.
         let key = SwarmKey::from_bytes(std::array::from_fn(|place| place as u8));
         let sealer = Sealer::new(&key, std::array::from_fn(|place| 0x40 + place as u8));
         let sealed = [sealer.seal(b"a line"), sealer.seal(b"")];
@@ -159,7 +162,7 @@ mod tests {
             assert_eq!(ours.open(sealed).as_deref(), Ok(&b"later"[..]));
         }
         assert!(later.iter().all(|sealed| ours.open(sealed) == Err(Unsealed::Replayed)));
-        assert_eq!(ours.open(&first), Err(Unsealed::Replayed), "older than its window");
+        assert_eq!(ours.open(&first), Err(Unsealed::Replayed), "the line is older than the window");
     }
 
     #[test]
@@ -180,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_a_cut_or_an_addition_is_refused(length in 0..80usize, bit in any::<prop::sample::Index>(), more: u8) {
+        fn a_line_that_was_changed_cut_or_extended_is_refused(length in 0..80usize, bit in any::<prop::sample::Index>(), more: u8) {
             let (ours, mut sealed) = (sealer(1), sealer(2).seal(&vec![b'x'; length]));
             let bit = bit.index(sealed.len() * 8);
             for cut in 0..sealed.len() {
@@ -196,7 +199,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        fn arbitrary_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             prop_assert!(matches!(sealer(1).open(&bytes), Err(Unsealed::Plain | Unsealed::Forged)));
         }
     }

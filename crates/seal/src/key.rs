@@ -107,7 +107,7 @@ mod tests {
             &format!(" {text}"),
             &format!("A{text}"),
             &text.replace('_', "/"),
-            // The last letter has two unused bits. Each key has only one valid text.
+            // The last letter has two unused bits, which must be zero, so that each key has only one valid text.
             &format!("{}9", &text[..42]),
         ] {
             assert_eq!(wrong.parse::<SwarmKey>(), Err(KeyError), "{wrong}");

@@ -1,4 +1,4 @@
-//! Encryption with the swarm key: only nodes that have the key can read and speak on the line channels of its swarm.
+//! Encryption with the swarm key: only nodes that have the key can read and send lines in its swarm.
 //!
 //! There are two forms, for the two kinds of channels:
 //!
@@ -9,16 +9,16 @@
 //! Both use XChaCha20-Poly1305 with keys that HKDF-SHA256 derives from the swarm key, one for each purpose.
 //!
 //! # Security properties
-//! Without the key, an attacker cannot read, change or create a line, or have a line accepted twice by the same
-//! process. The length of lines, the time of sending and the sender's network address stay visible. There are these
+//! Without the key, an attacker cannot read, change or create a line. An attacker also cannot make a process accept a
+//! line twice. The length of lines, the time of sending and the sender's network address stay visible. There are these
 //! deliberate limits:
 //!
-//! - The key does not tell one member from another. Signatures do that.
+//! - All members have the same key, so it does not prove which member sent a line. Signatures prove that.
 //! - There is no forward secrecy: an attacker that gets the key later can decrypt lines that were captured before.
-//! - A process that has just started has no memory of earlier lines, and accepts a datagram captured earlier once. The
-//!   same holds for a sender that it evicted after 512 others (`MAX_SENDERS`). Such a replay only repeats a line that
-//!   was once sent, and known records change nothing.
-//! - An attacker on the path can cut a TCP connection. The lines before the cut arrived complete and in order.
+//! - A process that has just started does not know which lines arrived earlier, so it accepts a captured datagram once.
+//!   The same is true for a sender that was evicted because lines of 512 other senders (`MAX_SENDERS`) arrived. Such a
+//!   replay only repeats a line that was once sent, and known records change nothing.
+//! - An attacker on the network path can end a TCP connection. All lines that arrived before are complete and in order.
 //!
 //! This crate is pure: the caller gives it random bytes. They must be fresh for each [`Sealer`] and each link.
 //!

@@ -1,4 +1,4 @@
-//! Encryption of links: both sides send a hello, and then every line is sealed.
+//! Encryption of links: each side sends a hello, and then seals all its lines.
 //!
 //! ```text
 //! each to the other:  {"dt-swarm-sealed":1,"salt":"32 random bytes in base64url"}
@@ -32,10 +32,10 @@ struct Hello {
     salt: String,
 }
 
-/// Reason why a line is not a hello with which a link can begin.
+/// Reason why the first line of the other side does not start a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HelloError {
-    /// The line is not a hello; it may be a plain line.
+    /// The line is not a hello; it may be an unsealed line.
     #[error("it is not the hello of a peer that has a swarm key")]
     Plain,
     /// The hello comes from a newer program.
@@ -46,8 +46,8 @@ pub enum HelloError {
     Mirror,
 }
 
-/// Returns whether a line that arrived instead of an answer is a hello. Its sender then has a swarm key, and expects
-/// that we have it as well.
+/// Returns whether a line is a hello. A node without a swarm key may receive one instead of an answer. The sender then
+/// has a swarm key, and expects that we have it too.
 pub fn is_hello(line: &[u8]) -> bool {
     read(line).is_ok()
 }
@@ -57,7 +57,7 @@ fn read(line: &[u8]) -> Result<Hello, HelloError> {
     serde_json::from_slice(line).map_err(|_| HelloError::Plain)
 }
 
-/// Returns the maximum size, in bytes, of a sealed line from the size of the plain one. Line ends are not counted.
+/// Returns the maximum size, in bytes, of a sealed line whose plain text has `line` bytes. Line ends are not counted.
 pub const fn sealed_line_bytes(line: usize) -> usize {
     ((line + TAG_BYTES) * 4).div_ceil(3)
 }
@@ -70,21 +70,21 @@ pub struct LinkHandshake {
 }
 
 impl LinkHandshake {
-    /// Creates a handshake. `salt` must be random and fresh for each link. `is_dialler` tells whether this side opened
-    /// the connection.
+    /// Creates a handshake. `salt` must be random and fresh for each link. `is_dialler` is true if this side opened the
+    /// connection.
     pub fn new(key: &SwarmKey, salt: [u8; SALT_BYTES], is_dialler: bool) -> Self {
         Self { key: key.links(), salt, is_dialler }
     }
 
     /// Returns the first line to send, without a line end.
-    #[expect(clippy::expect_used, reason = "a number and a text have a JSON form")]
+    #[expect(clippy::expect_used, reason = "a number and a text can always be written as JSON")]
     pub fn hello(&self) -> String {
         let hello = Hello { version: VERSION, salt: URL_SAFE_NO_PAD.encode(self.salt) };
-        serde_json::to_string(&hello).expect("a hello has a JSON form")
+        serde_json::to_string(&hello).expect("a hello can be written as JSON")
     }
 
-    /// Completes the handshake with the first line of the other side, without its line end. Returns the sealer for our
-    /// lines and the opener for theirs.
+    /// Completes the handshake with the first line of the other side, given without its line end. Returns the sealer
+    /// for our lines and the opener for the lines of the other side.
     ///
     /// # Errors
     /// Returns an error if the line is not a hello of a known version, or is our own hello.
@@ -134,7 +134,7 @@ impl Direction {
     }
 }
 
-/// Seals the lines of this side. The order of the calls is the order of the lines.
+/// Seals the lines of this side. The lines must be sealed in the order in which they are sent.
 pub struct LineSealer(Direction);
 
 impl LineSealer {
@@ -151,14 +151,14 @@ impl LineSealer {
     }
 }
 
-/// Opens the lines of the other side. The order of the calls is the order of the lines.
+/// Opens the lines of the other side. The lines must be opened in the order in which they arrive.
 pub struct LineOpener(Direction);
 
 impl LineOpener {
-    /// Opens the next line, which is given as it arrived, without its line end.
+    /// Opens the next line that arrived. `sealed` does not include the line end.
     ///
     /// # Errors
-    /// Returns an error if this is not the next line of the other side. The link can then not be used any more.
+    /// Returns an error if this is not the next line of the other side. The link must then be closed.
     pub fn open(&mut self, sealed: &[u8]) -> Result<Vec<u8>, Unsealed> {
         let mut line = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Unsealed::Plain)?;
         let tag: [u8; TAG_BYTES] = *line.last_chunk().ok_or(Unsealed::Plain)?;
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_both_ways_in_their_order() {
+    fn lines_are_opened_in_order_in_both_directions() {
         let (mut dialler, mut taker) = honest();
         for line in [&b""[..], b"one", b"two", b"two"] {
             let (there, back) = (dialler.0.seal(line), taker.0.seal(line));
@@ -223,19 +223,19 @@ mod tests {
     }
 
     #[test]
-    fn a_line_repeated_left_out_moved_or_of_another_link_is_refused() {
+    fn repeated_missing_moved_and_foreign_lines_are_refused() {
         let (mut dialler, mut taker) = honest();
         let lines: Vec<_> = (0..3).map(|_| dialler.0.seal(b"line")).collect();
         let mut is_refused = |line: &String| taker.1.open(line.as_bytes()) == Err(Unsealed::Forged);
-        assert!(is_refused(&lines[1]) && is_refused(&lines[2]), "one is left out");
+        assert!(is_refused(&lines[1]) && is_refused(&lines[2]), "a line before this one is missing");
         let mut other = link(side(1, 1, true), side(1, 3, false)).0;
-        assert!(is_refused(&other.0.seal(b"line")), "another salt of one side is another link");
-        assert!(!is_refused(&lines[0]) && is_refused(&lines[0]), "once, and not again");
+        assert!(is_refused(&other.0.seal(b"line")), "the line belongs to a link with another salt");
+        assert!(!is_refused(&lines[0]) && is_refused(&lines[0]), "a line is accepted once");
         assert!(!is_refused(&lines[1]) && !is_refused(&lines[2]));
     }
 
     #[test]
-    fn a_peer_with_another_key_or_none_is_refused() {
+    fn a_peer_with_another_key_or_no_key_is_refused() {
         let (mut dialler, mut taker) = link(side(1, 1, true), side(2, 2, false));
         assert_eq!(taker.1.open(dialler.0.seal(b"").as_bytes()), Err(Unsealed::Forged));
         assert_eq!(dialler.1.open(taker.0.seal(b"").as_bytes()), Err(Unsealed::Forged));

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 const WORD: u64 = u64::BITS as u64;
-/// One word more than the window, so that the oldest word can be cleared while its window still counts (RFC 6479).
+/// Number of words in the ring: one more than the window needs, so that a whole word can be cleared when the window
+/// moves (RFC 6479).
 const WORDS: usize = 33;
 /// Distance by which a line may be behind its sender's newest line. Older lines are refused.
 pub const WINDOW: u64 = (WORDS as u64 - 1) * WORD;
-/// Maximum number of remembered senders. Beyond it, the sender that was silent for longest is evicted.
+/// Maximum number of remembered senders. When it is exceeded, the sender without a new line for the longest time is
+/// evicted.
 pub const MAX_SENDERS: usize = 512;
 
-/// The numbers that one sender has used. All numbers above the newest are unused, and for each of the last [`WINDOW`]
-/// numbers it is known whether it was used.
+/// The numbers that one sender has used. All numbers above the newest are unused. For each of the last [`WINDOW`]
+/// numbers, a bit says whether it was used.
 #[derive(Clone, Debug)]
 struct Window {
     newest: u64,
@@ -49,12 +51,12 @@ fn place(word: u64) -> usize {
     (word % WORDS as u64) as usize
 }
 
-/// The numbers used by each sender. Only authentic lines get here, so an attacker without the key cannot fill the
-/// table.
+/// The numbers used by each sender. Only the numbers of authentic lines are added, so an attacker without the key
+/// cannot fill the table.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     senders: BTreeMap<[u8; 16], (Window, u64)>,
-    /// Number of admitted lines. It tells which sender was silent for longest.
+    /// Number of admitted lines. With it, the sender without a new line for the longest time is found.
     admitted: u64,
 }
 
@@ -91,15 +93,15 @@ mod tests {
     fn each_number_is_accepted_once_within_the_window() {
         let mut window = Window::NEW;
         assert!(window.admit(0) && !window.admit(0));
-        assert!(window.admit(WINDOW) && !window.admit(0), "too old now");
-        assert!(window.admit(1) && !window.admit(1), "the oldest number in the window");
+        assert!(window.admit(WINDOW) && !window.admit(0), "the number is now too old");
+        assert!(window.admit(1) && !window.admit(1), "the oldest number in the window is accepted once");
         assert!(window.admit(u64::MAX) && !window.admit(u64::MAX) && !window.admit(WINDOW));
         assert!(window.admit(u64::MAX - WINDOW + 1) && !window.admit(u64::MAX - WINDOW));
     }
 
     proptest! {
         #[test]
-        fn the_window_equals_a_memory_of_all_numbers(steps in prop::collection::vec((0..3 * WINDOW, 0..4u64), 1..400)) {
+        fn the_window_gives_the_same_answers_as_a_list_of_all_numbers(steps in prop::collection::vec((0..3 * WINDOW, 0..4u64), 1..400)) {
             let (mut window, mut taken, mut newest) = (Window::NEW, BTreeSet::new(), 0);
             for (number, jump) in steps {
                 let number = if jump == 0 { number } else { (newest + jump).saturating_sub(number % 200) };
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_that_was_silent_for_longest_is_forgotten() {
+    fn the_sender_without_a_new_line_for_the_longest_time_is_evicted() {
         let mut seen = Seen::default();
         let sender = |number: usize| {
             let mut id = [0; 16];
@@ -126,6 +128,6 @@ mod tests {
         assert!(!seen.admit(sender(0), 1) && seen.admit(sender(1), 2));
         assert!(seen.admit(sender(MAX_SENDERS), 1));
         assert_eq!(seen.senders.len(), MAX_SENDERS);
-        assert!(!seen.admit(sender(1), 1) && seen.admit(sender(0), 1), "the first is forgotten");
+        assert!(!seen.admit(sender(1), 1) && seen.admit(sender(0), 1), "the first sender was evicted");
     }
 }

@@ -9,29 +9,29 @@ use std::collections::BTreeSet;
 pub struct Difference {
     /// Items that are only in the set of the sender of the symbols.
     pub theirs: Vec<u64>,
-    /// Items that are only in the own set.
+    /// Items that are only in our set.
     pub ours: Vec<u64>,
 }
 
-/// Error for symbols that belong to no set. Either they were made up, or chance misled the decoder, which happens once
-/// in many millions of cases.
+/// Error for symbols that are not those of a set. Either they were forged, or a checksum matched by chance, which
+/// happens once in many millions of cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the symbols belong to no set")]
+#[error("the symbols are not those of a set")]
 pub struct DecodeError;
 
 /// Receives another set's symbols until they reveal the difference.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     own: Encoder,
-    /// Their symbols without ours, and without the items found so far.
+    /// Their symbols minus ours, and minus the items found so far.
     left: Vec<Symbol>,
-    /// Each item found, with 1 if it is theirs and -1 if it is ours, and its next position.
+    /// Each item found, its sign (1 if it is theirs, -1 if it is ours), and its next position.
     found: Vec<(u64, i8, Walk)>,
     known: BTreeSet<u64>,
 }
 
 impl Decoder {
-    /// Creates a decoder for the comparison with the set of `items`.
+    /// Creates a decoder that compares the sender's set with our set of `items`.
     pub fn new(items: impl IntoIterator<Item = u64>) -> Self {
         Self { own: Encoder::new(items), left: Vec::new(), found: Vec::new(), known: BTreeSet::new() }
     }
@@ -44,7 +44,7 @@ impl Decoder {
     /// Adds the next symbols of the other set.
     ///
     /// # Errors
-    /// Returns an error if they cannot be symbols of a set.
+    /// Returns an error if `theirs` cannot be symbols of a set.
     pub fn add(&mut self, theirs: &[Symbol]) -> Result<(), DecodeError> {
         let first = self.left.len();
         let ours = self.own.symbols(theirs.len());
@@ -61,8 +61,7 @@ impl Decoder {
             let Some((item, sign)) = self.left[place].single() else {
                 continue;
             };
-            // Each item found empties one symbol permanently. So made-up symbols cannot keep the decoder busy without
-            // end.
+            // Each item found empties one symbol permanently. So forged symbols cannot make the decoder run forever.
             if self.found.len() >= self.left.len() || !self.known.insert(item) {
                 return Err(DecodeError);
             }
@@ -75,7 +74,7 @@ impl Decoder {
 
     /// Returns the difference, if the symbols so far are enough to determine it.
     pub fn difference(&self) -> Option<Difference> {
-        // The first symbol contains every item.
+        // The first symbol contains every item, so it is empty when all differing items are found.
         if !self.left.first()?.is_empty() {
             return None;
         }

@@ -3,8 +3,9 @@
 use crate::Symbol;
 use crate::symbol::stir;
 
-/// The positions of the symbols that contain an item, in order: the first symbol, and then ever rarer ones. Symbol *i*
-/// contains an item with probability 1 / (1 + i/2). The paper shows that this needs the fewest symbols.
+/// The positions of the symbols that contain an item, in ascending order. The first symbol contains every item. Symbol
+/// *i* contains an item with probability 1 / (1 + i/2), so the distances grow. The paper that `lib.rs` names shows that
+/// this probability needs the fewest symbols.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
     random: u64,
@@ -17,18 +18,18 @@ impl Walk {
         Self { random: item, place: 0 }
     }
 
-    /// Moves to the next symbol. The gap has the distribution of section 4.2 of the paper. All operations are exactly
-    /// rounded (IEEE 754), so the result is the same on every machine.
+    /// Moves to the next symbol. The gap has the distribution of section 4.2 of the paper. IEEE 754 defines the exact
+    /// result of all operations used, so all machines compute the same gap.
     pub(crate) fn step(&mut self) {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let uniform = ((stir(self.random) >> 32) + 1) as f64 / (1u64 << 32) as f64;
         let gap = (self.place as f64 + 1.5) * (1.0 / uniform.sqrt() - 1.0);
-        // Casts of floats saturate, and no sequence gets near such positions.
+        // The cast saturates for huge gaps. No sequence in use is that long.
         self.place = self.place.saturating_add((gap.ceil() as u64).max(1));
     }
 }
 
-/// A set that is encoded into symbols. It takes 24 bytes for each item.
+/// A set that is encoded into symbols. It needs 24 bytes of memory for each item.
 #[derive(Clone, Debug, Default)]
 pub struct Encoder {
     items: Vec<(u64, Walk)>,
@@ -41,7 +42,7 @@ impl Encoder {
         Self { items: items.into_iter().map(|item| (item, Walk::of(item))).collect(), given: 0 }
     }
 
-    /// Returns the number of symbols given so far.
+    /// Returns the number of symbols returned so far.
     pub fn given(&self) -> u64 {
         self.given
     }

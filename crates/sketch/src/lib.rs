@@ -1,15 +1,17 @@
-//! The difference of two sets, from data whose size grows with the difference and not with the sets.
+//! Computes the difference of two sets. The size of the exchanged data depends on the size of the difference, not on
+//! the size of the sets.
 //!
 //! The method is a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, *Practical Rateless Set
 //! Reconciliation*, SIGCOMM 2024, arXiv 2402.02668). A set is encoded as an endless sequence of [`Symbol`]s. Each
 //! symbol is the sum of some of the items. A receiver of the first symbols of another set subtracts the symbols of its
-//! own set. The items that both sets share cancel out. The rest is solved like a chain of equations with one unknown
-//! each. With some dozens of differing items or more, about 1.4 symbols are enough for each of them. No estimate of the
-//! difference is needed: when the symbols are too few, the sender sends more of the same sequence.
+//! own set. The items that both sets share cancel out. The remaining symbols are solved one after another, like
+//! equations with one unknown. For a few dozen or more differing items, about 1.4 symbols per item are enough. No
+//! estimate of the difference is needed: if the symbols do not suffice, the sender sends the next symbols of the
+//! sequence.
 //!
-//! Items are numbers of 64 bits. [`salted`] derives them from the identifiers of records, with a new salt each time. So
-//! an attacker cannot prepare records whose numbers are equal. If two numbers are equal by chance, they differ with the
-//! next salt.
+//! Items are numbers of 64 bits. [`salted`] derives them from the identifiers of records, with a new salt for each
+//! comparison. So an attacker cannot prepare records whose numbers are equal. If two numbers are equal by chance, they
+//! differ with the next salt.
 //!
 //! ```
 //! # use sketch::{Decoder, Encoder};
@@ -23,7 +25,7 @@
 //! # In short
 //! - **Inputs**: a set of 64-bit numbers, and symbols of another set.
 //! - **Outputs**: symbols of the set; the numbers that differ, or that more symbols are needed.
-//! - **Invariants**: a decoder accepts any symbols, and its work is bounded by their number.
+//! - **Invariants**: a decoder terminates for all symbols, also forged ones, and the number of symbols limits its work.
 //! - **Start reading** at `symbol.rs`, then `encoder.rs` and `decoder.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

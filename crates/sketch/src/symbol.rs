@@ -10,7 +10,7 @@ pub struct Symbol {
     pub(crate) sum: u64,
     /// Exclusive or of the items' checksums. It distinguishes a single item from a sum of several.
     pub(crate) check: u32,
-    /// Number of items modulo 256. In a difference, it only has to distinguish 1 and -1 from most other numbers.
+    /// Number of items modulo 256. In a difference of symbols, only the values 1 and -1 matter, so 8 bits are enough.
     pub(crate) count: i8,
 }
 
@@ -22,7 +22,7 @@ impl Symbol {
         self.count = self.count.wrapping_add(by);
     }
 
-    /// Returns the symbol without the items of `other`.
+    /// Returns the difference of this symbol and `other`.
     pub(crate) fn without(self, other: Self) -> Self {
         Self {
             sum: self.sum ^ other.sum,
@@ -31,8 +31,8 @@ impl Symbol {
         }
     }
 
-    /// Returns the item if exactly one is left in a difference of symbols. The sign is -1 if it comes from the
-    /// subtracted side.
+    /// Returns the item and its sign, if exactly one item is left in a difference of symbols. The sign is -1 if the
+    /// item is in the subtracted symbol.
     pub(crate) fn single(&self) -> Option<(u64, i8)> {
         let is_single = self.count.wrapping_abs() == 1 && self.check == check(self.sum);
         is_single.then_some((self.sum, self.count))

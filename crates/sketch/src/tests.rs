@@ -4,7 +4,8 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
 
-/// Returns three sets of random items: the common ones, and those of either side alone.
+/// Returns three sets of random items: those that both sides have, those that only they have, and those that only we
+/// have.
 fn sets(common: usize, theirs: usize, ours: usize, seed: u64) -> [BTreeSet<u64>; 3] {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     [common, theirs, ours].map(|size| (0..size).map(|_| random.random()).collect())
@@ -38,10 +39,11 @@ fn the_number_of_symbols_grows_only_with_the_difference() {
 }
 
 #[test]
-fn made_up_symbols_give_an_error_or_a_small_difference() {
+fn forged_symbols_give_an_error_or_a_small_difference() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     for _ in 0..2000 {
-        // Each item is in one symbol only, so removing it from other symbols creates new items there.
+        // Each item is added to one symbol only. The decoder also removes it from other symbols, where it then appears
+        // as a new item.
         let mut made_up = vec![Symbol::default(); 40];
         for symbol in &mut made_up {
             symbol.change(random.random_range(0..8), if random.random() { 1 } else { -1 });
@@ -56,7 +58,7 @@ fn made_up_symbols_give_an_error_or_a_small_difference() {
 }
 
 #[test]
-fn a_salt_gives_each_identifier_another_number() {
+fn the_number_depends_on_the_salt_and_the_identifier() {
     assert_ne!(salted(1, b"a"), salted(2, b"a"));
     assert_ne!(salted(1, b"a"), salted(1, b"b"));
     assert_eq!(salted(1, b"a"), salted(1, b"a"));
@@ -84,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_read_back(items in prop::collection::vec(any::<u64>(), 0..20), count in 0usize..20) {
+    fn symbols_read_back_from_their_bytes(items in prop::collection::vec(any::<u64>(), 0..20), count in 0usize..20) {
         let symbols = Encoder::new(items).symbols(count);
         let bytes = to_bytes(&symbols);
         prop_assert_eq!(from_bytes(&bytes), Some(symbols));
@@ -94,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_taken_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn arbitrary_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         if let Some(symbols) = from_bytes(&bytes) {
             let mut decoder = Decoder::new(0..20);
             let _ = decoder.add(&symbols);

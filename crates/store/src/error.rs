@@ -1,9 +1,9 @@
-//! Errors, with messages for the person who must remove the cause.
+//! Errors of the store. Each message tells the operator how to remove the cause.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Reason why the store cannot be opened. Damage is not one of them: a damaged file is set aside.
+/// Reason why the store cannot be opened. A damaged file is not such a reason, because it is set aside.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds the file.
@@ -21,7 +21,7 @@ pub enum OpenError {
         /// Error of the operating system.
         source: io::Error,
     },
-    /// The database failed, and the content of the file is not the cause.
+    /// The database failed for a reason other than the content of the file.
     #[error("cannot use the database {path}: {source}")]
     Database {
         /// Path of the database.

@@ -53,7 +53,7 @@ impl Bench {
         Store::open_with_faults(&self.file, self.faults.clone())
     }
 
-    /// Asserts that the closed store comes back with these records, and that no file was ever set aside.
+    /// Asserts that the closed store opens with these records, and that no file was set aside.
     fn assert_kept(&self, expected: &[u64]) {
         let (store, opened) = Store::open(&self.file).unwrap();
         assert_eq!(opened, Opened::Existing { records: expected.len() as u64 });
@@ -63,8 +63,8 @@ impl Bench {
     }
 }
 
-/// Fails the write of `batch` at its operation number `spared`, and heals the disk. Returns whether the write failed at
-/// all.
+/// Writes `batch` on a disk that fails after `spared` operations, and then repairs the disk. Returns whether the write
+/// failed.
 fn fails_and_heals(fault: Fault, spared: usize, batch: &Batch) -> bool {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
@@ -95,11 +95,11 @@ fn fails_and_heals(fault: Fault, spared: usize, batch: &Batch) -> bool {
 }
 
 #[test]
-fn a_write_may_fail_anywhere_and_nothing_is_lost() {
+fn a_write_that_fails_at_any_operation_loses_nothing() {
     for fault in [Fault::Full, Fault::Unsynced, Fault::Dead] {
         for batch in [one(2), many(2..100)] {
             let failed = (0..10_000).take_while(|&spared| fails_and_heals(fault, spared, &batch)).count();
-            assert!((1..10_000).contains(&failed), "{fault:?} was met {failed} times");
+            assert!((1..10_000).contains(&failed), "{failed} writes failed with {fault:?}");
         }
     }
 }
@@ -122,7 +122,7 @@ fn a_full_disk_is_reported_each_time_until_there_is_room() {
 }
 
 #[test]
-fn reading_heals_as_well() {
+fn reading_recovers_as_well() {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
     store.write(&one(1)).unwrap();
@@ -193,7 +193,7 @@ fn reopening_neither_creates_a_store_nor_sets_one_aside() {
 const WRITERS: u64 = 4;
 const WRITES: u64 = 40;
 
-/// Writes the keys of one writer one by one, and repeats each write until it succeeds.
+/// Writes the keys of one writer, each in its own commit, and repeats each write until it succeeds.
 fn write_all(store: &Store, writer: u64) {
     for number in 0..WRITES {
         let key = format!("{writer}-{number}");

@@ -1,8 +1,9 @@
 //! Durable storage of the records of `dcache`: no record that a peer has received is lost in a power cut.
 //!
 //! The store is one file, a [redb](https://docs.rs/redb) database, written by one process. Calls block; each write is
-//! one durable commit. The signatures of loaded records are not verified again, so the checksums of the file take their
-//! place. Every page is checked when the file is opened. A file that does not pass is set aside (see [`Store::open`]).
+//! one durable commit. The signatures of loaded records are not verified again, so the checksums of the file must
+//! detect damage instead. Every page is checked when the file is opened. A file with a wrong checksum is set aside (see
+//! [`Store::open`]).
 //!
 //! # Format, version 2
 //! Table `meta`, text to number (u64):
@@ -29,8 +30,8 @@
 //!
 //! Rows of version 1, in files of format 1, had an unsigned time at offset 1, which this node had computed by itself.
 //!
-//! Table `services`, (text, text) to bytes: small state of services, by namespace and key. A [`Table`] writes compact
-//! JSON there.
+//! Table `services`, (text, text) to bytes: small amounts of data of services, by namespace and key. A [`Table`] writes
+//! compact JSON there.
 //!
 //! Next to the file there is an empty one whose name has `.lock` added. The process that holds its lock owns the store.
 //!

@@ -24,7 +24,7 @@ pub enum Opened {
         /// Number of records in the store.
         records: u64,
     },
-    /// There was a damaged file, or one that is not a store. It was moved, and a new store was created.
+    /// There was a damaged file, or a file that is not a store. It was renamed, and a new store was created.
     SetAside {
         /// Path of the moved file.
         moved_to: PathBuf,
@@ -45,7 +45,7 @@ struct Found {
 enum Failure {
     /// The content of the file is not a readable store.
     Damaged(String),
-    /// The file could not be accessed, whatever its content.
+    /// The file could not be accessed. Its content is not the cause.
     Other(OpenError),
 }
 
@@ -59,7 +59,7 @@ impl Store {
         Self::open_at(Location::new(file.to_owned(), SETTINGS))
     }
 
-    /// Opens like [`Store::open`], on a disk that fails when `faults` demands it.
+    /// Opens like [`Store::open`], on a simulated disk with the faults that `faults` injects.
     ///
     /// # Errors
     /// Returns the errors of [`Store::open`].
@@ -85,8 +85,9 @@ impl Store {
     }
 }
 
-/// Takes the lock that lasts for the life of the store. The database has a lock of its own, but that lock moves with
-/// the file when it is set aside. A second daemon that starts just then must not take the new file for the damaged one.
+/// Takes the lock that is held until the store is dropped. The lock of the database does not suffice, because it moves
+/// with the file when the file is set aside. A second daemon that starts at this moment could then set the new file
+/// aside as well.
 fn lock(file: &Path) -> Result<File, OpenError> {
     let path = with_suffix(file, ".lock");
     let mut options = OpenOptions::new();
@@ -139,8 +140,8 @@ fn judge(file: &Path, error: DatabaseError) -> Failure {
     }
 }
 
-/// Classifies an error. Only errors that the file's bytes cause make the file damaged. A full disk or a missing
-/// permission would affect a new file as well.
+/// Classifies an error. Only errors that the file's bytes cause make the file damaged. Other errors, such as a full
+/// disk or a missing permission, would also occur with a new file.
 fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
     match error.into() {
         redb::Error::Io(error)
@@ -163,8 +164,8 @@ fn is_ours(database: &Database) -> Result<bool, redb::Error> {
     Ok(matches!(inspect(database)?, Ok(Found { opened: Opened::Existing { .. }, format: FORMAT })))
 }
 
-/// Inspects whether the database is a store in a known format. A database without any table was created and never
-/// written.
+/// Inspects whether the database is a store in a known format. A database without tables was created but never written
+/// to.
 fn inspect(database: &Database) -> Result<Result<Found, Failure>, redb::Error> {
     let read = database.begin_read()?;
     let mut tables = read.list_tables()?.map(|table| table.name().to_owned());

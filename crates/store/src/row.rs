@@ -1,9 +1,10 @@
-//! Encoding of one row, as the crate's documentation defines it.
+//! Encoding of one row. The documentation of the crate defines the format.
 
 use dcache::{Digest, End, Item, MAX_PAYLOAD_BYTES, MAX_SEQUENCE, PeerId, Record, Signature, Statement};
 
 const VERSION: u8 = 2;
-/// Version of rows before signatures included a time of keeping. They had a time that this node had computed by itself.
+/// Version of old rows, from before signatures included the time until which to keep a record. They contain a time that
+/// this node computed by itself.
 const VERSION_BEFORE: u8 = 1;
 /// Size, in bytes, of everything before the payload.
 const HEADER_BYTES: usize = 1 + 8 + 8 + 64 + 32;
@@ -26,7 +27,7 @@ pub(crate) enum RowError {
     Misplaced,
 }
 
-/// Returns the key of the record about `item` by `signer`. It is a hash, because paths and data are long and vary in
+/// Returns the key of the record about `item` by `signer`. It is a hash, so that all keys are short and have the same
 /// length.
 pub(crate) fn key(item: &Item, signer: PeerId) -> [u8; 32] {
     let bucket = item.bucket.as_str().as_bytes();
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn path_and_data_do_not_run_into_each_other() {
+    fn keys_differ_when_path_and_data_are_split_differently() {
         assert_ne!(own_key(&record("share/ab", "c", 1)), own_key(&record("share/a", "bc", 1)));
     }
 
@@ -177,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(row in prop::collection::vec(any::<u8>(), 0..300), version in any::<bool>()) {
+        fn arbitrary_bytes_are_decoded_or_refused_without_a_panic(row in prop::collection::vec(any::<u8>(), 0..300), version in any::<bool>()) {
             let mut row = row;
             if let (true, Some(first)) = (version, row.first_mut()) {
                 *first = VERSION;

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn namespaces_are_separate_and_outlive_a_restart() {
+    fn namespaces_are_separate_and_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
         let (store, _) = Store::open(&file).unwrap();

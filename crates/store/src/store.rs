@@ -13,16 +13,16 @@ pub(crate) const SERVICES: TableDefinition<(&str, &str), &[u8]> = TableDefinitio
 const SEQUENCE: &str = "sequence";
 const TIME: &str = "time";
 const SIGNED_FOR: &str = "signed_for";
-/// Maximum number of rows for which the reason of a parsing error is kept. Further ones are only counted.
+/// Maximum number of rows for which the reason of a parsing error is kept. Further unreadable rows are only counted.
 pub const MAX_BROKEN_ROWS_NAMED: usize = 10;
 
 /// An open store. The methods block during disk access. Several threads may call them.
 ///
-/// An error of the disk is not permanent: the next call tries again, and succeeds once the disk works.
+/// The store recovers from errors of the disk: each call tries again, and succeeds when the disk works again.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) connection: Connection,
-    /// Held but never read: the lock is released with the store.
+    /// The lock on the store; it is released when the store is dropped.
     _lock: File,
 }
 
@@ -84,12 +84,12 @@ impl Store {
         })?)
     }
 
-    /// Makes the changes in one commit. When it returns, they survive a power cut. An empty batch costs nothing.
+    /// Makes the changes in one commit. After the method has returned, the changes survive a power cut. An empty batch
+    /// makes no commit.
     ///
     /// # Errors
-    /// Returns an error if the database cannot be written. Nothing has changed then, with one exception. If the disk
-    /// failed in the very last step, after all data was written and before it was synced, all changes may nevertheless
-    /// be on the disk.
+    /// Returns an error if the database cannot be written. The store is then usually unchanged. Only if the disk failed
+    /// in the last step, after all data was written and before it was synced, all changes may be on the disk.
     pub fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         if batch.is_empty() {
             return Ok(());
@@ -112,8 +112,8 @@ impl Store {
     }
 
     /// Returns the last sequence number that this node has used. Returns `None` if it has used none, or if the file
-    /// with the number was set aside. The caller must then continue above the number that the swarm remembers of this
-    /// node.
+    /// with the number was set aside. The caller must then continue above the highest number of this node's records in
+    /// the swarm.
     ///
     /// # Errors
     /// Returns an error if the database cannot be read.
@@ -145,10 +145,10 @@ impl Store {
         })?)
     }
 
-    /// Makes the changes of `change` in one durable commit. This uses redb's kind of commit with a single sync:
-    /// checksums reveal a torn commit, and the previous one then counts. The "quick repair" of redb would sync
-    /// twice, which doubles the cost of a write on an SD card. It would only save a check at the next opening that is
-    /// made anyway (0.15 s for 100 000 records).
+    /// Makes the changes of `change` in one durable commit. This uses redb's commit with a single sync. After a power
+    /// cut, checksums detect an incomplete commit, and redb returns to the previous one. The "quick repair" of redb
+    /// would sync twice, which doubles the cost of a write on an SD card. In return it would make one check at the next
+    /// opening unnecessary, but the store makes this check in any case (0.15 s for 100 000 records).
     pub(crate) fn commit(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,

@@ -25,7 +25,7 @@ impl TableKey for String {
     }
 }
 
-/// Padded with zeros to 20 digits, so that the texts sort like the numbers.
+/// The text is padded with zeros to 20 digits, so that the texts sort like the numbers.
 impl TableKey for u64 {
     fn to_text(&self) -> String {
         format!("{self:020}")
@@ -36,7 +36,8 @@ impl TableKey for u64 {
     }
 }
 
-/// A key that is stored as it is displayed. For types of other crates, such as a CID.
+/// A key that is stored in the form in which it is displayed. It wraps types of other crates, such as a CID, for which
+/// [`TableKey`] cannot be implemented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Displayed<T>(pub T);
 
@@ -79,7 +80,7 @@ pub enum TableError {
         /// Error of the JSON encoder.
         source: serde_json::Error,
     },
-    /// The thread that writes did not finish.
+    /// The thread that writes the table panicked or was cancelled.
     #[error("the thread that writes {table} failed: {source}")]
     Thread {
         /// Namespace of the table.
@@ -94,7 +95,7 @@ pub enum TableError {
 pub struct Rows<K, V> {
     /// The rows, in the order of their keys on the disk.
     pub readable: Vec<(K, V)>,
-    /// Keys on disk of the rows whose key or value could not be read. These rows stay in the store, because a later
+    /// Keys, as text on the disk, of the rows that could not be parsed. These rows stay in the store, because a later
     /// version may have written them.
     pub unreadable: Vec<String>,
 }
@@ -113,7 +114,7 @@ impl Store {
     }
 }
 
-/// Rows in the form in which the store takes them.
+/// Encoded rows, as [`Store`] writes them: the text of the key, and the JSON of the value.
 type Encoded = Vec<(String, Option<Vec<u8>>)>;
 
 impl<K: TableKey, V: Serialize + DeserializeOwned> Table<K, V> {

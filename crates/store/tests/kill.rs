@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use store::{Batch, Opened, Store};
 
-/// Environment variable with the path of a file. The test starts this program again with it, to write to the file
-/// without end.
+/// Environment variable with the path of a file. The test sets it and starts this program again. The new process writes
+/// to the file until it is killed.
 const FILE: &str = "STORE_KILL_TEST_FILE";
 const RECORDS_A_BATCH: u64 = 5;
 
@@ -20,7 +20,7 @@ fn record(sequence: u64) -> Record {
     Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, dcache::End::default())
 }
 
-/// Not a test by itself: the work of the process that is killed. Without the variable, it does nothing.
+/// Writes batches until the process is killed. This is not a test: it does nothing unless the variable [`FILE`] is set.
 #[test]
 fn writer() {
     let Ok(file) = std::env::var(FILE) else {
@@ -75,6 +75,6 @@ fn all_data_written_before_a_kill_survives() {
         assert!(sequence >= told);
         let held: BTreeSet<u64> =
             store.load().unwrap().records.iter().map(|record| record.signature().sequence).collect();
-        assert_eq!(held, (1..=sequence).collect(), "batches are whole, and none is missing");
+        assert_eq!(held, (1..=sequence).collect(), "all batches are complete, and none is missing");
     }
 }

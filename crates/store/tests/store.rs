@@ -45,7 +45,7 @@ fn filled(file: &Path, count: u64) {
 }
 
 #[test]
-fn records_are_there_after_reopening() {
+fn records_are_stored_after_reopening() {
     let (_folder, file) = in_folder();
     let (one, two) = (record("one", 1), record("two", 2));
     let (store, opened) = Store::open(&file).unwrap();
@@ -65,7 +65,7 @@ fn records_are_there_after_reopening() {
 }
 
 #[test]
-fn a_later_record_replaces_and_a_removed_one_is_gone() {
+fn a_later_record_replaces_an_earlier_one_and_a_removed_record_is_gone() {
     let (_folder, file) = in_folder();
     let (store, _) = Store::open(&file).unwrap();
     let (old, new, other) = (record("a", 1), record("a", 2), record("b", 3));
@@ -90,7 +90,7 @@ fn the_sequence_never_goes_back() {
 }
 
 #[test]
-fn a_store_that_is_open_is_not_opened_twice_nor_set_aside() {
+fn an_open_store_is_neither_opened_twice_nor_set_aside() {
     let (folder, file) = in_folder();
     let (_store, _) = Store::open(&file).unwrap();
     let refused = Store::open(&file).unwrap_err();
@@ -191,8 +191,8 @@ fn a_damaged_byte_is_never_read_as_a_record() {
     }
 }
 
-/// Creates a file as the first version wrote it. Its rows of version 1 contain a time at which the node itself would
-/// have dropped the record. One more row is malformed.
+/// Creates a file as the first version wrote it. Its rows of version 1 contain the time at which the node would have
+/// dropped the record. One additional row is malformed.
 fn of_format_1(file: &Path, records: &[Record]) {
     const META: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
     const RECORDS: redb::TableDefinition<[u8; 32], &[u8]> = redb::TableDefinition::new("records");
@@ -275,7 +275,7 @@ fn only_the_last_damaged_files_are_kept() {
 }
 
 #[test]
-fn a_folder_that_is_missing_is_an_error_that_names_it() {
+fn the_error_for_a_missing_folder_names_the_folder() {
     let (folder, _) = in_folder();
     let error = Store::open(&folder.path().join("missing/records.redb")).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }));

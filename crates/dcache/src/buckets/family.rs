@@ -6,8 +6,8 @@ use crate::{BucketError, BucketPath, CLOCK_LEEWAY, Pattern, PeerId};
 use std::marker::PhantomData;
 
 /// Maximum length, in seconds, of a validity from a signer without a role: a little more than the week for which files
-/// are shared. Records that last longest rank highest in the quotas. So this also limits how long a flood of strangers'
-/// records can last.
+/// are shared. Records that last longest rank highest in the quotas. So this also limits how long a stranger's flood of
+/// records can occupy a quota.
 pub const LONGEST_LIFETIME: u64 = 8 * 24 * 3600;
 
 /// One row of the table: the buckets whose path begins with the family's names.
@@ -37,9 +37,9 @@ pub struct Family {
     /// Maximum size, in bytes, of an honest item's data. Nothing enforces this column: the limit for every item is
     /// [`crate::MAX_DATA_BYTES`].
     pub max_data: usize,
-    /// Names before the variable one, or the whole path.
+    /// Names of the path before the variable name; the whole path if there is no variable name.
     pub(super) head: &'static str,
-    /// Names after the variable one; empty if there are none.
+    /// Names of the path after the variable name; empty if there are none.
     pub(super) tail: &'static str,
 }
 
@@ -65,15 +65,15 @@ pub enum Quota {
 /// Time for which a statement holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Number of seconds. A service renews its statement when half of them are over.
+    /// A number of seconds. A service renews its statement when half of this time is over.
     For(u64),
     /// A time that the signer chooses.
     Chosen,
 }
 
 impl Lifetime {
-    /// Returns the time, in seconds, for which a service states an item. If the signer chooses, it is the maximum that
-    /// is accepted from every signer, less the leeway that [`crate::Validity::stated`] adds before.
+    /// Returns the time, in seconds, for which a service states an item. For [`Lifetime::Chosen`], this is the longest
+    /// lifetime that is accepted from a signer without a role, minus [`crate::CLOCK_LEEWAY`].
     pub const fn seconds(self) -> u64 {
         match self {
             Self::For(seconds) => seconds,
@@ -85,9 +85,9 @@ impl Lifetime {
 /// Order in which records are sent if a channel cannot carry all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// First: which peers are present and where, and which files there are.
+    /// Sent first: the presence and the addresses of peers, and the shared files.
     Leading,
-    /// After the leading records.
+    /// Sent after the leading records.
     Ordinary,
 }
 
@@ -121,7 +121,8 @@ impl Family {
         self.tail.is_empty() || rest.split_once('/').is_some_and(|(_, rest)| below(rest, self.tail).is_some())
     }
 
-    /// Returns the names before the variable one, or the whole path: the prefix of the family's row of the policy.
+    /// Returns the names of the path before the variable name, or the whole path. This is the prefix of the family's
+    /// row of the policy.
     pub(crate) fn tree(&self) -> BucketPath {
         BucketPath::known(self.head)
     }

@@ -9,7 +9,7 @@ fn path(text: &str) -> BucketPath {
     text.parse().unwrap()
 }
 
-/// Returns a path of the family, with a peer ID or itself in place of each variable name.
+/// Returns a path of the family. A peer ID replaces the variable name `ID`; other variable names stay as they are.
 fn example(family: &Family) -> BucketPath {
     let id = peer().to_string();
     let of = |name: &str| if name == "ID" { id.clone() } else { name.to_owned() };
@@ -47,13 +47,13 @@ fn the_constants_construct_the_paths_that_the_table_shows() {
 }
 
 #[test]
-fn the_lifetimes_are_those_of_ipsd() {
+fn the_lifetimes_equal_those_of_ipsd() {
     let lifetimes = [PEER.lifetime(), HOSTNAME.lifetime(), ADDRESSES.lifetime(), SHARE_SAFE.lifetime()];
     assert_eq!(lifetimes, [600, 5 * 24 * 3600, 3600, 7 * 24 * 3600]);
 }
 
 #[test]
-fn a_family_has_the_buckets_that_begin_with_its_whole_names() {
+fn a_family_contains_the_buckets_whose_first_names_are_its_names() {
     let id = peer();
     for (bucket, expected) in [
         ("peer/x", "peer"),
@@ -89,11 +89,11 @@ fn the_buckets_of_files_hold_cids() {
     ] {
         assert_eq!(row.family().form, expected, "{}", row.family().path);
     }
-    assert_eq!(family(&path("share/notes")).form, Form::Text, "people may write any text there");
+    assert_eq!(family(&path("share/notes")).form, Form::Text, "users may write any text there");
 }
 
 #[test]
-fn a_signers_records_are_told_apart_by_subject() {
+fn the_subject_is_the_name_after_the_peer_id_or_the_first_name() {
     for (bucket, expected) in [
         ("share/files", "share"),
         ("peer", "peer"),

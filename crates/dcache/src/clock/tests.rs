@@ -13,7 +13,7 @@ fn clock() -> Clock {
 }
 
 #[test]
-fn a_clock_without_battery_is_not_believed() {
+fn a_clock_without_battery_is_not_trusted() {
     let mut clock = clock();
     let moment = clock.read(Time(0), minutes(5));
     assert_eq!(moment, Moment { is_certain: false, ..Moment::certain(BUILT.plus(300)) });
@@ -39,14 +39,14 @@ fn the_time_that_a_clock_shows_settles_after_a_while() {
 }
 
 #[test]
-fn a_time_once_shown_is_a_floor_until_the_clock_insists_on_another_time() {
+fn a_time_once_shown_is_a_floor_until_the_clock_contradicts_it_for_an_hour() {
     let far = Time(2_209_000_000);
     let mut clock = clock();
     for minute in 0..20 {
         clock.read(far.plus(60 * minute), minutes(minute));
     }
     let mut again = Clock::new(BUILT, Some(clock.floor(minutes(20))), Duration::ZERO);
-    // Without a battery the clock shows 1970 again, and is not believed.
+    // Without a battery the clock shows 1970 again, and is not trusted.
     for minute in 0..120 {
         let moment = again.read(Time(60 * minute), minutes(minute));
         assert_eq!((moment.time, moment.is_certain), (far.plus(60 * (20 + minute)), false));
@@ -61,7 +61,7 @@ fn a_time_once_shown_is_a_floor_until_the_clock_insists_on_another_time() {
 }
 
 #[test]
-fn a_clock_that_jumps_about_never_settles() {
+fn a_clock_that_jumps_often_never_settles() {
     let mut clock = clock();
     for minute in 0..60 {
         let moment = clock.read(NOW.plus(minute * DAY), minutes(minute));
@@ -82,15 +82,15 @@ fn by_admin(signed: &[Time]) -> Vec<SignedTime> {
 }
 
 #[test]
-fn a_signed_time_needs_a_second_witness() {
+fn a_signed_time_needs_a_second_signer_or_the_own_clock() {
     let far = NOW.plus(3000 * DAY);
     let raised = |signed: &[Time], wall| {
         let mut clock = clock();
         clock.witness(trusted(signed), wall, Duration::ZERO);
         clock.floor(Duration::ZERO)
     };
-    assert_eq!(raised(&[far], NOW), BUILT, "one wrong clock");
-    assert_eq!(raised(&[far], Time(0)), BUILT, "also where the time is unknown");
+    assert_eq!(raised(&[far], NOW), BUILT, "a single signer with a wrong clock is ignored");
+    assert_eq!(raised(&[far], Time(0)), BUILT, "a single signer is ignored also when the time is unknown");
     assert_eq!(raised(&[far, NOW], Time(0)), NOW, "two signers agree that it is no earlier than now");
     assert_eq!(raised(&[NOW.plus(30)], NOW), NOW.plus(30), "the own clock agrees");
     assert_eq!(raised(&[Time(5), Time(6)], NOW), BUILT, "old times change nothing");
@@ -104,29 +104,33 @@ fn a_later_time_needs_more_than_half_of_the_present_roles_or_an_admin() {
         clock.witness(signed, NOW, Duration::ZERO);
         clock.floor(Duration::ZERO)
     };
-    assert_eq!(raised(trusted(&[far, far, NOW, NOW])), NOW, "two robots of four");
-    assert_eq!(raised(trusted(&[far, far, far, NOW, NOW])), far, "three of five");
-    assert_eq!(raised(by_admin(&[far, far, NOW, NOW])), far, "an admin and another peer");
-    assert_eq!(raised(by_admin(&[far, NOW, NOW])), NOW, "a single clock, even that of an admin");
+    assert_eq!(raised(trusted(&[far, far, NOW, NOW])), NOW, "two robots of four are not more than half");
+    assert_eq!(raised(trusted(&[far, far, far, NOW, NOW])), far, "three robots of five are more than half");
+    assert_eq!(raised(by_admin(&[far, far, NOW, NOW])), far, "an admin and another peer suffice");
+    assert_eq!(raised(by_admin(&[far, NOW, NOW])), NOW, "an admin alone does not suffice");
     let year_2099 = Time(4_070_908_800);
     assert_eq!(raised(by_admin(&[year_2099, year_2099])), BUILT, "no program is used for that long");
-    // Peers that were present only before this node was switched off have no vote against those that are present now.
+    // Peers that were present only before this node was switched off do not count as present.
     let past = |months: u64| Time(BUILT.0 - 30 * DAY * months);
     assert_eq!(raised(trusted(&[NOW, NOW, past(1), past(1), past(2)])), NOW);
 }
 
 #[test]
-fn signed_times_apply_only_while_enough_peers_sign_them_and_settle_nothing() {
+fn signed_times_apply_only_while_enough_peers_sign_them_and_do_not_settle() {
     let (mut clock, far) = (clock(), NOW.plus(3000 * DAY));
-    // Two liars are heard first.
+    // Times from two peers with a false time arrive first.
     assert!(clock.witness(trusted(&[far, far]), NOW, Duration::ZERO));
     for minute in 0..20 {
         let wall = NOW.plus(60 * minute);
         let moment = clock.read(wall, minutes(minute));
         assert_eq!((moment.time, moment.is_certain), (far.plus(60 * minute), false));
-        assert!(moment.settled <= wall, "no record is dropped because of it");
-        assert_eq!(clock.learned(wall, minutes(minute)), Some(far.plus(60 * minute)), "it is reported");
-        assert_eq!(clock.own_floor(minutes(minute)), BUILT.plus(60 * minute), "it is not saved");
+        assert!(moment.settled <= wall, "no record is dropped because of the signed time");
+        assert_eq!(
+            clock.learned(wall, minutes(minute)),
+            Some(far.plus(60 * minute)),
+            "the signed time is reported"
+        );
+        assert_eq!(clock.own_floor(minutes(minute)), BUILT.plus(60 * minute), "the signed time is not saved");
     }
     clock.witness(trusted(&[far, far, NOW, NOW]), NOW.plus(1200), minutes(20));
     let moment = clock.read(NOW.plus(1200), minutes(20));
@@ -150,11 +154,11 @@ fn shown(time: Time, hosts: usize) -> Option<NeighbourTime> {
 }
 
 #[test]
-fn a_clock_in_1970_goes_by_those_of_its_neighbours_until_it_is_set() {
+fn a_node_whose_clock_shows_1970_uses_its_neighbours_clocks_until_its_clock_is_set() {
     let mut clock = clock();
     assert!(clock.is_to_hear(Duration::ZERO));
     clock.read(Time(5), minutes(1));
-    assert!(clock.is_to_hear(minutes(1)), "it wants to hear at once");
+    assert!(clock.is_to_hear(minutes(1)), "the neighbours' clocks are read at once");
     clock.hear(shown(NOW, 1), minutes(1));
     let moment = clock.read(Time(65), minutes(2));
     let expected = Moment { settled: BUILT.plus(120), is_certain: false, ..Moment::certain(NOW.plus(60)) };
@@ -163,7 +167,7 @@ fn a_clock_in_1970_goes_by_those_of_its_neighbours_until_it_is_set() {
     for minute in 3..100 {
         clock.hear(shown(NOW.plus(60 * minute), 1), minutes(minute));
         let moment = clock.read(Time(60 * minute), minutes(minute));
-        assert_eq!(moment.settled, BUILT.plus(60 * minute), "no record is dropped by the guess");
+        assert_eq!(moment.settled, BUILT.plus(60 * minute), "no record is dropped because of the guess");
     }
     let set = clock.read(NOW.plus(5990), minutes(100));
     assert_eq!(set, Moment { settled: BUILT.plus(6000), ..Moment::certain(NOW.plus(5990)) });
@@ -176,7 +180,7 @@ fn a_clock_in_1970_goes_by_those_of_its_neighbours_until_it_is_set() {
 }
 
 #[test]
-fn neighbours_are_believed_within_bounds() {
+fn neighbours_clocks_are_trusted_within_bounds() {
     let by = |heard: Time, hosts, wall: Time| {
         let mut clock = clock();
         clock.hear(shown(heard, hosts), Duration::ZERO);
@@ -187,8 +191,8 @@ fn neighbours_are_believed_within_bounds() {
     assert_eq!(by(year_2099, 2, Time(0)), (BUILT, false), "no program is used for that long");
     assert_eq!(by(BUILT, 2, Time(0)), (BUILT, false), "no earlier than the floor");
     assert_eq!(by(NOW.plus(7200), 2, NOW), (NOW.plus(7200), false), "outvoted");
-    assert_eq!(by(NOW.plus(7200), 1, NOW), (NOW, true), "a single neighbour outvotes no clock");
-    assert_eq!(by(NOW.plus(1200), 2, NOW), (NOW, true), "statements begin early enough for that");
+    assert_eq!(by(NOW.plus(7200), 1, NOW), (NOW, true), "a single neighbour does not outvote a clock");
+    assert_eq!(by(NOW.plus(1200), 2, NOW), (NOW, true), "the leeway of statements covers this difference");
     assert_eq!(by(NOW, 2, NOW.plus(7200)), (NOW.plus(7200), true), "a clock that is ahead is not set back");
     let mut rooted = clock();
     rooted.hear(Some(NeighbourTime { time: NOW.plus(7200), hosts: 5, is_open: false }), Duration::ZERO);

@@ -12,7 +12,7 @@ pub struct SignedTime {
     pub is_admin: bool,
 }
 
-/// Minimum number of signers where this node's own clock does not agree. A single clock may be wrong.
+/// Minimum number of signers of a time that this node's own clock does not confirm. A single clock may be wrong.
 const WITNESSES: usize = 2;
 
 /// The signed times, the latest first, and the floor and the clock of this node.
@@ -26,7 +26,8 @@ pub(super) struct Votes {
 }
 
 impl Votes {
-    /// Creates the votes for a node whose own clock shows `wall`, and that knows by itself that `floor` has passed.
+    /// Creates the votes for a node whose own clock shows `wall`. `floor` is the node's floor without the times of
+    /// other peers.
     pub(super) fn new(signed: impl IntoIterator<Item = SignedTime>, floor: Time, wall: Time) -> Self {
         let mut signed: Vec<SignedTime> = signed.into_iter().collect();
         signed.sort_unstable_by(|one, other| other.cmp(one));
@@ -39,8 +40,9 @@ impl Votes {
         self.signed.iter().map(|vote| vote.time).find(|time| self.carry(*time))
     }
 
-    /// Returns whether a time has passed according to the votes. This is so if the own clock shows so, if more than
-    /// half of the present peers with a role have signed it, or if an admin and another peer with a role have.
+    /// Returns whether a time has passed according to the votes. This is so if the own clock shows this time or a later
+    /// one. It is also so if the time is signed by more than half of the present peers with a role, or by an admin and
+    /// another peer with a role.
     pub(super) fn carry(&self, time: Time) -> bool {
         let witnesses = self.signed.partition_point(|vote| vote.time >= time);
         if witnesses > 0 && time <= self.wall.plus(TOLERANCE) {

@@ -21,7 +21,7 @@ pub(super) enum Step {
 pub(super) enum Class {
     /// Exactly this character.
     Only(char),
-    /// Any character whatsoever.
+    /// Matches every character.
     Any,
     /// The characters within one of these ranges or, if negated, all others.
     Ranges { ranges: Vec<(char, char)>, is_negated: bool },
@@ -65,7 +65,7 @@ pub(super) struct Program {
     steps: Vec<Step>,
 }
 
-/// A list of alternatives whose end was not parsed yet.
+/// A list of alternatives whose end is not parsed yet.
 struct Alternatives {
     /// Place of the fork before the last alternative.
     fork: usize,
@@ -130,7 +130,7 @@ fn class(rest: &mut Peekable<Chars<'_>>) -> Result<Class, PatternSyntax> {
     let mut ranges = Vec::new();
     loop {
         let first = rest.next().ok_or(PatternSyntax::OpenClass)?;
-        // A `]` that comes first is an ordinary character of the class.
+        // A `]` at the beginning of a class is one of its characters, not its end.
         if first == ']' && !ranges.is_empty() {
             return Ok(Class::Ranges { ranges, is_negated });
         }

@@ -1,8 +1,9 @@
-//! Base58 for exactly the length of our peer IDs. Every line names some peer IDs. The algorithm for any length takes
-//! longer for one ID than all the JSON around it; processing many digits at a time takes a small part of that.
+//! Base58 for exactly the length of our peer IDs. Every line contains several peer IDs. The general algorithm takes
+//! longer for one ID than the parsing of all the JSON around it. Processing several digits at a time takes a small part
+//! of that time.
 
-/// Size, in bytes, of a peer ID. The first byte is always zero, and the other bytes always give one digit less than
-/// [`CHARS`].
+/// Size, in bytes, of a peer ID. The first byte is always zero and gives one character. The other bytes always give
+/// `CHARS - 1` characters.
 pub(super) const BYTES: usize = 38;
 /// Number of characters of the text. The first character stands for the zero byte.
 pub(super) const CHARS: usize = 52;
@@ -23,7 +24,7 @@ const fn digits() -> [u8; 256] {
     digits
 }
 
-/// Encoding: five digits at a time, because processors divide words of 64 bits fast, but not longer ones.
+/// Encoding processes five digits at a time, because processors divide words of 64 bits fast, but not longer words.
 mod written {
     pub(super) const GROUP: usize = 5;
     pub(super) const OF_GROUP: u64 = 58u64.pow(GROUP as u32);
@@ -67,7 +68,7 @@ fn divide(number: &mut [u32]) -> u64 {
     rest
 }
 
-/// Decoding: ten digits at a time, because processors multiply words of 64 bits into 128 bits.
+/// Decoding processes ten digits at a time, because processors multiply words of 64 bits with a result of 128 bits.
 mod read {
     pub(super) const GROUP: usize = 10;
     pub(super) const OF_GROUP: u128 = 58u128.pow(GROUP as u32);
@@ -91,7 +92,7 @@ pub(super) fn decode(text: &str) -> Option<[u8; BYTES]> {
     let bytes = number.map(u64::to_be_bytes);
     let (spare, bytes) = bytes.as_flattened().split_at(8 * WORDS - BYTES);
     let bytes: [u8; BYTES] = bytes.try_into().ok()?;
-    // With one zero byte more or less, the text would be a different one.
+    // A peer ID begins with exactly one zero byte, which the text shows as `1`.
     (text.starts_with('1') && spare.iter().all(|byte| *byte == 0) && bytes[0] == 0).then_some(bytes)
 }
 

@@ -16,8 +16,9 @@ pub(crate) struct Items {
 }
 
 /// Identifier of an item in the table: half of the SHA-256 of its path, a zero byte (which no path contains) and its
-/// data. A collision is infeasible to find, so it suffices to compare these bytes. In a large set, each access to a
-/// text elsewhere in memory takes longer than the hash. An attacker also cannot choose items that make the table slow.
+/// data. A collision is infeasible to find, so the table compares only these bytes. In a large set, reading a text from
+/// memory takes longer than computing the hash. The hash also prevents an attacker from choosing items that make the
+/// table slow.
 type Id = [u8; 16];
 
 fn id(item: &Item) -> Id {
@@ -86,7 +87,7 @@ impl Items {
         items.filter_map(|item| self.get(item))
     }
 
-    /// Returns the first item at or after a place in the order of items.
+    /// Returns the first item that is equal to `place` or sorts after it.
     pub(crate) fn first_at(&self, place: &Item) -> Option<&Item> {
         self.order.range::<Item, _>(place..).next()
     }
@@ -109,12 +110,15 @@ impl Items {
     }
 }
 
-/// The records about one item, sorted by signer. Most items have one record.
+/// The records about one item, sorted by signer. Most items have a single record.
 #[derive(Clone, Debug)]
 pub(crate) enum ItemRecords {
     One(Record),
     /// At least two records, sorted by signer. Boxed, because this variant is rare and memory is scarce.
-    #[expect(clippy::box_collection, reason = "it makes the other variant, nearly every one, smaller")]
+    #[expect(
+        clippy::box_collection,
+        reason = "it makes the other variant smaller, which nearly all items use"
+    )]
     Many(Box<Vec<Record>>),
 }
 

@@ -1,16 +1,16 @@
-//! Summary of a set: for finding out whether two nodes hold the same records, and which records differ.
+//! Summary of a set, with which two nodes find out whether they hold the same records, and which records differ.
 //!
 //! Each node drops expired records by its own clock, so the sets of two nodes differ for a short time although no
-//! record is missing. All comparisons are therefore limited to the records that must be remembered beyond a *bound*, a
-//! time a little ahead of both clocks.
+//! record is missing. All comparisons are therefore limited to the records that must be remembered beyond a *bound*: a
+//! time that is slightly later than both clocks show.
 
 use super::Set;
 use crate::{End, Record, Time};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Distance, in seconds, between the bounds for which a fingerprint is precomputed, whatever the set holds. A beacon
-/// names no other bound.
+/// Distance, in seconds, between the bounds for which fingerprints are precomputed. Every bound in a beacon is a
+/// multiple of this.
 pub const BOUND_GRID: u64 = 30;
 /// Number of grid steps that are summed up in one block: 256 steps, about two hours. The fingerprint for a bound a week
 /// ahead is then the sum of about 350 numbers.
@@ -19,9 +19,9 @@ const STEPS_IN_A_BLOCK: u64 = 256;
 /// Summary of a set of records in 24 bytes: their number, and the sum of their identifiers modulo 2^128. Equal sets
 /// have equal fingerprints, in whatever order their records came.
 ///
-/// A peer that can sign records can, with effort, find two sets of its own records with the same sum (Wagner, *A
-/// generalized birthday problem*, CRYPTO 2002). It can thereby hide missing records until two nodes compare more than
-/// fingerprints.
+/// A peer that can sign records can, with much computing time, find two sets of its own records with the same sum
+/// (Wagner, *A generalized birthday problem*, CRYPTO 2002). It can thereby hide missing records until two nodes compare
+/// more than fingerprints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint {
     /// Number of records.

@@ -40,8 +40,8 @@ impl Set {
         }
     }
 
-    /// Refuses a member's statement about itself that lasts longer than a service would state it, or that ends further
-    /// ahead than any program is used. Either the member's clock is wrong, or the member lies about the time.
+    /// Refuses a member's statement about itself if it lasts longer than a service would state it, or if it ends more
+    /// than [`MEMBER_AHEAD`] in the future. Either the member's clock is wrong, or the member lies about the time.
     pub(super) fn check_times_of_member(
         &self,
         statement: &Statement,
@@ -73,7 +73,7 @@ impl Set {
         Authority::compute(&self.policy, self, time, self.before_doubt.as_ref())
     }
 
-    /// Updates whether the time is known, and which peer holds which role. Returns the keys of the dropped records.
+    /// Notes whether the time is known, and updates the roles. Returns the keys of the dropped records.
     pub(super) fn judge(&mut self, now: Moment) -> Vec<Key> {
         if self.before_doubt.is_some() == now.is_certain {
             self.before_doubt = None;
@@ -132,8 +132,8 @@ impl Set {
         dropped
     }
 
-    /// Drops all records of a denied peer. When the denial ends, the peer states again what holds. The dropped records
-    /// come back from nodes that have them.
+    /// Drops all records of a denied peer. When the denial ends, the peer makes its statements again. Repair brings
+    /// back dropped records from nodes that still have them.
     fn silence(&mut self, peer: PeerId) -> Vec<Key> {
         let of_peer = self.groups(peer).flat_map(|(_, records)| records);
         let all: Vec<Key> = of_peer.map(|ranked| Key::from(&ranked.0)).collect();
@@ -143,7 +143,7 @@ impl Set {
         all
     }
 
-    /// Drops the records of `peer` that only a signer with a role may have.
+    /// Drops the records of `peer` whose validity requires a role.
     pub(super) fn drop_unbounded(&mut self, peer: PeerId) -> Vec<Key> {
         let is_bounded = |record: &Record| self.is_bounded(record.statement(), record.signature());
         let of_peer = self.groups(peer).flat_map(|(_, records)| records).map(|ranked| &ranked.0);

@@ -1,4 +1,4 @@
-//! Powerless records: those that could never count, whichever peer gets which role. They are in a bucket in which
+//! Powerless records: records that could never count, even if their signer got a role. They are in a bucket in which
 //! nobody may make statements, or in one that requires a role although the swarm has no roots and so gives no roles.
 //! The check depends only on the policy, so all nodes agree.
 
@@ -8,8 +8,8 @@ use crate::{Item, Kind, Limits, PeerId, Role, Who};
 
 impl Set {
     /// Returns whether a statement could never count. A dismissal also counts if its signer could have proposed the
-    /// item, because it withdraws the proposal. The reader of another node's answer ([`Limits::NONE`]) shows every
-    /// record.
+    /// item, because it withdraws the proposal. With [`Limits::NONE`] no record is powerless, because a program that
+    /// reads another node's answer shows every record.
     pub(super) fn is_powerless(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
         let takes_back = || kind == Kind::Dismiss && self.could_count(Kind::Propose, item, signer);
         self.limits != Limits::NONE && !self.could_count(kind, item, signer) && !takes_back()
@@ -74,12 +74,12 @@ mod tests {
             assert!(!never(&open, &record(2, kind, "share/files", "x")));
             assert!(!never(&open, &record(1, kind, "peer", &one)), "a peer may withdraw its own presence");
         }
-        assert!(never(&open, &record(2, Kind::Dismiss, "peer", &one)), "nobody is an admin");
+        assert!(never(&open, &record(2, Kind::Dismiss, "peer", &one)), "no peer can become an admin");
         assert!(!never(&rooted, &record(2, Kind::Dismiss, "peer", &one)));
     }
 
     #[test]
-    fn a_reader_is_shown_records_that_do_not_count() {
+    fn a_set_without_limits_admits_records_that_do_not_count() {
         let mut set = Set::new(Policy::default(), Limits::NONE);
         let admitted = set.admit_verified(record(2, Kind::Propose, "trusted", "x"), NOW);
         assert!(matches!(admitted, Ok(Admission::New { .. })));

@@ -1,9 +1,10 @@
 //! Quota groups: the records that a quota counts together.
 //!
-//! Quotas also bound the size in bytes: large items have quotas of their own, an eighth of the others. A quota on the
-//! sum of bytes would not work. Of two records about one item the greater may be the shorter, and many short records
-//! may fit where a long one did not. The content of a set would then depend on the order of arrival. The length of an
-//! *item* never changes, and each group still counts records, so the argument of [`super`] holds in each group.
+//! The quotas also limit the size in bytes. For this, large items have separate quotas, an eighth of the others. A
+//! quota on the sum of bytes would not work. The greater of two records about one item may have fewer bytes, and
+//! several small records may fit where a large one did not fit. The content of a set would then depend on the order of
+//! arrival. The size of an *item* never changes, and each group counts records, so the argument of [`super`] is valid
+//! in each group.
 
 use super::Set;
 use crate::policy::QuotaGroup;
@@ -80,10 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn large_items_have_an_eighth_of_the_quota_and_take_no_room_from_others() {
+    fn large_items_have_an_eighth_of_the_quota_and_do_not_evict_others() {
         let mut set = Set::new(Policy::default(), Limits { stranger: 40, ..Limits::default() });
         let large: Vec<bool> = (0..10).map(|n| say(&mut set, n, 600).is_ok()).collect();
-        assert_eq!(large.iter().filter(|taken| **taken).count(), 5, "the longest remembered stay");
+        assert_eq!(
+            large.iter().filter(|taken| **taken).count(),
+            5,
+            "the records that are remembered longest stay"
+        );
         let usual = (10..100).filter(|n| say(&mut set, *n, 500).is_ok()).count();
         assert_eq!((usual, set.len()), (40, 45));
     }

@@ -1,4 +1,4 @@
-//! Queries: the meaning of all records together, at a given time.
+//! Queries: which items are in their buckets, and which peers hold which roles, at a given time.
 
 use super::{Key, Set};
 use crate::authority::{Authority, Tally};
@@ -17,7 +17,7 @@ pub struct View<'a> {
     pub proposals: Vec<&'a Record>,
 }
 
-/// All inputs for the decision whether records count at a given time.
+/// The set and the roles at a given time, which decide whether records count.
 struct Reading<'a> {
     set: &'a Set,
     authority: Cow<'a, Authority>,
@@ -104,7 +104,8 @@ impl Set {
         given.or_else(|| reading.is_present(peer).then_some(Role::Peer))
     }
 
-    /// Returns the peers that hold exactly this role at `time`, not a stronger one by the same record.
+    /// Returns the peers that are given exactly this role at `time`. A peer with a stronger role is included only if it
+    /// was also given this role.
     pub fn holders(&self, role: Role, time: Time) -> BTreeSet<PeerId> {
         let reading = self.at(time);
         if role != Role::Peer {
@@ -114,8 +115,8 @@ impl Set {
         present.filter_map(|view| view.item.data.as_str().parse().ok()).collect()
     }
 
-    /// Returns, for each peer with a role except `me`, when it last stated that it is present, by its own clock and
-    /// under its own signature.
+    /// Returns, for each peer with a role except `me`, the time of its last statement that it is present. The time is
+    /// that of the peer's own clock, and the peer signed it.
     pub fn signed_times(&self, me: PeerId, time: Time) -> BTreeMap<PeerId, SignedTime> {
         let authority = self.authority_at(time);
         let peers = [Role::Trusted, Role::Admin, Role::Root]
@@ -159,7 +160,8 @@ impl Reading<'_> {
             {
                 continue;
             }
-            // Open ends require a role: without the role, such a record is kept but does not count.
+            // A record with an open end counts only while its signer holds a role. Otherwise the record is kept but
+            // does not count.
             if !self.set.is_for_a_while(validity) && self.authority.role(record.signer()).is_none() {
                 continue;
             }

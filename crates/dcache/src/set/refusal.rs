@@ -5,8 +5,8 @@ use crate::buckets::LONGEST_LIFETIME;
 
 const DAY: u64 = 24 * 3600;
 
-/// Maximum time, in seconds, by which the end of a member's statement about itself may lie ahead: ten years, for nodes
-/// whose clock is that far behind. No program is used for longer without an update.
+/// Maximum time, in seconds, by which the end of a member's statement about itself may lie ahead: ten years. This
+/// admits records at nodes whose clock is years behind. No program is used for longer than that without an update.
 pub(super) const MEMBER_AHEAD: u64 = 10 * 365 * DAY;
 
 /// Limits on the records of a set.
@@ -22,13 +22,13 @@ pub struct Limits {
     pub strangers: usize,
     /// Maximum length, in seconds, of a validity of a signer without a role; usually [`LONGEST_LIFETIME`].
     pub lifetime: u64,
-    /// Maximum time, in seconds, by which the end of such a validity may lie ahead: the lifetime, and a day for clocks
-    /// that differ.
+    /// Maximum time, in seconds, by which the end of such a validity may lie ahead: the lifetime plus a day, because
+    /// clocks differ.
     pub ahead: u64,
 }
 
 impl Limits {
-    /// No limits: for the reader of an answer whose length is already bounded.
+    /// No limits, for a program that reads another node's answer, whose length is already limited.
     pub const NONE: Self = Self {
         member: usize::MAX,
         stranger: usize::MAX,
@@ -58,8 +58,8 @@ pub enum Refusal {
     /// The bucket belongs to another peer.
     #[error("the bucket belongs to another peer than the signer")]
     NotOwner,
-    /// No role of this swarm could ever make the record count.
-    #[error("no role of this swarm could ever make it count")]
+    /// The record could not count with any role of this swarm.
+    #[error("it could not count with any role of this swarm")]
     Powerless,
     /// The record need not be remembered any more.
     #[error("its validity is over")]

@@ -1,15 +1,15 @@
-//! Computes how many more statements a signer can make without evicting those of its records that still state
-//! something.
+//! Computes the number of further statements that a signer can make without evicting its active records. A record is
+//! *active* while it still states something, and *spent* after that.
 //!
 //! The set keeps the greatest records of a signer in a quota group. A new record that must be remembered for longer
-//! than the lowest one therefore evicts it. This loses nothing if the lowest record states nothing any more and only
-//! has to be remembered.
+//! than the lowest one therefore evicts it. Nothing is lost if the lowest record is spent, that is, if it only has to
+//! be remembered.
 
 use super::{Group, Key, Set};
 use crate::{BucketPath, Item, Kind, PeerId, Record, Time, Who};
 use std::collections::BTreeMap;
 
-/// The room of one signer while statements are planned. Reserved room is not given out twice.
+/// The room of one signer, from which planned statements reserve their share. Each share is reserved only once.
 #[derive(Debug)]
 pub struct Room<'a> {
     set: &'a Set,
@@ -25,7 +25,7 @@ impl<'a> Room<'a> {
     }
 
     /// Reserves room for one statement about each of these different items. Returns `false`, and reserves nothing, if
-    /// there is not enough room for all. An item about which the signer already has a record needs no room.
+    /// there is not enough room for all. No room is needed for an item about which the signer already has a record.
     pub fn reserve(&mut self, items: &[Item]) -> bool {
         let (set, signer, now) = (self.set, self.signer, self.now);
         let mut needed: BTreeMap<Group, usize> = BTreeMap::new();
@@ -61,7 +61,7 @@ impl Set {
     }
 
     /// Returns the number of new items about which `signer` may make statements that are remembered longer than its
-    /// earlier ones. The lowest of the earlier records may be evicted if they state nothing any more.
+    /// earlier ones. Spent records at the low end may be evicted for this.
     fn room(&self, signer: PeerId, group: Group, now: Time) -> usize {
         let records = self.signers.get(&(signer, group));
         let lowest_first = records.into_iter().flatten().map(|ranked| &ranked.0);
@@ -75,17 +75,17 @@ impl Set {
         self.room(signer, self.usual_group(bucket), now)
     }
 
-    /// Returns until when the spent records of `signer` in the quota group of `bucket` must be remembered. A spent
-    /// record states nothing any more at `now`. A lower record that still states something prevents the use of the room
-    /// of the spent records. It no longer does so once it is renewed beyond the returned time.
+    /// Returns until when the spent records of `signer` in the quota group of `bucket` must be remembered. An active
+    /// record that ranks below them prevents their eviction. It no longer does so after it is renewed beyond the
+    /// returned time.
     pub fn spent_until(&self, signer: PeerId, bucket: &BucketPath, now: Time) -> Option<Time> {
         let records = self.signers.get(&(signer, self.usual_group(bucket)));
         let highest_first = records.into_iter().flatten().rev().map(|ranked| &ranked.0);
         highest_first.filter(|record| self.is_spent(record, now)).find_map(|record| record.keep().time())
     }
 
-    /// Returns whether a record is spent, that is, states nothing any more at `now`. Either its validity is over, or it
-    /// dismisses an item that everybody may propose and nobody else proposes.
+    /// Returns whether a record is spent at `now`. Either its validity is over, or it dismisses an item that everybody
+    /// may propose and that no other signer proposes.
     fn is_spent(&self, record: &Record, now: Time) -> bool {
         let is_over = |record: &Record| record.validity().until().is_some_and(|until| until <= now);
         let is_everybodys =
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawn_statement_makes_room_unless_one_that_holds_ranks_below_it() {
+    fn a_withdrawn_statement_makes_room_unless_an_active_one_ranks_below_it() {
         let mut set = set();
         for (data, seconds) in [("a", 100), ("b", 200), ("c", 300)] {
             say(&mut set, Kind::Propose, data, seconds);
@@ -150,7 +150,7 @@ mod tests {
         assert!(!has_room(&set, NOW, &["d"]));
         say(&mut set, Kind::Propose, "b", 1);
         let later = NOW.plus(1);
-        assert!(!has_room(&set, later, &["d"]), "it would evict a, which still holds");
+        assert!(!has_room(&set, later, &["d"]), "a new record would evict a, which still holds");
         assert_eq!(
             set.spent_until(key().peer_id(), &buckets::SHARE_FILES.path(), later),
             Some(NOW.plus(200))
@@ -159,11 +159,11 @@ mod tests {
         assert!(has_room(&set, later, &["d"]) && !has_room(&set, later, &["d", "e"]));
         say(&mut set, Kind::Propose, "d", 500);
         let held = ["a", "b", "c", "d"].map(|data| set.item(&item(data), later).is_some());
-        assert_eq!(held, [true, false, true, true], "only the record that states nothing was evicted");
+        assert_eq!(held, [true, false, true, true], "only the spent record was evicted");
     }
 
     #[test]
-    fn a_dismissal_makes_room_when_nobody_proposes_the_same() {
+    fn a_dismissal_makes_room_when_no_other_signer_proposes_the_item() {
         let mut set = set();
         for data in ["a", "b", "c"] {
             say(&mut set, Kind::Dismiss, data, 100);
@@ -172,6 +172,9 @@ mod tests {
         let statement = Statement::new(Kind::Propose, item("b"), Validity::starting(NOW, 50)).unwrap();
         let other = Record::sign(statement, &Keypair::from_seed([2; 32]), 1, End::default());
         set.admit_verified(other, NOW).unwrap();
-        assert!(has_room(&set, NOW, &["d"]) && !has_room(&set, NOW, &["d", "e"]), "it denies b");
+        assert!(
+            has_room(&set, NOW, &["d"]) && !has_room(&set, NOW, &["d", "e"]),
+            "the dismissal of b is still active"
+        );
     }
 }

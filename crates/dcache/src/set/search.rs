@@ -1,16 +1,16 @@
-//! Search for the records that a request names, in bounded portions, because the request and the set may both come from
-//! strangers.
+//! Search for the records that a request names. It works in portions of limited cost, because strangers may write both
+//! the request and the records.
 
 use super::index::first_of;
 use super::{Key, Set};
 use crate::{BucketPath, Data, Item, Pattern, PeerId, Time};
 
-/// Cost, in steps, of looking at one record.
+/// Cost, in steps, of examining one record.
 const STEPS_OF_A_RECORD: usize = 50;
 
-/// A resumable search for all records that are not over and whose bucket matches one of the patterns. The results
-/// include records that only have to be remembered, because the requester may have to remember them too. A record that
-/// arrives or leaves during the search may be found or not.
+/// A resumable search for all records whose bucket matches one of the patterns and that still have to be remembered.
+/// The results include records whose validity is over, because the requester may have to remember them too. The results
+/// may or may not include a record that is added or dropped during the search.
 #[derive(Debug)]
 pub struct Search {
     patterns: Vec<Pattern>,
@@ -22,7 +22,7 @@ pub struct Search {
 #[derive(Debug)]
 struct Place {
     item: Item,
-    /// Signer of the last record of this item that was looked at.
+    /// Signer of the last record of this item that was examined.
     after: Option<PeerId>,
     /// Whether the bucket is known to match.
     is_within: bool,
@@ -46,8 +46,9 @@ impl Search {
         self.next.is_none()
     }
 
-    /// Continues until `steps` are used up or `keys` has `most` entries, and adds the results to `keys`. Returns the
-    /// number of steps taken. These exceed `steps` by at most the cost of one bucket or one record.
+    /// Continues the search, and adds the results to `keys`. Stops when `steps` are used up or when `keys` has `most`
+    /// entries. Returns the number of steps taken. These exceed `steps` by at most the cost of one bucket or one
+    /// record.
     pub fn go_on(&mut self, set: &Set, now: Time, steps: usize, most: usize, keys: &mut Vec<Key>) -> usize {
         let mut taken = 0;
         while taken < steps
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_portion_takes_hardly_more_steps_than_allowed_whatever_the_patterns_are() {
+    fn a_portion_exceeds_its_steps_by_at_most_one_bucket_or_record_for_any_pattern() {
         let set = set();
         let hostile: Vec<Pattern> =
             (0..8).map(|_| Pattern::new(&("*a".repeat(127) + "b")).unwrap()).collect();

@@ -38,7 +38,7 @@ fn an_item_is_in_its_bucket_while_proposed_and_not_dismissed() {
 }
 
 #[test]
-fn a_later_record_replaces_an_earlier_one_whatever_their_order() {
+fn a_later_record_replaces_an_earlier_one_in_any_order_of_arrival() {
     let file = item("share/files", "cid");
     let first = record(1, 1, Kind::Propose, &file, NOW, 100);
     let second = record(1, 2, Kind::Dismiss, &file, NOW, 100);
@@ -85,7 +85,7 @@ fn a_signer_is_bound_by_its_longer_record_even_if_it_forgot_that_record() {
 }
 
 #[test]
-fn buckets_are_read_in_order_and_apart() {
+fn buckets_are_read_in_order_and_separately() {
     let mut set = Set::default();
     for (sequence, (bucket, data)) in
         [("share/files", "b"), ("share/files", "a"), ("share/safe", "a"), ("share", "x")].iter().enumerate()
@@ -100,7 +100,7 @@ fn buckets_are_read_in_order_and_apart() {
 }
 
 #[test]
-fn a_member_is_a_stranger_again_once_no_record_names_it() {
+fn a_member_becomes_a_stranger_when_no_record_names_it_any_more() {
     let root = key(1).peer_id();
     let policy = crate::SwarmFile::new("class", [root].into()).unwrap().policy();
     let limits = Limits { member: 4, stranger: 2, strangers: 2, lifetime: 1000, ahead: 1000 };
@@ -119,7 +119,7 @@ fn a_member_is_a_stranger_again_once_no_record_names_it() {
     assert_eq!(set.advance(Moment::certain(NOW.plus(15))), []);
     assert_eq!(set.role(key(2).peer_id(), NOW.plus(15)), None);
     let dropped = set.advance(Moment::certain(NOW.plus(20)));
-    assert_eq!(dropped.len(), 4, "the grant, and the records that a stranger may not have: {dropped:?}");
+    assert_eq!(dropped.len(), 4, "the grant, and the records whose validity requires a role: {dropped:?}");
     assert!(dropped.contains(&Key::from(&for_ever)), "open ends require a role");
     let kept: Vec<u64> = set.records().map(|record| record.signature().sequence).collect();
     assert_eq!(kept, [3, 4]);
@@ -137,7 +137,7 @@ fn a_record_that_requires_a_role_is_not_restored_without_the_role() {
     assert_eq!(open.records().collect::<Vec<_>>(), [&fine]);
 }
 
-/// Returns a set of a swarm with peer 1 as root, which makes peer 2 admin and peer 3 trusted.
+/// Returns a set of a swarm in which peer 1 is root, peer 2 is admin, and peer 3 is trusted.
 fn rooted() -> Set {
     let policy = crate::SwarmFile::new("class", [key(1).peer_id()].into()).unwrap().policy();
     let mut set = Set::new(policy, Limits::default());
@@ -189,12 +189,12 @@ fn a_stronger_role_denies_a_peer_in_every_bucket() {
 }
 
 #[test]
-fn a_denial_that_is_over_lets_a_peer_state_everything_anew() {
+fn after_a_denial_ends_a_peer_can_make_its_statements_again() {
     let mut set = rooted();
     assert_eq!(admit(&mut set, &denial(2, 100, 9, 100), NOW), Ok(true));
     assert_eq!(admit(&mut set, &words(9)[2], NOW), Err(Refusal::Denied));
     let over = NOW.plus(100);
-    assert_eq!(set.next_edge(&[], NOW), Some(over), "deciders are woken then");
+    assert_eq!(set.next_edge(&[], NOW), Some(over), "deciders are woken when the denial ends");
     set.advance(Moment::certain(over));
     assert_eq!(admit(&mut set, &words(9)[2], over), Ok(true));
 }

@@ -5,7 +5,7 @@ use crate::{PeerId, Record, Refusal, Signature, Statement, Time};
 
 impl Set {
     /// Verifies a record from a channel: cheap checks first, the signature last. Returns `None` for a known record,
-    /// whose signature is not verified. The set does not admit the record: see [`Set::admit_verified`].
+    /// without verifying its signature. Does not admit the record: call [`Set::admit_verified`] for that.
     ///
     /// # Errors
     /// Returns the reason if the record is refused.

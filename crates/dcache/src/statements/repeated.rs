@@ -1,22 +1,22 @@
-//! Leaves out the statements that a signer has made already.
+//! Removes the statements that a signer has already made.
 //!
 //! A decider looks at the items that count, and other signers influence which items count. While another signer
-//! dismisses a node's statement, the statement seems to be missing, however often the node makes it. So no unchanged
-//! statement is repeated before half of its validity is over, whatever a decider wants.
+//! dismisses a node's item, the node's proposal seems to be missing, even if the node repeats it. So no unchanged
+//! statement is repeated before half of its validity is over, even if a decider requests it.
 
 use super::{Entry, Statements};
 use crate::{Key, Moment, PeerId, Record, Set, Time, Validity};
 
 /// Number of new items for which a signer should have room. A signer with less room renews some statements early, so
-/// that its records that state nothing any more can be evicted. A shared file takes three items.
+/// that its spent records can be evicted. A shared file needs three items.
 const ENOUGH_ROOM: usize = 4;
-/// Minimum time, in seconds, by which such an early renewal must outlast the record that it replaces.
+/// Minimum time, in seconds, by which an early renewal must end later than the record that it replaces.
 const WORTHWHILE: u64 = 3600;
 
 impl Statements {
-    /// Leaves out the statements that repeat a statement of `signer` that still holds for more than half as long, also
-    /// by the clocks of the neighbours. Leaves out the withdrawals of statements that are already withdrawn. A signer
-    /// without room for new items may renew statements early to get such room, each at most once an hour.
+    /// Removes the statements that repeat a statement of `signer`, if the earlier one still holds for more than half as
+    /// long, also by the clocks of the neighbours. Removes the withdrawals of statements that are already withdrawn. A
+    /// signer without room for new items may renew each statement early, at most once an hour, to get such room.
     pub(super) fn leave_out_repeated(&mut self, set: &Set, signer: PeerId, now: Moment) {
         self.0.retain(|entry| {
             let own = set.get(&Key { item: entry.item.clone(), signer });
@@ -46,7 +46,7 @@ fn lasts(said: &Validity, new: &Validity, from: Time) -> bool {
     match (said.until(), new.until()) {
         (said, None) => said.is_none(),
         (None, Some(_)) => false,
-        // The new end may not be much earlier either: an end that moves forward by half is a change.
+        // A new end that is much earlier is a change: it reduces the remaining time to less than half.
         (Some(said), Some(new)) => {
             let (said, new) = (said.since(from), new.since(from));
             new / 2 < said && said / 2 <= new
@@ -54,8 +54,8 @@ fn lasts(said: &Validity, new: &Validity, from: Time) -> bool {
     }
 }
 
-/// Returns whether a statement lifts its record above other records of the same signer that state nothing any more and
-/// that occupy the room of new ones.
+/// Returns whether the renewed record would outrank spent records of the same signer, so that these can be evicted for
+/// new records.
 fn makes_room(entry: &Entry, own: &Record, set: &Set, now: Time) -> bool {
     let (signer, bucket) = (own.signer(), &entry.item.bucket);
     let Some((said, new)) = own.validity().until().zip(entry.validity.until()) else { return false };
@@ -82,7 +82,8 @@ mod tests {
         Item { bucket: buckets::SHARE_SAFE.path(), data: Data::new(data).unwrap() }
     }
 
-    /// Publishes the statements that are worthwhile, as a daemon does, and returns the number of records that it made.
+    /// Publishes the statements that [`Statements::keep_worthwhile`] leaves, as a daemon does. Returns the number of
+    /// new records.
     fn publish(set: &mut Set, seed: u8, mut statements: Statements, now: Moment) -> usize {
         let me = key(seed).peer_id();
         statements.keep_worthwhile(set, me, now);
@@ -109,11 +110,11 @@ mod tests {
         let mut dismissal = Statements::new();
         dismissal.dismiss(item("a"), Validity::stated(NOW, WEEK));
         assert_eq!(publish(&mut set, 2, dismissal, Moment::certain(NOW)), 1);
-        // One decision an hour for two weeks; each of them wants to make the same statement again.
+        // A decider requests the same statement every hour for two weeks.
         let hour = |hour: u64| NOW.plus(3600 * hour);
         let made: usize =
             (0..336).map(|at| publish(&mut set, 1, keeps(hour(at)), Moment::certain(hour(at)))).sum();
-        assert_eq!(made, 4, "once, and again whenever half of the validity is over");
+        assert_eq!(made, 4, "one record at first, and one whenever half of the validity is over");
     }
 
     #[test]
@@ -172,8 +173,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever other signers state, and however often a decider wants the same statement, a statement is made once
-        /// in half of its validity.
+        /// A statement is made at most once in half of its validity. Statements of other signers and repeated requests
+        /// of a decider do not change this.
         #[test]
         fn other_signers_cannot_make_a_signer_repeat_its_statements(
             steps in prop::collection::vec((0u64..WEEK / 10, any::<bool>(), any::<bool>()), 1..100),

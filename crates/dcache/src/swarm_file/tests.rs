@@ -32,7 +32,7 @@ fn an_id_binds_signatures_and_an_old_file_without_one_does_not() {
         assert_eq!(SwarmFile::parse(&bound.to_toml()).as_ref(), Ok(&bound));
         assert_eq!(bound.policy().mark(), Binding { id, from }.mark());
         let moved = bound.with_roots([root(3)].into()).unwrap();
-        assert_eq!(moved.binding(), Some(Binding { id, from }), "it stays when the roots change");
+        assert_eq!(moved.binding(), Some(Binding { id, from }), "the binding stays when the roots change");
     }
     assert_eq!(file("bound_from = 5"), Err(SwarmFileError::Unbound));
     assert_eq!(file("id = 'x'"), Err(SwarmFileError::Id(SwarmIdError)));
@@ -76,7 +76,7 @@ fn a_key_is_read_and_written_and_never_shown() {
 }
 
 #[test]
-fn no_rule_lets_the_holders_of_a_role_give_it_away() {
+fn no_rule_lets_the_holders_of_a_role_give_it_to_other_peers() {
     for (bucket, propose, dismiss) in [
         ("admin", "admin", "root"),
         ("admin", "root", "anybody"),

@@ -19,16 +19,16 @@ impl Validity {
 
     /// Returns a validity like [`Self::stated`], with a given end; `None` is an open end.
     pub fn stated_until(now: Time, until: Option<Time>) -> Self {
-        // Only a signer with a role may exceed the limit, so the leeway is not reduced then.
+        // A validity beyond the limit needs a role anyway, so the leeway is not reduced.
         let spare = until.and_then(|until| LONGEST_LIFETIME.checked_sub(until.since(now)));
         let early = spare.map_or(CLOCK_LEEWAY, |spare| spare.min(CLOCK_LEEWAY));
         Self { from: Time(now.0.saturating_sub(early)), until: until.into() }
     }
 
     /// Returns a validity like [`Self::stated`], for an item that the signer already states with the validity `former`.
-    /// The renewal holds from the same start, as far as the limit allows. It replaces the former record, and a reader
-    /// by whose clock the former record holds must not have to wait again. So a clock that is hours ahead delays its
-    /// owner's statement once, and not at every renewal.
+    /// The renewal has the same start, as far as the limit allows. It replaces the former record. With a later start, a
+    /// reader whose clock is behind would not see the item for a while after every renewal. With the same start, a
+    /// signer whose clock is hours ahead has this delay only once.
     pub fn renewed(former: Option<&Self>, now: Time, seconds: u64) -> Self {
         let stated = Self::stated(now, seconds);
         let start = former.filter(|former| former.contains(now)).and_then(Self::from);
@@ -37,8 +37,8 @@ impl Validity {
         Self { from, ..stated }
     }
 
-    /// Extends this validity of a statement that holds from `now`, so that it also holds by the clocks of the
-    /// neighbours, and for as long. Leaves it unchanged if it would exceed the limit for a signer without a role.
+    /// Extends this validity, which contains `now`, so that the statement also holds by the clocks of the neighbours,
+    /// for the same length of time. Leaves it unchanged if it would exceed the limit for a signer without a role.
     #[must_use]
     pub fn reaching(self, now: Moment) -> Self {
         let from = self.from().map(|from| Time(from.0.saturating_sub(now.time.since(now.earliest()))));
@@ -48,9 +48,9 @@ impl Validity {
         if is_long(&reaching) && !is_long(&self) { self } else { reaching }
     }
 
-    /// Returns a validity that is over on every clock that is at most [`CLOCK_LEEWAY`] behind: one second, just before
-    /// that time. A signer that withdraws a proposal, without denying the proposals of other signers, states it again
-    /// with this.
+    /// Returns a validity that is over on every clock that is at most [`CLOCK_LEEWAY`] behind. It lasts one second. A
+    /// signer proposes its item again with this validity to withdraw the proposal without denying the proposals of
+    /// other signers.
     pub fn over(now: Time) -> Self {
         Self::starting(Time(now.0.saturating_sub(CLOCK_LEEWAY + 1)), 1)
     }
@@ -70,7 +70,7 @@ mod tests {
             let validity = Validity::stated(NOW, seconds);
             let hold: Vec<bool> = [0, 1200].map(|behind| validity.contains(Time(NOW.0 - behind))).into();
             assert_eq!(hold, [true, true], "for {seconds} s");
-            assert_eq!(validity.until(), Some(NOW.plus(seconds)), "its end is the requested one");
+            assert_eq!(validity.until(), Some(NOW.plus(seconds)), "the end is the requested one");
         }
         let open = Validity::stated_until(NOW, None);
         assert!(open.contains(Time(NOW.0 - 1200)) && open.until().is_none());

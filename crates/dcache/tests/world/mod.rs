@@ -1,4 +1,4 @@
-//! A small world for the laws, in which items, signers, times and roles often coincide.
+//! Generators for the tests in `laws.rs`. They use few items, signers, times and roles, so that records often conflict.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
 pub(crate) mod reference;
@@ -46,7 +46,7 @@ pub(crate) fn same_for_all() -> Limits {
     Limits { member: 3, stranger: 3, strangers: usize::MAX, lifetime: 1000, ahead: 2000 }
 }
 
-/// Returns small quotas, smaller for strangers.
+/// Returns small quotas, which are smaller for strangers.
 pub(crate) fn tight() -> Limits {
     Limits { member: 4, stranger: 2, strangers: 5, lifetime: 1000, ahead: 2000 }
 }
@@ -149,7 +149,7 @@ pub(crate) fn any_history(records: Vec<Record>, until: u64) -> impl Strategy<Val
     })
 }
 
-/// Makes the time increase along the steps, whatever their order.
+/// Gives the steps their times in order, so that the time never goes back.
 fn in_time(mut steps: Vec<Step>, times: &[u64]) -> Vec<Step> {
     let mut times = times.iter();
     for step in &mut steps {
@@ -219,7 +219,7 @@ impl Replica {
         let all: Vec<(Item, Vec<PeerId>)> = self.set.matching(&everything, time).map(shown).collect();
         let by_bucket =
             buckets().into_iter().flat_map(|bucket| self.set.bucket(&bucket, time).collect::<Vec<_>>());
-        assert_eq!(all, by_bucket.map(shown).collect::<Vec<_>>(), "all kinds of queries agree");
+        assert_eq!(all, by_bucket.map(shown).collect::<Vec<_>>(), "all kinds of queries give the same items");
         let one_by_one = items();
         let mut one_by_one: Vec<_> =
             one_by_one.iter().filter_map(|item| self.set.item(item, time)).map(shown).collect();

@@ -1,11 +1,11 @@
-//! The naive reference: a list of all records that ever arrived, read by definition. It shares only the record type
-//! with the set.
+//! A naive reference implementation: a list of all records that ever arrived, to which the rules are applied literally.
+//! It shares only the record type with the set.
 
 use super::{Answer, BEGIN, PEERS, ROOTS, items, peer};
 use dcache::{Item, Kind, Limits, PeerId, Record, Role, Time};
 use std::collections::BTreeSet;
 
-/// Key by which two records of one signer are compared: the greater stays.
+/// Key by which two records of one signer are compared. The set keeps the greater record.
 fn rank(record: &Record) -> impl Ord + use<> {
     let keep = record.keep();
     let signature = *record.signature();
@@ -36,7 +36,7 @@ fn greatest(records: &[Record], most: usize) -> Vec<Record> {
     records.iter().filter(|record| greater(record) < most).cloned().collect()
 }
 
-/// All records that ever arrived, and the records that a set must hold of them at a given time.
+/// All records that ever arrived, and those that a set must hold at a given time.
 pub(crate) struct Reference {
     limits: Limits,
     held: Vec<Record>,
@@ -49,8 +49,8 @@ impl Reference {
         let is_own = |record: &&Record| match row(record.item()) {
             // No statement ever counts in these buckets.
             "other" => false,
-            // A peer may only propose itself, and not without an end, whatever its role. Others can only be admins that
-            // deny it.
+            // A peer may propose only itself, and only with an end, even if it has a role. Only admins may make
+            // statements about other peers here, to deny them.
             "peer" => {
                 let is_its_own = record.item().data.as_str() == record.signer().to_string();
                 record.kind() == Kind::Dismiss || is_its_own && record.validity().seconds().is_some()

@@ -20,8 +20,8 @@ Files in the shared folder need not be added: the daemon shares them by itself."
 
 /// Adds a file to the content that this robot keeps and serves to other peers, and shows its CID.
 ///
-/// The file is not copied. The daemon serves it from its present place until the file is changed there, so the daemon
-/// has to be able to read it.
+/// The file is not copied. The daemon serves it from its present path until the file is changed, so the daemon must be
+/// able to read it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Add {

@@ -17,7 +17,8 @@ const HEADER: [&str; 7] = ["CHANNEL", "REACHES", "PEERS", "SENT", "RECEIVED", "B
 /// Maximum number of characters of a message that are shown.
 const MAX_MESSAGE_SHOWN: usize = 400;
 
-/// Shows the daemon's channels: the peers that each reaches, its traffic, its send budget, and its faults.
+/// Shows the daemon's channels. For each channel, shows the peers that it reaches, its traffic, its send budget and its
+/// faults.
 ///
 /// PEERS is the number of peers that were heard on the channel lately. PACKET is the maximum size of the records in one
 /// line. The faults below the table say what is wrong and what can be done.
@@ -29,7 +30,7 @@ pub(crate) struct Channels {}
 pub(crate) struct ChannelList {
     /// The daemon that answered.
     daemon: Daemon,
-    /// The channels, at most 16. All links for questions and comparisons are one entry.
+    /// The channels, at most 16. All temporary links for questions and comparisons are counted in one entry.
     channels: Option<Vec<Channel>>,
     /// The present faults, at most 16.
     troubles: Option<Vec<Trouble>>,
@@ -90,7 +91,7 @@ impl Output for ChannelList {
     }
 }
 
-/// Returns whether the channel is up or had any traffic.
+/// Returns whether the channel is up or has had any traffic.
 fn is_shown(channel: &Channel) -> bool {
     channel.reach.is_some() || channel.sent_lines + channel.received_lines > 0
 }

@@ -19,11 +19,11 @@ To free only the disk of this robot, delete the file from its shared folder, or 
 
 /// Removes a log from the swarm: it is no longer listed, and no robot fetches it any more.
 ///
-/// Robots that keep the log stop keeping it if the robot that shared it discards it. In a swarm with roles they also do
-/// so if a peer with the right role discards it. Otherwise, in the open swarm, they keep their copies.
+/// If the robot that shared the log discards it, the robots that keep it stop keeping it. In a swarm with roles, they
+/// also stop if a peer with the required role discards it. In all other cases they keep their copies.
 ///
-/// A file in a shared folder is never deleted. A robot stops sharing it if that robot itself or a peer with the role
-/// discards it. This robot renews the discard until `undiscard`.
+/// A file in a shared folder is never deleted. A robot stops sharing its file if the robot itself or a peer with the
+/// required role discards the file. This robot renews the discard until `undiscard`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Discard {
@@ -40,7 +40,7 @@ pub(crate) struct Discard {
 pub(crate) struct Discarded {
     /// The files; at present always one.
     files: Vec<ChangedFile>,
-    /// Whether this robot renews the discard. Otherwise it is valid for as long as the key file signed.
+    /// Whether this robot renews the discard. Otherwise a key file signed it, and it is valid for the signed time.
     is_renewed: bool,
 }
 

@@ -38,7 +38,7 @@ Examples:
 /// On the robot itself the daemon fetches the files, from any peer that has them. It waits until a peer has a file, and
 /// it continues after a restart. The download also continues after Ctrl-C, except with `-o -`.
 ///
-/// From another HOST this program fetches the copy that HOST holds. Then Ctrl-C leaves no partial files behind.
+/// From another HOST, this program itself fetches the copy that HOST holds. Ctrl-C then leaves no partial files behind.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Get {
@@ -143,7 +143,7 @@ impl Get {
         context.is_socket_named() && context.require_here().is_ok()
     }
 
-    /// Decides where the files with these names are written, and checks that they can be written there.
+    /// Determines where the files with these names are written, and checks that they can be written there.
     fn target(&self, names: &[&str]) -> Result<Target, CliError> {
         match self.output.as_deref() {
             None if self.pin => Ok(Target::Store),
@@ -155,7 +155,8 @@ impl Get {
     /// Finds the one shared file with this name or CID. Of several versions of a file, finds the newest.
     fn find<'a>(&self, wanted: &str, files: &'a [SharedFile]) -> Result<&'a SharedFile, CliError> {
         match shared_files::find(files, wanted) {
-            // In earlier versions the last argument was the destination. The error reminds of -o.
+            // In earlier versions the last argument was the destination. The error mentions -o for users who expect
+            // this.
             Err(CliError::NoSuchFile(_)) if self.files.len() > 1 => {
                 Err(CliError::NoneOfTheFiles(wanted.to_owned()))
             }
@@ -210,6 +211,6 @@ fn wait(text: &str) -> Result<Duration, String> {
     if wait <= Duration::from_secs(31_536_000) {
         Ok(wait)
     } else {
-        Err("the waiting time is 0 seconds to a year".to_owned())
+        Err("the waiting time must be from 0 seconds to a year".to_owned())
     }
 }

@@ -63,7 +63,7 @@ impl Output for Granted {
         let state = match others.is_empty() {
             true => {
                 format!(
-                    "{peer} is no longer denied. It is a peer again while its daemon states its presence.\n"
+                    "{peer} is no longer denied. It is a peer again as long as its daemon states its presence.\n"
                 )
             }
             false => format!("{peer} is still denied by {}.\n", others.join(" and ")),

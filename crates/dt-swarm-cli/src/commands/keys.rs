@@ -108,7 +108,8 @@ fn list(context: &Context) -> Result<KeyList, CliError> {
     Ok(KeyList { keys })
 }
 
-/// The roles and names of peers, from the daemon. If it does not answer, only the roots are known, from the swarm file.
+/// The roles and names of peers, from the daemon. If the daemon does not answer, only the roots are known, because the
+/// swarm file names them.
 struct Peers {
     policy: Policy,
     told: Option<(Set, Names, Time)>,

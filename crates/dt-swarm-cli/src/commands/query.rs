@@ -26,12 +26,13 @@ const MAX_REASONS: usize = 8;
 
 /// Shows all statements about items: who signed them, when they are valid, and whether they count.
 ///
-/// Reasons why statements do not count are below the tables. Example: `dt-swarm-cli localhost query 'share/*'`
+/// Below the tables are the reasons why statements do not count. Example: `dt-swarm-cli localhost query 'share/*'`
 #[derive(Debug, Args)]
 pub(crate) struct Query {
     /// Pattern of the buckets to show, as in `summary`.
     pattern: String,
-    /// Shows the state at this time. Of the past, only records that are still remembered are known [default: now]
+    /// Shows the state at this time. For a time in the past, expired records that were dropped since then are missing
+    /// [default: now]
     #[arg(long, value_name = "TIME", value_parser = validity::time)]
     at: Option<Time>,
 }
@@ -41,7 +42,7 @@ pub(crate) struct Query {
 pub(crate) struct Items {
     #[serde(flatten)]
     answered: Answered,
-    /// The items that have statements that did not end before `time`, sorted by bucket and data.
+    /// The items with statements that end after `time`, sorted by bucket and data.
     items: Vec<Item>,
     #[serde(skip)]
     pattern: Pattern,
@@ -108,7 +109,7 @@ fn items(reading: &Reading, pattern: &Pattern, at: Time) -> Vec<Item> {
 impl Statement {
     fn new(record: &Record, Reading { answer, names, .. }: &Reading, at: Time) -> Self {
         let reason = match record.validity().contains(at) {
-            false => Some("it is valid only later".to_owned()),
+            false => Some("its validity has not begun yet".to_owned()),
             true => {
                 let may = answer.set.may(record.kind(), record.item(), record.signer(), at);
                 may.err().map(|reason| reason.to_string())

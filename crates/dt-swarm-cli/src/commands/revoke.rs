@@ -25,8 +25,8 @@ Examples:
 
 /// Takes a role away from a peer, forever unless an option says otherwise.
 ///
-/// Revoking works backwards: earlier statements of the peer that need the role no longer count. `revoke peer` excludes a
-/// robot from the swarm. The files that it shared stay, unless --discard-files discards them.
+/// Revoking also affects the past: earlier statements of the peer that need the role no longer count. `revoke peer`
+/// excludes a robot from the swarm. The files that it shared stay, unless --discard-files discards them.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Revoke {

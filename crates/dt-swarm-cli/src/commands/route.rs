@@ -1,5 +1,5 @@
 //! `route`: shows and changes the rules that rewrite addresses, shows the channels on which peers were heard, and
-//! explains where a line would go.
+//! explains on which channel a line would be sent.
 
 use super::Command;
 use crate::context::Context;
@@ -47,8 +47,7 @@ enum RouteCommand {
         /// The rule, as `route list` shows it.
         rule: Rule,
     },
-    /// Explains where a line to an address would go: each rewriting step, and the channel on which the line would be
-    /// sent.
+    /// Explains how a line to an address would be sent: each rewriting step, and the channel.
     Explain {
         /// The address to explain, such as /dswarm/12D3KooW…/brain
         address: Address,
@@ -91,7 +90,7 @@ struct LearnedRoute {
     age_seconds: u64,
 }
 
-/// An explanation of where a line would go.
+/// An explanation of the channel on which a line would be sent.
 #[derive(Debug, Serialize)]
 pub(crate) struct Explained {
     #[serde(flatten)]
@@ -132,7 +131,7 @@ enum Rewriter {
     Rule(Rule),
     /// The peer was heard on a channel.
     Learned(LearnedRoute),
-    /// The address begins with this node's own brain and continues behind it.
+    /// The address begins with this node's own brain, which is removed from the address.
     Here,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Counts {
     daemon: Daemon,
     /// The comparison of its records with those of its peers.
     sync: Option<Sync>,
-    /// The channels, at most 16. All links for questions and comparisons are one entry.
+    /// The channels, at most 16. All temporary links for questions and comparisons are counted in one entry.
     channels: Option<Vec<Channel>>,
     /// The counters since the daemon started, by metric.
     counters: Option<BTreeMap<String, u64>>,
@@ -47,7 +47,7 @@ struct Sync {
     differing: u64,
     /// Number of records by which the peer with the most records is ahead; 0 when no peer is ahead.
     behind: u64,
-    /// Seconds since a peer had the same records; `null` when no peer ever had.
+    /// Seconds since a peer last had the same records; `null` if this never happened.
     agreed_age_seconds: Option<u64>,
 }
 

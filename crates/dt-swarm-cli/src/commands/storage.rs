@@ -19,9 +19,9 @@ use std::fmt::Write as _;
 const MAX_NAME_SHOWN: usize = 48;
 /// Maximum number of characters of a path that a table shows.
 const MAX_PATH_SHOWN: usize = 100;
-/// Maximum number of rows of a table for people. Programs get all rows.
+/// Maximum number of rows of a table in the text output. The JSON output has all rows.
 const MAX_ROWS: usize = 50;
-/// Maximum number of rows that are requested for programs. No daemon has more.
+/// Maximum number of rows that are requested for the JSON output. No daemon has more.
 const MAX_TOLD: usize = 1_000_000;
 
 /// Shows the disk usage of the store, the pinned content, and the files that are served in place.
@@ -66,7 +66,7 @@ pub(crate) struct Store {
 /// A file that waits for space.
 #[derive(Clone, Debug, Serialize)]
 struct WaitingFile {
-    /// The CID and name of the file, and about how many bytes it needs.
+    /// The CID and name of the file, and the approximate number of bytes that it needs.
     #[serde(flatten)]
     file: FileRef,
     /// Why there is no space, such as a full disk.
@@ -126,7 +126,7 @@ fn waiting(client: &mut Client) -> Result<(Vec<WaitingFile>, usize), CliError> {
     }
 }
 
-/// Returns the pins, at least `most` if there are as many, with their names in the swarm.
+/// Returns the pins with their names in the swarm. If there are more than `most`, returns at least `most` of them.
 fn pins(client: &mut Client, most: usize) -> Result<Vec<Pin>, CliError> {
     let mut all = Vec::new();
     while all.len() < most {
@@ -221,7 +221,7 @@ impl Output for Store {
         if let Some(reason) = &self.reason {
             let _ = writeln!(
                 shown,
-                "Nothing can be stored now: {}. The daemon continues by itself once there is space.",
+                "Nothing can be stored now: {}. The daemon continues by itself when there is space.",
                 clean(reason, 200)
             );
         }
@@ -230,7 +230,7 @@ impl Output for Store {
             let (needed, reason) = (size(file.bytes.unwrap_or_default()), clean(reason, 200));
             let _ = writeln!(
                 shown,
-                "No space for {name} ({needed}): {reason}. It is fetched once there is space."
+                "No space for {name} ({needed}): {reason}. It is fetched when there is space."
             );
         }
         shown + &self.show_pins() + &self.show_files()

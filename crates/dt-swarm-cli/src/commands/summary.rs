@@ -22,7 +22,8 @@ const MAX_BUCKET_SHOWN: usize = 160;
 /// Maximum number of signers of an item that a table names.
 const MAX_SIGNERS_SHOWN: usize = 3;
 
-/// Shows buckets and their items: who proposes each item, when that ends, and how long it has been there.
+/// Shows buckets and their items, with the peers that propose each item, the end of the proposals, and the age of the
+/// item.
 ///
 /// Example: `dt-swarm-cli duckie.local summary 'share/*'`
 #[derive(Debug, Args)]

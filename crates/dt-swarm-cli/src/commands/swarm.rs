@@ -28,8 +28,8 @@ const MAX_KEY_NAME: usize = 40;
 
 /// Shows, joins or leaves a swarm, or writes a swarm file.
 ///
-/// A swarm file names the roots of a swarm, who give roles to other peers. Examples: `dt-swarm-cli localhost swarm init
-/// class.toml --name 'class of 2027'` and, on each robot, `dt-swarm-cli localhost swarm join class.toml`
+/// A swarm file names the roots of a swarm, which give roles to other peers. Examples: `dt-swarm-cli localhost swarm
+/// init class.toml --name 'class of 2027'` and, on each robot, `dt-swarm-cli localhost swarm join class.toml`
 #[derive(Debug, Args)]
 pub(crate) struct Swarm {
     #[command(subcommand)]
@@ -38,7 +38,7 @@ pub(crate) struct Swarm {
 
 #[derive(Debug, Subcommand)]
 enum SwarmCommand {
-    /// Writes a new swarm file, which each robot then joins.
+    /// Writes a new swarm file. Each robot then joins the swarm with this file.
     ///
     /// Without --root, also makes a new key file, whose owner is the root. Each swarm file has its own ID: a statement
     /// that is signed in one swarm does not count in another.
@@ -48,8 +48,8 @@ enum SwarmCommand {
         /// The name of the swarm, for people.
         #[arg(long, required_unless_present = "from", conflicts_with = "from")]
         name: Option<String>,
-        /// Existing swarm file to start from. Its name, ID, key and rules stay, and also its roots, unless --root names
-        /// others. A file without an ID gets one, which takes effect a week later
+        /// Existing swarm file to start from. The new file has the same name, ID, key and rules, and also the same
+        /// roots, unless --root names others. A file without an ID gets one, which takes effect a week later
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
         /// A root of the swarm: a peer ID, or the name of a key file. May be given several times
@@ -121,7 +121,7 @@ pub(crate) struct SwarmFacts {
     has_key: bool,
     /// The path of the swarm file; `null` when the daemon sent it, and for the open swarm.
     path: Option<String>,
-    /// Addresses that a robot contacts to find the swarm.
+    /// Addresses to which a robot connects to find the swarm.
     bootstrap: Vec<String>,
     /// The text of the swarm file; `null` for the open swarm. The key is hidden unless `--show-key` is given.
     text: Option<String>,
@@ -212,7 +212,7 @@ fn roots(file: &SwarmFile) -> Vec<PeerRef> {
 }
 
 fn init(path: &Path, name: &str, roots_named: &[String], with_key: bool) -> Result<NewSwarm, CliError> {
-    // Checked first, so that no key is made in vain.
+    // Checked first, so that no unused key is created.
     if path.exists() {
         return Err(CliError::SwarmExists(path.to_owned()));
     }

@@ -110,7 +110,7 @@ impl Snapshot {
         lines
     }
 
-    /// Returns the same lines without progress bars. The keys identify the transfers and peers.
+    /// Returns the lines without progress bars. The keys identify the transfers and peers.
     fn plain_lines(&self) -> BTreeMap<String, String> {
         let transfer = |transfer: &Transfer| {
             let line = format!("{}: {}", transfer.show_name(), transfer.show_figures());
@@ -140,7 +140,7 @@ fn redrawn(mut client: Client, names: Names) -> Live<Snapshot> {
     Live::new(std::iter::repeat_with(next))
 }
 
-/// Gives a line for each change, at most once a second, until no transfer is active.
+/// Returns a line for each change, at most once a second, until no transfer is active.
 fn line_by_line(mut client: Client, names: Names) -> Live<Snapshot> {
     let mut shown: Option<BTreeMap<String, String>> = None;
     let mut is_over = false;

@@ -1,7 +1,8 @@
 //! `watch`: shows changes of buckets as they happen.
 //!
-//! The program asks as a peer with a temporary key, because a daemon sends all new records to its peers. It verifies the
-//! records in a set of its own. The set also shows when an item disappears because its proposals expire.
+//! The program connects as a peer with a temporary key, because a daemon sends all new records to its peers. It
+//! verifies the records and keeps them in its own set. With this set it also notices when an item disappears because
+//! its proposals expire.
 
 use super::Command;
 use crate::ask::{self, Unverified};
@@ -32,12 +33,14 @@ The items that are there at the start are shown first. Ctrl-C ends the command."
 
 /// Time between pings. A daemon closes a link on which it receives nothing for a minute.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// Minimum time between two repetitions of the whole question. Their answers bring the records that an overloaded link
-/// lost.
+/// Minimum time between two repetitions of the complete question. A repetition brings the records that an overloaded
+/// link lost.
 const REPAIR_EVERY: Duration = Duration::from_secs(60);
-/// The same minimum as a multiple of the time that an answer takes, so that repetitions are a small part of the traffic.
+/// Minimum time between two repetitions as a multiple of the time that an answer takes. It keeps repetitions a small
+/// part of the traffic.
 const REPAIR_FACTOR: u32 = 60;
-/// Records that are received within this time of each other are evaluated together.
+/// Time to wait for further records after each record. Records that are received within this time are evaluated
+/// together.
 const GATHER: Duration = Duration::from_millis(50);
 /// Maximum time that a record waits to be evaluated, even if more records keep arriving.
 const LATEST: Duration = Duration::from_millis(500);
@@ -105,7 +108,7 @@ struct Watching {
     heard: Instant,
     /// Changes that were seen but not printed yet.
     changes: VecDeque<Event>,
-    /// The next time at which an item changes without a new record, if there is one.
+    /// The next time at which an item changes because a record begins or ceases to hold, if there is one.
     edge: Option<Instant>,
 }
 
@@ -203,8 +206,8 @@ impl Watching {
         }
     }
 
-    /// Receives lines until `deadline`. After the first record, only waits for further records that follow closely.
-    /// Returns whether any records were received.
+    /// Receives lines until `deadline`. After the first record, waits only until no further record arrives within
+    /// [`GATHER`], and at most for [`LATEST`]. Returns whether any records were received.
     fn gather(&mut self, deadline: Instant) -> Result<bool, CliError> {
         let mut came = Vec::new();
         let mut until = deadline;

@@ -1,4 +1,5 @@
-//! The part that all documents made from records share: the source of the records, and those that were refused.
+//! The common part of all documents that are made from records: the daemon that sent the records, and the numbers of
+//! refused records.
 
 use super::fields::{Daemon, Timestamp};
 use super::names::Names;
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 pub(crate) struct Answered {
     /// The daemon that answered.
     pub(crate) daemon: Daemon,
-    /// The time at which the records were judged.
+    /// The time for which it was decided which records count.
     pub(crate) time: Timestamp,
     /// The number of records that were received and accepted.
     pub(crate) records_read: usize,

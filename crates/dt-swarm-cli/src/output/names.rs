@@ -1,4 +1,4 @@
-//! The host names that peers state about themselves.
+//! Host names of peers. Each peer states its own host name.
 
 use super::fields::PeerRef;
 use dcache::{Pattern, PatternError, PeerId, Set, Time, buckets};

@@ -1,4 +1,4 @@
-//! The transfers and links of the daemon. For people, each is one line.
+//! The transfers and links of the daemon. In the text output, each is one line.
 
 use super::fields::{FileRef, PeerRef};
 use super::names::Names;

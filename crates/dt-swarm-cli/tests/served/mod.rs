@@ -1,4 +1,4 @@
-//! A daemon for tests, which is the real brain behind a loopback socket, and a frame for other servers.
+//! A daemon for tests, which runs the real brain behind a loopback socket, and helpers for other test servers.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use brain::{Brain, Input, Now, Output as BrainOutput, Settings};

@@ -9,25 +9,25 @@ use std::path::PathBuf;
 const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6080);
 
 /// The keys at the top of the configuration file. The comments are the text of docs/configuration.md, which adds the
-/// default values. A comment names the default only where the daemon computes it.
+/// default values. A comment names the default only if the daemon computes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct File {
-    /// Folder of this node's identity and of the records that it knows. Default: `dt-swarm` in `$XDG_DATA_HOME`, or
+    /// Folder for this node's identity and for its records. Default: `dt-swarm` in `$XDG_DATA_HOME`, or
     /// `~/.local/share/dt-swarm` when this variable is not set.
     pub(super) data_dir: Option<PathBuf>,
     /// Folder of the stored blocks of files. Default: `ipfs` in the data folder.
     pub(super) ipfs_dir: Option<PathBuf>,
-    /// Swarm file, which defines the swarm of this node and its roots. The daemon does not start when a file that is
-    /// named here does not exist. Default: `dt-swarm/swarm.toml` in `$XDG_CONFIG_HOME` or `~/.config`, if it exists.
+    /// Swarm file, which defines the swarm of this node and its roots. If this key names a file that does not exist,
+    /// the daemon does not start. Default: `dt-swarm/swarm.toml` in `$XDG_CONFIG_HOME` or `~/.config`, if it exists.
     pub(super) swarm_file: Option<PathBuf>,
-    /// Unix socket on which the daemon takes commands of `dt-swarm-cli`. Default: `dt-swarm/control.sock` in
+    /// Unix socket on which the daemon accepts commands of `dt-swarm-cli`. Default: `dt-swarm/control.sock` in
     /// `$XDG_RUNTIME_DIR`, or `control.sock` in the data folder when this variable is not set.
     pub(super) control_socket: Option<PathBuf>,
-    /// Name of this robot that others see. Default: the name of the host, also after the host is renamed.
+    /// Name of this robot, which other peers see. Default: the current name of the host.
     pub(super) hostname: Option<String>,
     /// Patterns for the names of network interfaces to use, such as `["wlan*"]`. An empty list selects all interfaces
-    /// except virtual ones, such as bridges and tunnels. Name those here if the swarm needs them.
+    /// except virtual ones, such as bridges and tunnels. If the swarm needs virtual interfaces, name them here.
     pub(super) interfaces: Vec<String>,
     /// UDP port for broadcasts and multicast. All robots of a swarm need the same port.
     pub(super) udp_port: u16,
@@ -37,7 +37,8 @@ pub(crate) struct File {
     pub(super) ipfs_port: u16,
     /// Maximum size, in MiB, of the stored blocks of files.
     pub(super) store_max_mib: u64,
-    /// Disk space, in MiB, that must stay free for other programs. With less, the daemon stores no new blocks.
+    /// Disk space, in MiB, that must stay free for other programs. If less space is free, the daemon stores no new
+    /// blocks.
     pub(super) disk_free_mib: u64,
     /// Addresses of peers outside the local networks, such as `/dns4/swarm.example.org/tcp/8000/dswarm-line`. Other
     /// kinds of addresses are UDP hosts, IRC channels, IPFS nodes, and chains of addresses.
@@ -45,7 +46,7 @@ pub(crate) struct File {
     /// Rules that rewrite addresses, in the form `PATTERN => TEMPLATE`. The command `route add` of `dt-swarm-cli` takes
     /// the same form.
     pub(super) routes: Vec<Rule>,
-    /// Whether this node forwards lines of other nodes.
+    /// Whether this node forwards lines between other nodes.
     pub(super) forward: bool,
     /// Topic of IPFS pubsub on which the nodes of the swarm meet. An empty text means no topic.
     pub(super) pubsub_topic: String,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use service::{Context, Endpoint, Service, ServiceError};
 use std::convert::Infallible;
 
-/// A service with a section like that of log sharing.
+/// A service whose section resembles that of log sharing.
 struct Sample;
 
 #[derive(Default, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ fn every_setting_has_a_default() {
 }
 
 #[test]
-fn a_hostname_in_the_file_overrides_that_of_the_host() {
+fn a_hostname_in_the_file_overrides_the_name_of_the_host() {
     let config = decide(&[], "hostname = 'goose'").unwrap();
     assert_eq!((config.hostname.as_str(), config.is_hostname_named), ("goose", true));
 }

@@ -1,4 +1,4 @@
-//! Handlers of requests to the daemon that belong to no service.
+//! Handlers of the requests to the daemon that no service handles.
 
 mod routes;
 mod swarm;

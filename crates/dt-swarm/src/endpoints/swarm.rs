@@ -13,7 +13,7 @@ use swarm::protocol::{
 use swarm::{SayError, Swarm};
 use tokio::sync::{Mutex, watch};
 
-/// Maximum number of peers in an answer that state the opposite.
+/// Maximum number of peers that an answer names as opponents of a statement.
 const MAX_OTHERS: usize = 8;
 
 /// A signer, and the kind and the item of the statement that it intends to sign.
@@ -130,14 +130,14 @@ impl SwarmEndpoint {
         self.swarm.read_at(read).await.map(Answer::Prepared).map_err(Failure::from)
     }
 
-    /// Changes the swarm to which this node belongs. Concurrent requests run one after the other.
+    /// Changes the swarm to which this node belongs. Concurrent requests are handled one after the other.
     async fn change(
         &self,
         change: impl FnOnce(&mut Membership) -> Result<(), MembershipError> + Send + 'static,
     ) -> Result<Answer, Failure> {
         let endpoint = self.clone();
-        // A change that began is finished even if the connection closes, because the file and the policy change
-        // together.
+        // A separate task finishes the change even if the connection closes, so that the file and the policy always
+        // agree.
         let changed = tokio::spawn(async move { endpoint.change_wholly(change).await }).await;
         changed.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?
     }
@@ -161,8 +161,8 @@ impl SwarmEndpoint {
     }
 }
 
-/// Checks that an item in a bucket of shared files is a CID. An item that is no CID may still be dismissed, if a peer
-/// proposes it.
+/// Checks that an item in a bucket of shared files is a CID. An item that is not a CID may only be dismissed, and only
+/// if a peer proposes it.
 fn check_form(set: &Set, kind: Kind, item: &Item) -> Result<(), NoCid> {
     let is_proposed = || set.records_about(item).iter().any(|record| record.kind() == Kind::Propose);
     match kind {
@@ -266,12 +266,12 @@ mod tests {
         assert_eq!(
             later.histories,
             [ItemHistory { former: at(500), proposed: None }],
-            "a dismissal is no proposal"
+            "a dismissal does not count as a proposal"
         );
     }
 
     #[test]
-    fn a_text_that_is_no_cid_is_refused_among_files_but_may_be_dismissed() {
+    fn a_text_that_is_not_a_cid_may_not_be_proposed_as_a_file_but_may_be_dismissed() {
         let mut set = Set::default();
         let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new("notes.txt").unwrap() };
         assert!(check_form(&set, Kind::Propose, &item).is_err());

@@ -11,7 +11,7 @@ use std::path::Path;
 /// Number of records before the migration: enough for several pages.
 const RECORDS_BEFORE: u64 = 40;
 
-/// Turns a file of format 2, whose records do not tell how long to keep them, into one of format 1.
+/// Converts a file of format 2 to format 1. No record of the file may have a time of keeping.
 fn to_format_1(file: &Path) {
     let database = redb::Database::open(file).unwrap();
     let write = database.begin_write().unwrap();
@@ -39,12 +39,12 @@ fn migration() -> Recording {
     to_format_1(&bench.file);
     let mut migration = Recorder::open(&bench.file).unwrap().close();
     assert_eq!(migration.promises[0].state, state);
-    // The old file promised the same state.
+    // The old file has the same state, so this state must be found after every cut.
     migration.promises.insert(0, Promise { after: 0, state });
     migration
 }
 
 #[test]
-fn an_old_file_loses_nothing_while_it_is_migrated() {
+fn a_power_cut_during_the_migration_loses_nothing() {
     assert_none(&losses(&migration(), 10 * SUBSETS * times()));
 }

@@ -1,10 +1,12 @@
-//! Tests of a power cut at every point of a recorded workload: no returned commit is lost, and none is visible in part.
+//! Tests of a power cut at every point of a recorded workload: a commit that has returned is never lost, and no commit
+//! is visible in part.
 //!
 //! A store works on a disk that records each operation. For every prefix of these operations, the test builds the
-//! possible contents of the disk after a power cut, and opens the file. These contents have all data that was written,
-//! or no data that was not synced, or random subsets of the unsynced sectors. The store must come back in the state of
-//! the last returned commit, or of the commit that was in progress. The model has no disk that damages synced data, or
-//! that reports a sync that it did not make.
+//! possible contents of the disk after a power cut, and opens the file. In one of them, all data that was written
+//! survives; in another, only the synced data; in the others, also random subsets of the unsynced sectors. The store
+//! must open in the state of the last commit that returned, or of the commit that was in progress. The state of a
+//! commit that has returned is called a *promise*. The model has no disk that damages synced data, or that reports a
+//! sync that it did not make.
 //!
 //! `DT_SWARM_POWER_CUTS` multiplies the number of subsets, and thereby the time that the tests take:
 //! `DT_SWARM_POWER_CUTS=200 cargo test -p store power_cut`
@@ -23,9 +25,9 @@ use state::State;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Number of subsets for each point in a usual run.
+/// Number of subsets for each point, if `DT_SWARM_POWER_CUTS` is not set.
 const SUBSETS: u64 = 3;
-/// Maximum number of losses that are reported. One mistake makes thousands of them.
+/// Maximum number of losses that are reported. A single bug in the store causes thousands of losses.
 const MAX_LOSSES_TOLD: usize = 5;
 
 /// Reason why the state after a power cut is wrong.
@@ -33,9 +35,9 @@ const MAX_LOSSES_TOLD: usize = 5;
 enum Loss {
     #[error("the store cannot be opened, read or written: {0}")]
     Refused(String),
-    #[error("a store was promised, but the opening returned {0:?}")]
+    #[error("the store had been created before the cut, but the opening returned {0:?}")]
     NoStore(Opened),
-    #[error("a promised commit is missing; the store has {0:?}")]
+    #[error("a commit that had returned is missing; the store has {0:?}")]
     Older(State),
     #[error("the state is not that of any commit: {0:?}")]
     Torn(State),
@@ -45,14 +47,14 @@ enum Loss {
 #[derive(Debug, thiserror::Error)]
 #[error("power cut {cut}, {survives:?} of the unsynced data survived: {loss}")]
 struct Found {
-    /// Number of operations before the power cut, as text.
+    /// Describes the point of the power cut, such as "after 7 operations".
     cut: String,
     survives: Survives,
     loss: Loss,
 }
 
-/// Place at which disk images are opened: in memory if possible. The disk is simulated here, so syncing a real one
-/// would only take time.
+/// Folder in which disk images are opened. It is in memory if possible: the disk is simulated, so syncs of a real disk
+/// would only make the tests slower.
 struct Bench {
     _folder: TempDir,
     file: PathBuf,
@@ -100,8 +102,8 @@ fn judge(opened: Opened, found: &State, recording: &Recording, cut: usize) -> Re
     let allowed = recording.allowed(cut);
     let is_in = |promises: &[Promise]| promises.iter().any(|promise| promise.state == *found);
     if allowed.is_empty() {
-        // The first opening had not returned yet. Whatever the file contained, an empty store must come of it. The file
-        // may even have been set aside, because no state had been promised.
+        // The first opening had not returned yet. The store must be empty, for any content of the file. The file may
+        // even have been set aside, because there was no promise.
         return if *found == State::default() { Ok(()) } else { Err(Loss::Torn(found.clone())) };
     }
     if !is_store(&opened, found) {
@@ -139,7 +141,7 @@ fn at_every_cut(
     })
 }
 
-/// Returns the losses at every point, for each way in which data can survive, with the given number of subsets.
+/// Returns the losses at every point: with all data, with only the synced data, and with the given number of subsets.
 fn losses(recording: &Recording, subsets: u64) -> Vec<Found> {
     at_every_cut(recording, |bench, disk, cut| {
         let check = |survives| {
@@ -179,8 +181,8 @@ fn returned_commits_survive_and_none_is_visible_in_part() {
     assert_none(&losses(&recording, SUBSETS * times()));
 }
 
-/// Opens the content that survived, and closes it. Returns `None` if it was set aside, which is allowed only before a
-/// store was promised.
+/// Opens the content that survived, and closes it. Returns `None` if it was set aside, which is allowed only before the
+/// first promise.
 fn open_again(bench: &Bench, image: Option<&[u8]>) -> Option<Recording> {
     bench.lay(image);
     Some(Recorder::open(&bench.file)?.close())
@@ -188,16 +190,18 @@ fn open_again(bench: &Bench, image: Option<&[u8]>) -> Option<Recording> {
 
 /// The power comes back, the store is opened, and the power is lost again during the opening or soon after.
 #[test]
-fn losing_the_power_again_while_recovering_changes_nothing() {
+fn a_second_power_cut_during_recovery_loses_nothing() {
     let recording = workload::all();
     let again = |bench: &Bench, disk: &SimulatedDisk, first: usize, seed: u64| {
         let survives = Survives::Some(seed);
         let (image, promised) = (disk.after_power_cut(survives), recording.allowed(first).first()?);
         let mut later = open_again(bench, image.as_deref()).unwrap();
-        // The earlier promise holds until the opening returns. After that, the promise of the opening holds.
+        // Until the second opening returns, the store must have the promise of the first run. After that, it must have
+        // the promise of the second opening.
         later.promises.insert(0, Promise { after: 0, ..promised.clone() });
         let mut random = ChaCha8Rng::seed_from_u64(!seed);
-        // A cut before the first operation would be the first cut again, with a commit in progress.
+        // Without any operation, the second cut would equal the first. The state could then be that of the commit in
+        // progress, which `later` does not allow.
         let second = random.random_range(1..=later.operations.len());
         let image = later.disk(second).after_power_cut(survives);
         let loss = bench.check(image.as_deref(), &later, second).err()?;
@@ -209,8 +213,8 @@ fn losing_the_power_again_while_recovering_changes_nothing() {
     }));
 }
 
-/// After a kill, the operating system still shows all data that the store wrote, synced or not. The next process acts
-/// upon this data, so it must be on the disk when the opening returns. The same holds for the name of the file.
+/// After a kill, the operating system still shows all data that the store wrote, synced or not. The next process uses
+/// this data, so it must be on the disk when the opening returns. The same holds for the name of the file.
 #[test]
 fn the_state_found_after_a_kill_survives_later_power_cuts() {
     let recording = workload::all();
@@ -225,14 +229,14 @@ fn the_state_found_after_a_kill_survives_later_power_cuts() {
         later.operations[..opened].iter().for_each(|operation| disk.apply(operation));
         let survives = Survives::Nothing;
         let checked = bench.check(disk.after_power_cut(survives).as_deref(), &later, opened);
-        let cut = format!("once opened after a kill after {cut} operations");
+        let cut = format!("after a kill after {cut} operations, and an opening");
         checked.err().map(|loss| Found { cut, survives, loss }).into_iter().collect()
     }));
 }
 
 /// The only case in which a power cut leaves a damaged file: redb writes the magic number of a new file last.
 #[test]
-fn an_unfinished_new_file_is_set_aside_before_a_store_was_promised() {
+fn an_unfinished_new_file_is_set_aside_before_the_first_opening_returns() {
     let (recording, bench) = (workload::few(), Bench::new());
     let first_sync = recording.operations.iter().position(|operation| *operation == Operation::Sync).unwrap();
     assert!(first_sync < recording.promises[0].after);
@@ -253,7 +257,7 @@ fn lying(mut recording: Recording, after: usize) -> Recording {
 }
 
 #[test]
-fn the_test_detects_a_disk_that_lies_about_syncing() {
+fn the_test_detects_a_disk_that_ignores_syncs() {
     let begun = workload::few().promises[0].after;
     let found = losses(&lying(workload::few(), begun), 0);
     assert!(found.iter().any(|found| matches!(found.loss, Loss::Older(_))), "{found:?}");

@@ -1,11 +1,11 @@
-//! Recording of a store: every operation of its disk, and the promise of each commit.
+//! Records every operation of a store on its disk, and the promise of each commit.
 
 use super::state::State;
 use crate::{Batch, Faults, Opened, Store};
 use database::{Journal, Operation, SimulatedDisk};
 use std::path::Path;
 
-/// State that must be on the disk after the first `after` operations.
+/// A promise: the state that must be on the disk after the first `after` operations, because a commit has returned.
 #[derive(Clone, Debug)]
 pub(crate) struct Promise {
     pub(crate) after: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Promise {
 /// All operations on one file, from the beginning.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
-    /// Content of the file before, which is synced; `None` if there was no file.
+    /// Synced content of the file before the recording; `None` if there was no file.
     pub(crate) before: Option<Vec<u8>>,
     pub(crate) operations: Vec<Operation>,
     /// Promises in order. The first is that of the first opening.
@@ -43,7 +43,7 @@ impl Recording {
     }
 }
 
-/// Records the work of a store.
+/// Works with a store, and records its operations and promises.
 #[derive(Debug)]
 pub(crate) struct Recorder<'a> {
     file: &'a Path,

@@ -67,7 +67,7 @@ impl State {
     }
 }
 
-/// Short output: the whole state would fill screens.
+/// The output is short, because the complete state has thousands of lines.
 impl std::fmt::Debug for State {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sequences: Vec<u64> = self.records.values().map(|record| record.signature().sequence).collect();

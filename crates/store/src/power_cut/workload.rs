@@ -7,10 +7,10 @@ use std::ops::Range;
 
 /// Size of a large value, in bytes. The file of an empty store has to grow for it.
 const LARGE_BYTES: usize = 500_000;
-/// Numbers of many records: enough for the tree of the records to have inner pages.
+/// Numbers of many records. They are enough for the B-tree of the records to have inner pages.
 const MANY: Range<u64> = 100..130;
 
-/// Returns a proposal. In turn, the records are kept as long as they are valid, for longer, or without an end.
+/// Returns a proposal. Depending on `number`, the record is kept as long as it is valid, for longer, or without an end.
 pub(crate) fn proposal(data: u64, number: u64) -> Record {
     let item =
         Item { bucket: "share/files".parse().unwrap(), data: Data::new(&format!("cid{data}")).unwrap() };
@@ -19,7 +19,8 @@ pub(crate) fn proposal(data: u64, number: u64) -> Record {
     Record::sign(statement, &Keypair::from_seed([1; 32]), number, keep)
 }
 
-/// Returns a batch with records about these data, with sequence numbers from `first_number`, which is also the time.
+/// Returns a batch with records about these data, with sequence numbers from `first_number` on. The time of the batch
+/// is also `first_number`.
 pub(crate) fn put(data: Range<u64>, first_number: u64) -> Batch {
     let records = data.zip(first_number..).map(|(data, number)| proposal(data, number));
     Batch { put: records.collect(), time: Some(Time(first_number)), ..Batch::default() }
@@ -76,7 +77,7 @@ fn small(recorder: &mut Recorder<'_>) {
 fn growing(recorder: &mut Recorder<'_>) {
     recorder.write(&Batch { sequence: Some(MANY.end), ..put(MANY, MANY.start) });
     recorder.service_write("updates", &[("image", Some(&large(1)))]);
-    // The pages of earlier commits are free by now, and are used again.
+    // The pages of earlier commits are free now, and are reused.
     for number in 200..204 {
         recorder.write(&Batch { sequence: Some(number), ..put(1..2, number) });
     }

@@ -54,7 +54,7 @@ fn rows_are_compact_json_under_the_text_of_their_key() {
 }
 
 #[test]
-fn changes_are_one_commit_and_outlive_a_restart() {
+fn changes_are_one_commit_and_survive_a_restart() {
     let (_folder, file) = bench();
     let faults = Faults::default();
     let store = Arc::new(Store::open_with_faults(&file, faults.clone()).unwrap().0);
@@ -89,7 +89,7 @@ fn unreadable_rows_are_named_and_left_unchanged() {
     assert_eq!(raw(&store, "orders").len(), 3);
 }
 
-/// A value without a JSON form.
+/// A value that cannot be written as JSON.
 #[derive(Debug, Deserialize)]
 struct Stubborn;
 
@@ -100,7 +100,7 @@ impl Serialize for Stubborn {
 }
 
 #[test]
-fn a_value_without_a_json_form_is_an_error_and_nothing_is_written() {
+fn a_value_that_cannot_be_written_as_json_is_an_error_and_nothing_is_written() {
     let (_folder, file) = bench();
     let store = Arc::new(Store::open(&file).unwrap().0);
     let table = store.table("stubborn");

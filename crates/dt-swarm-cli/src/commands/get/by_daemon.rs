@@ -1,4 +1,4 @@
-//! Has the daemon on this computer fetch files. The downloads continue when this program ends.
+//! Asks the daemon on this computer to fetch files. The downloads continue after this program ends.
 
 use super::{Fetched, Get, GetResult, Target, place};
 use crate::context::Context;
@@ -21,7 +21,7 @@ use transfers::{Answer, Destination, MAX_PATH_BYTES, Order, Request, Transfer, T
 /// Time between two requests for the state of a download.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Has the daemon fetch the files, and waits for them.
+/// Asks the daemon to fetch the files, and waits for them.
 pub(super) fn get(
     get: &Get,
     context: &Context,
@@ -125,8 +125,8 @@ impl<'a> Waiting<'a> {
         self.clear();
         let is_stdout = matches!(self.target, Target::Stdout);
         for job in std::mem::take(&mut self.open).into_iter().filter(|_| is_stdout) {
-            // Without this program, no client would read the content. If the daemon does not answer, it deletes the
-            // blocks later by itself.
+            // No other client would read the content, so the download is cancelled. If the daemon does not answer, it
+            // later deletes the blocks by itself.
             let _ = self.answer(&Request::Cancel { download: job.number.to_string() });
         }
         // A blocked reader of standard output must not keep this program running.
@@ -154,8 +154,8 @@ impl<'a> Waiting<'a> {
         self.wait_for_all(first, wanted)
     }
 
-    /// Waits for the downloads one after the other, while the daemon fetches all of them. If one of several fails,
-    /// waits for the others nevertheless.
+    /// Waits for the downloads one after the other, while the daemon fetches all of them. If one of them fails, still
+    /// waits for the others.
     fn wait_for_all(
         &mut self,
         first: Vec<Transfer>,
@@ -186,7 +186,7 @@ impl<'a> Waiting<'a> {
             match transfer.state {
                 TransferState::Done => return Ok(self.done(job, transfer)),
                 TransferState::Failed => {
-                    // The daemon has already retried as long as that made sense.
+                    // The daemon has already retried, so this program does not.
                     return Err(CliError::NotFetched(transfer.reason.unwrap_or_default()));
                 }
                 TransferState::Whole => {
@@ -326,14 +326,14 @@ impl<'a> Waiting<'a> {
             offset += piece.len() as u64;
             match self.write(sink, piece)? {
                 (back, Ok(())) => sink = back,
-                // The reader closed the pipe early, as `head` does.
+                // The reader has closed the pipe early, as `head` does.
                 (_, Err(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(offset),
                 (_, Err(error)) => return Err(CliError::Write(error)),
             }
         }
     }
 
-    /// Writes on a thread of its own, because a pipe may block forever.
+    /// Writes on a separate thread, because writing to a pipe may block forever.
     fn write(&mut self, mut sink: Sink, piece: Vec<u8>) -> Result<(Sink, io::Result<()>), CliError> {
         let interrupts = &mut self.interrupts;
         let written = self.runtime.block_on(async {

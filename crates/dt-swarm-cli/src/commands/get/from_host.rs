@@ -76,8 +76,9 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Returns the addresses at which the daemon accepts IPFS connections. These are the addresses that it signed, and the
-/// same ports at the IP address at which it just answered: that address is certainly reachable from here.
+/// Returns the addresses at which the daemon accepts IPFS connections. These are the addresses that it signed. Before
+/// them come the same ports at the IP address at which it has just answered, because that address is certainly
+/// reachable.
 fn addresses(answer: &Answer, host: IpAddr) -> Vec<Multiaddr> {
     let signed = answer.set.bucket(&buckets::IPFS_ADDRESSES.of(answer.pong.peer), answer.now);
     let signed: Vec<String> = signed.map(|view| view.item.data.as_str().to_owned()).collect();
@@ -90,7 +91,7 @@ fn addresses(answer: &Answer, host: IpAddr) -> Vec<Multiaddr> {
         Some(format!("{here}/{rest}"))
     });
     let usual = format!("{here}/tcp/{DEFAULT_PORT}");
-    // The addresses at HOST are first, because only some addresses are tried.
+    // The addresses at HOST are first, because only a limited number of addresses is tried.
     let all = at_host.chain([usual]).chain(signed.iter().cloned());
     let mut addresses: Vec<Multiaddr> = Vec::new();
     for address in all.filter_map(|text| text.parse().ok()) {
@@ -106,7 +107,7 @@ struct Fetcher {
     target: Target,
     peer: PeerId,
     addresses: Vec<Multiaddr>,
-    /// The key of the swarm, which makes its IPFS connections those of a private network.
+    /// The key of the swarm. With a key, the IPFS connections belong to a private network.
     key: Option<SwarmKey>,
     /// Maximum time without a new block.
     patience: Duration,
@@ -159,7 +160,7 @@ impl Fetcher {
     }
 }
 
-/// Copies a file to `sink`, which is written on a thread of its own. Returns the number of bytes.
+/// Copies a file to `sink`, which a separate thread writes. Returns the number of bytes.
 async fn copy(
     source: &mut Source,
     wanted: &Wanted<'_>,

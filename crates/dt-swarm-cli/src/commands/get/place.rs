@@ -1,4 +1,4 @@
-//! The destinations of files. They are decided, checked and prepared before any file is fetched.
+//! The destinations of files. They are determined, checked and prepared before any file is fetched.
 
 use crate::error::CliError;
 use std::borrow::Cow;
@@ -43,7 +43,7 @@ impl Target {
 }
 
 impl Places {
-    /// Decides the paths of the files with these names, and creates the folder if it is missing. `output` is the
+    /// Determines the paths of the files with these names, and creates the folder if it is missing. `output` is the
     /// destination from the command line; `None` is the current folder.
     ///
     /// # Errors
@@ -116,7 +116,8 @@ fn visible(name: &str) -> Cow<'_, str> {
 /// Checks that a file can be written to this path.
 ///
 /// # Errors
-/// When another kind of file is there, such as a folder or a device, or when a file is there and `force` is false.
+/// When the path is a folder, a device or another special file. Also when a file exists at the path and `force` is
+/// false.
 fn check(path: &Path, force: bool) -> Result<(), CliError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -181,7 +182,11 @@ mod tests {
         let at = |path: &str| room.path().join(path);
         assert_eq!(prepare(room.path(), &[".bashrc"]).unwrap(), [at("_bashrc")]);
         assert_eq!(prepare(room.path(), &[".a", "b.c", ".."]).unwrap(), [at("_a"), at("b.c"), at("_.")]);
-        assert_eq!(prepare(&at(".bashrc"), &[".profile"]).unwrap(), [at(".bashrc")], "the user named it");
+        assert_eq!(
+            prepare(&at(".bashrc"), &[".profile"]).unwrap(),
+            [at(".bashrc")],
+            "the user named this file"
+        );
     }
 
     #[test]
@@ -210,6 +215,6 @@ mod tests {
         fs::create_dir(room.path().join("a")).unwrap();
         assert!(matches!(prepare(room.path(), &["a"]), Err(CliError::NotAFile(_))));
         assert!(Places::prepare(Some(&file), &["a"], true).is_ok());
-        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 2, "nothing is left there");
+        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 2, "no temporary file is left");
     }
 }

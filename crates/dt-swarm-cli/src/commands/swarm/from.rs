@@ -12,7 +12,8 @@ use std::path::Path;
 /// join with the new file. Robots with the old file and with the new file accept each other's signatures until then.
 const TIME_TO_JOIN: u64 = 7 * 24 * 3600;
 
-/// Writes a copy of the swarm file `old` that has an ID. If `roots` is not empty, they replace the roots of the file.
+/// Writes a copy of the swarm file `old` that has an ID. If `roots` is not empty, these roots replace those of the
+/// file.
 pub(super) fn init(path: &Path, old: &Path, roots: &[String], with_key: bool) -> Result<NewSwarm, CliError> {
     if path.exists() {
         return Err(CliError::SwarmExists(path.to_owned()));
@@ -28,7 +29,7 @@ pub(super) fn init(path: &Path, old: &Path, roots: &[String], with_key: bool) ->
     write(path, file, with_key, None)
 }
 
-/// Returns the file with its ID. Without one, returns the file with the ID `new`, which takes effect a week later.
+/// Returns the file unchanged if it has an ID. Otherwise adds the ID `new`, which takes effect a week later.
 fn bound(file: SwarmFile, new: SwarmId, now: Time) -> SwarmFile {
     match file.binding() {
         Some(_) => file,
