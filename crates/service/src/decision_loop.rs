@@ -13,9 +13,9 @@ use tokio::time::Instant;
 /// Maximum time between two decisions. A role can change without a record that wakes the decider.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Minimum time before a decision about new records, as a multiple of the duration of the last decision.
-const IDLE_SHARE: u32 = 4;
+const IDLE_SHARE: u32 = 10;
 /// Maximum wait that [`IDLE_SHARE`] can cause.
-const MAX_REST: Duration = Duration::from_secs(1);
+const MAX_REST: Duration = Duration::from_secs(2);
 /// Time after which statements that could not be published are retried.
 const RETRY: Duration = Duration::from_secs(30);
 

@@ -8,8 +8,9 @@ use super::{Action, Replication, Step, statements};
 use crate::buckets::{self, Station};
 use crate::choose::{Shortage, items_of_own, most_of_others};
 use crate::index::SharedFile;
+use crate::shares::uploader;
 use crate::versions::{Replaced, is_withdrawn, withdraw};
-use dcache::{Item, Kind, Room, Set, Statements, Time, Validity};
+use dcache::{Item, Kind, PeerId, Room, Set, Statements, Time, Validity};
 use ipfs::Cid;
 use service::Decision;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,18 +115,36 @@ impl Replication {
         let held = files.values().filter(is_held).count();
         let mut left = most_of_others(set, self.me).saturating_sub(held);
         let (mut book, mut actions, mut shortage) = (AddressBook::default(), Vec::new(), Shortage::default());
-        for file in wanted.iter().filter(|file| self.is_wanted(file, set, rules.now)) {
+        let wanted = wanted.iter().copied().filter(|file| self.is_wanted(file, set, rules.now));
+        for file in self.in_turn(wanted) {
             let has_room = left > 0 && room.reserve(&[Station::Safe.item(&file.cid)]);
             // A node without the right to state that it keeps a file keeps it nevertheless.
             if has_room || !rules.may_keep {
                 left = left.saturating_sub(1);
                 let providers = book.holders_of(file, set, rules);
-                actions.push(Action::Take { file: Box::new((*file).clone()), providers });
+                actions.push(Action::Take { file: Box::new(file.clone()), providers });
             } else {
                 shortage.add(left > 0);
             }
         }
         (actions, shortage)
+    }
+
+    /// Sorts files so that each uploader gets an equal part of the record quota: first one file of each uploader, then a
+    /// second one, and so on. The files of members come before all others. Otherwise one stranger could use up the quota
+    /// with files that do not exist.
+    fn in_turn<'a>(&self, files: impl Iterator<Item = &'a SharedFile>) -> Vec<&'a SharedFile> {
+        let mut numbers: BTreeMap<Option<PeerId>, usize> = BTreeMap::new();
+        let mut sorted: Vec<_> = files
+            .map(|file| {
+                let uploader = uploader(file);
+                let number = numbers.entry(uploader).or_default();
+                *number += 1;
+                (!self.shares.is_member(uploader), *number, file)
+            })
+            .collect();
+        sorted.sort_by_key(|(is_stranger, number, file)| (*is_stranger, *number, file.cid));
+        sorted.into_iter().map(|(_, _, file)| file).collect()
     }
 
     /// Returns whether this node should fetch a file that it does not keep.
@@ -171,6 +190,17 @@ mod tests {
         let decision = replication.decide(&set, Moment::certain(NOW));
         assert_eq!((takes(&decision.actions), replication.left_out()), (75, 25));
         assert!(decision.statements.is_empty());
+    }
+
+    #[test]
+    fn a_stranger_with_many_files_leaves_quota_to_other_uploaders() {
+        let mut set = many_files();
+        // Its CID comes after those of all other files.
+        let honest = numbered(1000);
+        say(&mut set, 3, Kind::Propose, Station::Files.item(&honest), LIFETIME);
+        let decision = Replication::new(peer(2)).decide(&set, Moment::certain(NOW));
+        let is_honest = |action: &Action| matches!(action, Action::Take { file, .. } if file.cid == honest);
+        assert!(decision.actions.iter().any(is_honest) && takes(&decision.actions) == 75);
     }
 
     #[test]
