@@ -69,7 +69,7 @@ pub(crate) enum RunError {
     System(#[from] std::io::Error),
     #[error(
         "stopping took longer than {} s; records that were not written to the disk will be requested from peers again",
-        STOPPING.as_secs()
+        STOPPING.as_secs_f32()
     )]
     Stuck,
 }
