@@ -1,11 +1,9 @@
-//! Blocks on disk: limited in size, checked when read, with pins and garbage collection. Files can also be served in
-//! place.
+//! Blocks on disk, limited in size and checked when read. Blocks can be pinned, and files be served in place.
 //!
 //! Layout of the folder:
 //! ```text
 //! blocks/ab/1220...ab   one file per block with exactly the block's bytes. The name is the multihash in lower case
-//!                       hexadecimal; the folder is its last two digits. The oldest blocks are those with the oldest
-//!                       modification time.
+//!                       hexadecimal, the folder its last two digits; the oldest block was modified first
 //! blocks/ab/1220...ab.7.partial   a numbered file that is being written; removed when the store is opened
 //! pins.redb             a redb 4 database (file format 3) of five tables; integers are little-endian, as in redb
 //!   pins    bytes -> (u64, u64)   root CID in binary -> time of pinning in Unix seconds, bytes of all different blocks
@@ -20,9 +18,8 @@
 //! **A block file** appears under its name by a rename, so a killed process leaves no block half written. A power cut
 //! can still leave an empty or truncated file, because blocks are not synced one by one: that would cost an SD card one
 //! journal commit for each block. So every block is checked against its hash when it is read, and a pin is recorded
-//! only after one sync of the whole file system. There is no log that could be torn, and nothing to compact. 32 GB are
-//! 131,000 files of 256 KiB, 512 in each folder. Opening the store looks at each file once (`examples/many_blocks.rs`
-//! measures the cost) and keeps about 90 bytes of memory for each.
+//! only after one sync of the whole file system. 32 GB are 131,000 files of 256 KiB, 512 in each folder. Opening the
+//! store looks at each file once (`examples/many_blocks.rs` measures that) and keeps about 90 bytes of memory for each.
 //!
 //! **A file that is served in place** is never copied: its raw leaves are read from the file by their number. The file
 //! is not trusted. Whenever a block is read, the file is opened by a path without symbolic links, its length, time and

@@ -55,6 +55,15 @@ fn io(source: std::io::Error) -> Error {
     Error::Io { what: "changing files of a robot".to_owned(), source }
 }
 
+/// Checks that the commands for records refuse a name and mention `discard`.
+fn assert_names_are_refused(robot: &Robot) -> Result {
+    for command in [["propose", "share/discard", "run.bag"], ["dismiss", "share/safe", "run.bag"]] {
+        let said = robot.cli_failure(&command)?;
+        assert!(said.contains("discard FILE|CID"), "{said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
     let Some(lab) = or_skip("discarding", Lab::new("discard")) else {
@@ -64,10 +73,7 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
     a.share("run.bag", b"a log")?;
     wait_until_safe(&[&a, &b], "run.bag", 2)?;
     let cid = cid(&b, "run.bag")?;
-    for command in [["propose", "share/discard", "run.bag"], ["dismiss", "share/safe", "run.bag"]] {
-        let said = b.cli_failure(&command)?;
-        assert!(said.contains("discard FILE|CID"), "{said}");
-    }
+    assert_names_are_refused(&b)?;
     // No peer has a role in this swarm. The discard of another robot hides the file, but the robot that shares it
     // keeps it.
     println!("{}", b.cli_text(&["discard", "run.bag"])?.trim());
