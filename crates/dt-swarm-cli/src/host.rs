@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Default port of the line protocol (IPSD).
+/// Default TCP port of the line protocol.
 const DEFAULT_PORT: u16 = 8000;
-/// Maximum length of a name in bytes. DNS names have at most 255 (RFC 1035, section 2.3.4); the rest is for the
-/// interface name after an IPv6 address.
+/// Maximum length, in bytes, of a DNS name or an IP address. A DNS name has at most 255 bytes (RFC 1035, section
+/// 2.3.4). The limit is higher because an interface name may follow an IPv6 address.
 const MAX_NAME_BYTES: usize = 300;
 
 /// The address of a daemon.
@@ -41,7 +41,7 @@ impl FromStr for Host {
 }
 
 impl Host {
-    /// Returns the address of a daemon on this computer with the default port.
+    /// Returns the default address of the daemon on this computer: `localhost` with the default port.
     pub(crate) fn usual_here() -> Self {
         Self { name: "localhost".to_owned(), port: DEFAULT_PORT, is_port_named: false }
     }

@@ -12,10 +12,11 @@ use std::collections::BTreeSet;
 /// Validity, in seconds, of the dismissal that replaces the permanent one.
 const MOMENT: u64 = 1;
 
-/// Takes back the signer's dismissal of a peer. Also returns the other peers that still deny the peer.
+/// Takes back the signer's dismissal of `peer`. Returns the signed statement, and the peers whose own dismissals of
+/// `peer` still count.
 ///
 /// # Errors
-/// When no peer denies `peer`, or when only peers other than the signer deny it.
+/// When no dismissal of `peer` counts, or when only peers other than the signer dismiss it.
 pub(crate) fn readmit(
     context: &Context,
     peer: PeerId,
@@ -38,7 +39,7 @@ pub(crate) fn readmit(
     Ok((signed, deniers.into_iter().collect()))
 }
 
-/// Returns the peers whose denial of `peer` counts now.
+/// Returns the peers that deny `peer`: those whose dismissal of its presence counts now.
 fn deniers(set: &Set, peer: PeerId, now: Time) -> BTreeSet<PeerId> {
     let item = presence(peer);
     let denies = |record: &&Record| {

@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-/// Maximum length of a duration or a time in bytes. A longer text is refused before it is parsed.
+/// Maximum length, in bytes, of the text of a duration or a time. A longer text is refused before it is parsed.
 const MAX_BYTES: usize = 64;
 
 /// The validity options of all commands that sign statements.
@@ -32,7 +32,7 @@ pub(crate) struct ValidityOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DefaultLength {
     Seconds(u64),
-    /// Until this time, but at least an hour.
+    /// The validity ends at this time, or an hour after its start if that is later.
     Until(Time),
     Forever,
 }
@@ -41,7 +41,8 @@ pub(crate) enum DefaultLength {
 pub(crate) const HOUR: u64 = 3600;
 
 impl ValidityOptions {
-    /// Returns the validity that the options and the default give at the time `now`.
+    /// Returns the validity of a statement that is signed at the time `now`. `default` sets the length if no option
+    /// does.
     ///
     /// # Errors
     /// When the validity ends before it starts, or has ended already.

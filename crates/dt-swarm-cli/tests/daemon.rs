@@ -1,4 +1,5 @@
-//! Runs the program against a real brain behind a real socket.
+//! Runs `dt-swarm-cli` as a process of its own, which connects to a test daemon over TCP. The test daemon uses the
+//! brain of the real daemon.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod served;
@@ -16,7 +17,8 @@ use std::process::Stdio;
 const CID: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
 const DAY: u64 = 86_400;
 
-/// Makes a daemon that knows three hosts with names, a file that all three hold, and a file that is only shared.
+/// Makes a daemon that knows the names of three hosts, and two files. All three hosts hold the first file. The second
+/// file is shared, but no host states that it holds a copy.
 fn class() -> Daemon {
     let mut daemon = Daemon::new();
     let half_ago = Time(clock().0 - 1800);
@@ -170,7 +172,8 @@ fn an_answer_of_many_lines_is_complete() {
 #[test]
 fn hostile_texts_do_not_reach_the_terminal() {
     let evil = "\u{1b}]0;owned\u{7}\u{202e}gpj\u{9b}2J";
-    // File names with control characters are refused earlier. Other misleading characters have to be escaped here.
+    // The parser of file descriptions refuses file names with control characters. It accepts other misleading
+    // characters, so the output has to escape them.
     let name = "\u{202e}gpj.bag";
     let mut daemon = Daemon::new();
     let validity = Validity::starting(clock(), 1000);
@@ -360,7 +363,8 @@ fn stats_show_channels_counters_and_how_far_behind_the_daemon_is() {
         "{}",
         output.stdout
     );
-    // On this computer the program first pings the host to find out which daemon answers there.
+    // If HOST is this computer, the program first pings the daemon to find out its identity. So the daemon receives
+    // two lines: the ping and the question.
     let links = row(&output, "links");
     assert!(links.starts_with("links 1 lines ") && links.contains(" B 2 lines "), "{links}");
     assert!(

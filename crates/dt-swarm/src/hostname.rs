@@ -58,7 +58,8 @@ async fn changed(events: Option<&AsyncFd<File>>) {
     }
 }
 
-/// Waits until the name of the host differs from `hostname`. Waits forever while the daemon is stopping.
+/// Waits until the name of the host differs from `hostname`. Never returns if the sender of the facts is dropped, which
+/// happens only when the daemon stops.
 pub(crate) async fn renamed(facts: &mut watch::Receiver<LocalFacts>, hostname: &str) {
     let is_stopping = facts.wait_for(|facts| facts.hostname != hostname).await.is_err();
     if is_stopping {
@@ -70,7 +71,8 @@ pub(crate) async fn renamed(facts: &mut watch::Receiver<LocalFacts>, hostname: &
 mod tests {
     use super::*;
 
-    /// The kernel reports a change of any host name, those of other namespaces too. Tests beside this one set some.
+    /// Maximum number of events that may come from other tests. The kernel also reports changes of the host name in
+    /// other UTS namespaces, and tests that run at the same time change host names there.
     const CHANGES_BY_OTHERS: usize = 20;
 
     #[tokio::test]

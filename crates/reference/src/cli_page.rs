@@ -1,4 +1,4 @@
-//! The page docs/cli.md.
+//! Makes the text of the page docs/cli.md from the clap definitions of the programs.
 
 use crate::{markdown, programs};
 use clap::{Arg, Command};
@@ -53,7 +53,8 @@ fn add_command(page: &mut String, command: &Command, is_program: bool) {
     }
 }
 
-/// Adds the arguments and options. Options of every command are described once, in the section of the program.
+/// Adds the arguments and options of a command. Options that all commands have in common are described once, in the
+/// section of the program.
 fn add_arguments(page: &mut String, command: &Command, is_program: bool) {
     let is_own = |argument: &&Arg| is_program || !is_common(argument);
     let mut is_any = false;
@@ -71,7 +72,7 @@ pub(crate) fn is_common(argument: &Arg) -> bool {
     argument.is_global_set() || ["help", "version"].contains(&argument.get_id().as_str())
 }
 
-/// Returns the line of an argument or option.
+/// Returns the list item, in Markdown, that describes an argument or option.
 fn item(argument: &Arg) -> String {
     let help = argument.get_long_help().or_else(|| argument.get_help());
     let help = help.map(ToString::to_string).unwrap_or_default();
@@ -92,7 +93,8 @@ fn item(argument: &Arg) -> String {
     line + "\n"
 }
 
-/// Makes a sentence from a default in brackets. The help names defaults in this way if the program computes them.
+/// Replaces `[default: TEXT]` in a help text by the sentence "Default: TEXT." A help text contains this form if the
+/// program computes the default, so that clap does not know it.
 fn with_default(help: &str) -> String {
     let parts = help.split_once("[default: ").and_then(|(text, rest)| Some((text, rest.split_once(']')?)));
     match parts {
@@ -104,7 +106,7 @@ fn with_default(help: &str) -> String {
     }
 }
 
-/// Returns the forms in which an argument is written.
+/// Returns all forms of an argument on the command line, in Markdown, such as `-h` and `--help`, or `-c <N>`.
 fn names(argument: &Arg) -> String {
     let value = || {
         let names = argument.get_value_names().unwrap_or_default();

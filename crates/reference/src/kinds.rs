@@ -1,4 +1,4 @@
-//! Descriptions of the types of keys, for users who write a configuration file.
+//! Describes the type of each configuration key in words, for users who write a configuration file.
 
 use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};
@@ -30,7 +30,7 @@ pub(crate) fn describe(kind: &Type) -> Result<String, Error> {
     }
 }
 
-/// Returns the last name of a path, and its type argument.
+/// Returns the last segment of the path of a type, and its first type argument: `Vec` and `u16` for `Vec<u16>`.
 fn parts(path: &Path) -> (String, Option<&Type>) {
     let Some(last) = path.segments.last() else { return (String::new(), None) };
     let inner = match &last.arguments {

@@ -1,13 +1,14 @@
-//! Reads the types of settings in the source code: their comments, and the comments and types of their fields.
+//! Reads the structs that define the configuration from the source code. The result contains the doc comment of each
+//! struct, and the doc comment and type of each field.
 
 use crate::{Error, kinds};
 use std::path::{Path, PathBuf};
 use syn::{Attribute, Expr, ExprLit, Fields, Item, ItemStruct, Lit, Meta};
 
-/// A type of settings, with its comments in the source code.
+/// A struct of configuration keys, with its doc comments.
 #[derive(Debug)]
 pub(crate) struct Documented {
-    /// Paragraphs of the comment on the type, as Markdown.
+    /// Paragraphs of the doc comment of the struct, as Markdown.
     pub(crate) text: String,
     /// The fields, in the order of the source code.
     pub(crate) fields: Vec<Field>,
@@ -28,7 +29,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Reads the type with this path, such as `logs::shell::Settings`.
+/// Reads the struct with this Rust path, such as `logs::shell::Settings`.
 pub(crate) fn read(path: &str) -> Result<Documented, Error> {
     let (module, name) = path.rsplit_once("::").unwrap_or(("", path));
     let path = file_of(module);

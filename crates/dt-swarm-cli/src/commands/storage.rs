@@ -21,7 +21,8 @@ const MAX_NAME_SHOWN: usize = 48;
 const MAX_PATH_SHOWN: usize = 100;
 /// Maximum number of rows of a table in the text output. The JSON output has all rows.
 const MAX_ROWS: usize = 50;
-/// Maximum number of rows that are requested for the JSON output. No daemon has more.
+/// Number of rows of a list after which the program requests no more for the JSON output. It is far above the number
+/// of rows that a daemon is expected to have.
 const MAX_TOLD: usize = 1_000_000;
 
 /// Shows the disk usage of the store, the pinned content, and the files that are served in place.
@@ -47,7 +48,7 @@ pub(crate) struct Store {
     reason: Option<String>,
     /// Files of the swarm that this robot should keep, but for which there is no space.
     waiting_files: Vec<WaitingFile>,
-    /// The total number of these files; not all of them are listed.
+    /// The total number of files that wait for space. `waiting_files` may contain only some of them.
     waiting_files_total: usize,
     /// The pinned roots.
     pins: Vec<Pin>,
@@ -69,19 +70,20 @@ struct WaitingFile {
     /// The CID and name of the file, and the approximate number of bytes that it needs.
     #[serde(flatten)]
     file: FileRef,
-    /// Why there is no space, such as a full disk.
+    /// The reason why there is no space, for example that the disk is full.
     reason: String,
 }
 
 /// A pinned root.
 #[derive(Clone, Debug, Serialize)]
 struct Pin {
-    /// The CID, the name in the swarm, and the size in bytes of its distinct blocks.
+    /// The CID of the root, its name in the swarm, and the total size of its blocks in bytes. A block that occurs
+    /// several times is counted once.
     #[serde(flatten)]
     file: FileRef,
     /// When it was pinned.
     pinned_time: Timestamp,
-    /// Whether none of its blocks is missing.
+    /// Whether all blocks under this root are stored.
     is_whole: bool,
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use service::{Context, Endpoint, Service, ServiceError};
 use std::convert::Infallible;
 
-/// A service whose section resembles that of log sharing.
+/// A service for tests. Its section of the configuration file, `[logs]`, has two of the keys of the service `logs`.
 struct Sample;
 
 #[derive(Default, Serialize, Deserialize)]

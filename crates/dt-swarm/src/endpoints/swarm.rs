@@ -13,7 +13,7 @@ use swarm::protocol::{
 use swarm::{SayError, Swarm};
 use tokio::sync::{Mutex, watch};
 
-/// Maximum number of peers that an answer names as opponents of a statement.
+/// Maximum number of peers in an [`Outcome`] that state the opposite of a published statement.
 const MAX_OTHERS: usize = 8;
 
 /// A signer, and the kind and the item of the statement that it intends to sign.
@@ -276,7 +276,7 @@ mod tests {
         let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new("notes.txt").unwrap() };
         assert!(check_form(&set, Kind::Propose, &item).is_err());
         assert!(check_form(&set, Kind::Dismiss, &item).is_err());
-        // A peer with an earlier version proposed it.
+        // A peer that runs an earlier version of dt-swarm, without this check, has proposed the item.
         let statement = Statement::new(Kind::Propose, item.clone(), Validity::starting(NOW, 100)).unwrap();
         let record = Record::sign(statement, &Keypair::from_seed([1; 32]), 7, End::default());
         set.admit_verified(record, NOW).unwrap();

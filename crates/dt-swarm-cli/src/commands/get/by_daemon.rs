@@ -89,7 +89,7 @@ fn for_daemon(path: &Path, replace: bool) -> Option<Destination> {
 #[derive(Clone, Copy)]
 struct Job {
     number: JobNumber,
-    /// Index of its file on the command line.
+    /// Index of the file among the FILE arguments of the command line.
     file: usize,
 }
 
@@ -125,11 +125,12 @@ impl<'a> Waiting<'a> {
         self.clear();
         let is_stdout = matches!(self.target, Target::Stdout);
         for job in std::mem::take(&mut self.open).into_iter().filter(|_| is_stdout) {
-            // No other client would read the content, so the download is cancelled. If the daemon does not answer, it
-            // later deletes the blocks by itself.
+            // This program does not read the rest of the content, so it cancels the download. If the request does not
+            // reach the daemon, the download stays open until a user cancels it.
             let _ = self.answer(&Request::Cancel { download: job.number.to_string() });
         }
-        // A blocked reader of standard output must not keep this program running.
+        // A write may still be blocked, because the reader of standard output does not read. The program ends without
+        // waiting for it.
         self.runtime.shutdown_background();
         result
     }
@@ -228,8 +229,8 @@ impl<'a> Waiting<'a> {
         Ok(answer)
     }
 
-    /// Asks for the state of a download. Returns `None` while the daemon does not answer, because the download
-    /// continues when the daemon runs again.
+    /// Asks for the state of a download. Returns `None` if the daemon does not answer. This is not an error: the
+    /// download continues when the daemon runs again.
     fn look(&mut self, job: JobNumber) -> Result<Option<Transfer>, CliError> {
         match self.ask(&Request::Show { job }) {
             Ok(transfer) => Ok(Some(transfer)),
@@ -267,7 +268,8 @@ impl<'a> Waiting<'a> {
 
     fn show(&mut self, transfer: &Transfer) {
         if io::stderr().is_terminal() {
-            // A line that is wider than the terminal is cut. The cursor returns to the start of the line.
+            // Replaces the present line of the terminal. Automatic wrapping is switched off while the line is printed,
+            // so a line that is wider than the terminal is cut.
             let line = transfer::Transfer::new(transfer.clone(), &Names::default()).show();
             let _ = write!(io::stderr(), "\r\x1b[?7l{line}\x1b[K\x1b[?7h");
             self.shown = line;
@@ -312,7 +314,8 @@ impl<'a> Waiting<'a> {
         Ok(bytes)
     }
 
-    /// Copies the file from the daemon to `sink`, piece by piece. Returns its size.
+    /// Copies the file from the daemon to `sink`, piece by piece. Returns the number of bytes that were read from the
+    /// daemon. This is the size of the file, unless `sink` is a pipe that its reader closes early.
     fn pour(&mut self, job: JobNumber, mut sink: Sink) -> Result<u64, CliError> {
         let mut offset = 0;
         loop {
