@@ -50,7 +50,9 @@ fn roles_first(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
         let begins = bucket(record) == "trusted" || record.validity().from().is_none();
         record.kind() == Kind::Dismiss || record.kind() == Kind::Propose && is_root(record) && begins
     };
-    (about.into_iter().filter(gives).collect(), others)
+    // A dismissal by a peer comes after the record that gives this peer its role.
+    let (by_roots, by_others): (Vec<Record>, Vec<Record>) = about.into_iter().filter(gives).partition(is_root);
+    (by_roots.into_iter().chain(by_others).collect(), others)
 }
 
 /// Gives both replicas the records that either has, until nothing changes any more, as repair does.

@@ -291,7 +291,7 @@ fn a_swarm_and_its_key_are_made_without_a_daemon_and_never_overwritten() {
     let key = folder.join(".config/dt-swarm/keys/class-7-root.key");
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     let (code, _, told) = run(&["swarm", "init", "a.toml", "--name", "Class 7"]);
-    assert!(code == 1 && told.contains("a.toml is there already"), "{told}");
+    assert!(code == 1 && told.contains("a.toml already exists"), "{told}");
     let (code, _, told) = run(&["swarm", "init", "b.toml", "--name", "Class 7"]);
     assert!(code == 1 && told.contains("a key is never overwritten"), "{told}");
     assert_eq!(run(&["swarm", "init", "b.toml", "--name", "again", "--root", "class-7-root"]).0, 0);
