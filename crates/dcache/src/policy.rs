@@ -1,4 +1,4 @@
-//! Policy: a table of rules for buckets that says which signers' statements count.
+//! Policy: a table of rules for buckets. A rule says which signers' statements count in its buckets.
 //!
 //! Some records can never count, even if their signer gets a role. The set refuses these records on arrival. All other
 //! rules are applied when a bucket is read.
@@ -19,13 +19,13 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// Returns the requirement that a single statement meets.
+    /// Returns the requirement of at least one signer from the group `who`.
     pub const fn one(who: Who) -> Self {
         Self { who, threshold: NonZeroU8::MIN }
     }
 }
 
-/// One row of the policy: the rule for the buckets whose path begins with given names.
+/// One row of the policy: the rule for all buckets whose path begins with the names in `prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Names with which the path begins.
@@ -37,7 +37,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Returns the row of the policy for a row of the table of buckets.
+    /// Returns the rule that gives `rights` in the buckets of `family`.
     fn of(family: &Family, rights: Rights) -> Self {
         Self {
             prefix: family.tree(),
@@ -59,22 +59,22 @@ impl Rule {
     }
 }
 
-/// Number of a row of the policy, whose records the quotas count together.
+/// Index of a row of the policy. The records in all buckets of one row count against the same quotas.
 pub(crate) type QuotaGroup = u8;
 
-/// The table of rules. The first matching row applies. In a bucket without a row, no statement counts.
+/// The table of rules. The first matching row applies. In a bucket that matches no row, no statement counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     roots: BTreeSet<PeerId>,
     rules: Vec<Rule>,
-    /// Row of all other buckets.
+    /// Rule for the buckets that match none of `rules`.
     other: Rule,
-    /// Swarm to which signatures are bound; `None` for the open swarm, and for swarm files from before the introduction
-    /// of IDs.
+    /// Swarm to which signatures are bound. `None` in the open swarm, and in a swarm whose file is from before the
+    /// introduction of swarm IDs.
     binding: Option<Binding>,
 }
 
-/// Reason why a statement would not count, for the person who wants to make it.
+/// Reason why a statement would not count. The message is for the person who wants to make the statement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct NotAllowed {
     /// Kind of the refused statement.
@@ -141,8 +141,8 @@ impl Default for Policy {
     }
 }
 
-/// Returns the rows that precede all others in the open swarm. They are the rows of the broadest families whose rights
-/// differ in the open swarm.
+/// Returns the rows that precede all others in the open swarm. They are made from the families whose rights in the open
+/// swarm differ from the rights in a swarm with roots. Of these families, only the broadest get a row.
 fn open_rules() -> Vec<Rule> {
     let differs = |family: &&&Family| family.quota == Quota::Own && family.open != family.rooted;
     let rules: Vec<Rule> = FAMILIES.iter().filter(differs).map(|row| Rule::of(row, row.open)).collect();
@@ -152,8 +152,8 @@ fn open_rules() -> Vec<Rule> {
 }
 
 impl Policy {
-    /// Creates the policy of a swarm with these roots. An admin needs the proposals of `threshold` roots. The rows of
-    /// `own` take precedence over the table of bucket families.
+    /// Creates the policy of a swarm with these roots. To become an admin, a peer needs the proposals of at least
+    /// `threshold` roots. The rows of `own` take precedence over the table of bucket families.
     pub fn new(roots: BTreeSet<PeerId>, own: Vec<Rule>, threshold: NonZeroU8) -> Self {
         let mut rules = own;
         let rows = FAMILIES.iter().filter(|family| family.quota == Quota::Own);
@@ -164,7 +164,7 @@ impl Policy {
         Self { roots, rules, other: Rule::of(buckets::OTHER, buckets::OTHER.rooted), binding: None }
     }
 
-    /// Returns the same policy for a swarm to which signatures are bound.
+    /// Returns this policy with signatures bound to the swarm of `binding`. `None` leaves signatures unbound.
     #[must_use]
     pub fn bound(self, binding: Option<Binding>) -> Self {
         Self { binding, ..self }
@@ -175,12 +175,13 @@ impl Policy {
         self.binding
     }
 
-    /// Returns the ID that is signed together with a statement of this validity, if there is one in this swarm.
+    /// Returns the swarm ID with which a statement of this validity is signed, or `None` if it is signed without an ID.
     pub fn domain(&self, validity: &Validity) -> Option<SwarmId> {
         self.binding.and_then(|binding| binding.domain(validity))
     }
 
-    /// Returns a number that differs between policies under which the same statement is signed differently.
+    /// Returns a number that identifies the binding: its [`Binding::mark`], or [`Binding::UNBOUND`] without a binding.
+    /// A signature that is valid under one policy is also valid under each policy with the same number.
     pub fn mark(&self) -> u64 {
         self.binding.map_or(Binding::UNBOUND, |binding| binding.mark())
     }
@@ -199,12 +200,13 @@ impl Policy {
     /// records of one kind do not displace records of another kind.
     pub(crate) fn quota_group(&self, bucket: &BucketPath) -> QuotaGroup {
         let row = self.rules.iter().position(|rule| rule.fits(bucket)).unwrap_or(self.rules.len());
-        // A swarm file has far fewer rows; rows beyond the limit would share a group.
+        // A policy has far fewer than `QuotaGroup::MAX` rows. Any rows beyond this number would share one group.
         QuotaGroup::try_from(row).unwrap_or(QuotaGroup::MAX)
     }
 
-    /// Returns whether no role could ever make the statement count, because the bucket belongs to a peer other than the
-    /// signer. Such a record is refused before its signature is verified, and is not forwarded.
+    /// Returns whether only the owner or the subject may make the statement, and the signer is another peer. No role
+    /// could ever make such a statement count. Its record is refused before the signature is verified, and is not
+    /// forwarded.
     pub(crate) fn is_foreign(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
         match self.rule(&item.bucket).requirement(kind).who {
             who @ (Who::Owner | Who::Subject) => !is_own(who, item, signer),

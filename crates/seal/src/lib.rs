@@ -1,10 +1,11 @@
-//! Encryption with the swarm key: only nodes that have the key can read and send lines in its swarm.
+//! Encryption with the swarm key. Only nodes that have the key of a swarm can read its lines, and send lines that its
+//! members accept.
 //!
 //! There are two forms, for the two kinds of channels:
 //!
 //! - [`Sealer`] for UDP, IRC and pubsub. Each line is independent; it may get lost, or arrive repeatedly or late.
-//! - [`LinkHandshake`] for TCP, where lines arrive in order. A line that was changed, left out, moved, repeated or
-//!   taken from another connection ends the link.
+//! - [`LinkHandshake`] for TCP, where lines arrive in order. The link ends if a line is changed, missing, out of order,
+//!   repeated, or taken from another connection.
 //!
 //! Both use XChaCha20-Poly1305 with keys that HKDF-SHA256 derives from the swarm key, one for each purpose.
 //!
@@ -16,15 +17,16 @@
 //! - All members have the same key, so it does not prove which member sent a line. Signatures prove that.
 //! - There is no forward secrecy: an attacker that gets the key later can decrypt lines that were captured before.
 //! - A process that has just started does not know which lines arrived earlier, so it accepts a captured datagram once.
-//!   The same is true for a sender that was evicted because lines of 512 other senders (`MAX_SENDERS`) arrived. Such a
-//!   replay only repeats a line that was once sent, and known records change nothing.
+//!   A process also forgets a sender when new lines of 512 other senders (`MAX_SENDERS`) have arrived since. It then
+//!   accepts a captured datagram of this sender once more. Such a replay only repeats a line that was once sent. If the
+//!   node already has the records of this line, the replay changes nothing.
 //! - An attacker on the network path can end a TCP connection. All lines that arrived before are complete and in order.
 //!
 //! This crate is pure: the caller gives it random bytes. They must be fresh for each [`Sealer`] and each link.
 //!
 //! # In short
 //! - **Inputs**: a swarm key, random bytes, and lines.
-//! - **Outputs**: sealed lines, or opened lines, or nothing for a line that was not sealed for this purpose.
+//! - **Outputs**: sealed lines, and opened lines or the reason why a line was not opened ([`Unsealed`]).
 //! - **Start reading** at `datagram.rs`, then `link.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -50,7 +52,7 @@ pub enum Unsealed {
     /// The line was sealed with another key, or changed on its way.
     #[error("it was sealed with another key, or changed on its way")]
     Forged,
-    /// The line was opened before, or is too old to tell.
+    /// The line was opened before, or is so old that the node does not know whether it was opened before.
     #[error("it was received before, or is too old to tell")]
     Replayed,
     /// The line was sealed by this node itself.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 const WORD: u64 = u64::BITS as u64;
-/// Number of words in the ring: one more than the window needs, so that a whole word can be cleared when the window
-/// moves (RFC 6479).
+/// Number of 64-bit words in the ring: one more than the window needs. When the window moves, whole words are cleared.
+/// With the extra word, this clears no bit that is still in the window (RFC 6479).
 const WORDS: usize = 33;
-/// Distance by which a line may be behind its sender's newest line. Older lines are refused.
+/// Number of a sender's last lines that are accepted, counted back from the newest one. Older lines are refused.
 pub const WINDOW: u64 = (WORDS as u64 - 1) * WORD;
-/// Maximum number of remembered senders. When it is exceeded, the sender without a new line for the longest time is
-/// evicted.
+/// Maximum number of remembered senders. When it would be exceeded, the least recently active sender is evicted. Only
+/// new lines count as activity, replayed lines do not.
 pub const MAX_SENDERS: usize = 512;
 
 /// The numbers that one sender has used. All numbers above the newest are unused. For each of the last [`WINDOW`]
@@ -17,14 +17,14 @@ pub const MAX_SENDERS: usize = 512;
 #[derive(Clone, Debug)]
 struct Window {
     newest: u64,
-    /// A ring of bits, one for each number.
+    /// A ring of bits: one bit for each number in the window.
     words: [u64; WORDS],
 }
 
 impl Window {
     const NEW: Self = Self { newest: 0, words: [0; WORDS] };
 
-    /// Marks a number as used. Returns `false` if it was used before, or is too old to tell.
+    /// Marks a number as used. Returns `false` if it was used before, or is older than the window.
     fn admit(&mut self, number: u64) -> bool {
         if number > self.newest {
             self.move_to(number);
@@ -47,7 +47,7 @@ impl Window {
 }
 
 fn place(word: u64) -> usize {
-    // The remainder is less than WORDS, so it fits.
+    // The remainder is less than WORDS, so it fits into a `usize`.
     (word % WORDS as u64) as usize
 }
 
@@ -56,12 +56,12 @@ fn place(word: u64) -> usize {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     senders: BTreeMap<[u8; 16], (Window, u64)>,
-    /// Number of admitted lines. With it, the sender without a new line for the longest time is found.
+    /// Number of lines passed to [`Seen::admit`]. Each new line sets its sender's time of activity to this number.
     admitted: u64,
 }
 
 impl Seen {
-    /// Marks a sender's number as used. Returns `false` if it was used before, or is too old to tell.
+    /// Marks a sender's number as used. Returns `false` if it was used before, or is older than the sender's window.
     pub(crate) fn admit(&mut self, sender: [u8; 16], number: u64) -> bool {
         if !self.senders.contains_key(&sender) && self.senders.len() >= MAX_SENDERS {
             self.forget_one();

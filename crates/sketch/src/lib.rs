@@ -3,11 +3,11 @@
 //!
 //! The method is a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, *Practical Rateless Set
 //! Reconciliation*, SIGCOMM 2024, arXiv 2402.02668). A set is encoded as an endless sequence of [`Symbol`]s. Each
-//! symbol is the sum of some of the items. A receiver of the first symbols of another set subtracts the symbols of its
-//! own set. The items that both sets share cancel out. The remaining symbols are solved one after another, like
-//! equations with one unknown. For a few dozen or more differing items, about 1.4 symbols per item are enough. No
-//! estimate of the difference is needed: if the symbols do not suffice, the sender sends the next symbols of the
-//! sequence.
+//! symbol is the sum of some of the items. The receiver gets the first symbols of the sender's set, and subtracts the
+//! symbols of its own set from them. The items that both sets share cancel out. The remaining symbols are solved one
+//! after another, like equations with one unknown. If at least a few dozen items differ, about 1.4 symbols per
+//! differing item are enough. No estimate of the difference is needed: if the symbols do not suffice, the sender sends
+//! the next symbols of the sequence.
 //!
 //! Items are numbers of 64 bits. [`salted`] derives them from the identifiers of records, with a new salt for each
 //! comparison. So an attacker cannot prepare records whose numbers are equal. If two numbers are equal by chance, they
@@ -24,7 +24,7 @@
 //!
 //! # In short
 //! - **Inputs**: a set of 64-bit numbers, and symbols of another set.
-//! - **Outputs**: symbols of the set; the numbers that differ, or that more symbols are needed.
+//! - **Outputs**: symbols of the set, and the difference of both sets as soon as enough symbols have arrived.
 //! - **Invariants**: a decoder terminates for all symbols, also forged ones, and the number of symbols limits its work.
 //! - **Start reading** at `symbol.rs`, then `encoder.rs` and `decoder.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]

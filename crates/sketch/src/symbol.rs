@@ -3,7 +3,7 @@
 /// Size of a symbol on the wire, in bytes.
 pub const SYMBOL_BYTES: usize = 13;
 
-/// The sum of some items.
+/// The sum of some items: the exclusive or of the items and of their checksums, and the number of items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Symbol {
     /// Exclusive or of all items.

@@ -13,7 +13,7 @@ fn record(sequence: u64) -> Record {
     Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, dcache::End::default())
 }
 
-/// Returns a batch of records. For a large range, the file has to grow.
+/// Returns a batch of records with these numbers. If the range is large, writing the batch makes the file grow.
 fn many(numbers: std::ops::Range<u64>) -> Batch {
     let sequence = numbers.clone().last();
     Batch { put: numbers.map(record).collect(), sequence, ..Batch::default() }
@@ -143,7 +143,7 @@ fn a_store_that_failed_is_still_locked() {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
     bench.faults.begin(Fault::Dead, 0);
-    // The second call closes the database and cannot open it.
+    // The second call closes the database and cannot open it again.
     store.write(&one(1)).unwrap_err();
     store.write(&one(1)).unwrap_err();
     assert!(matches!(Store::open(&bench.file), Err(OpenError::InUse(_))));

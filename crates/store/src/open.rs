@@ -53,13 +53,14 @@ impl Store {
     /// Opens the store in `file`, or creates it. The checksum of every page is verified.
     ///
     /// # Errors
-    /// Returns an error if another process holds the file, or the system denies access. A readable file that is not a
-    /// store is renamed to `NAME.broken-N`, and a new store is created. [`Opened::SetAside`] reports this.
+    /// Returns an error if another process holds the file, or the system denies access. A damaged file, or a file that
+    /// is not a store, causes no error: it is renamed to `NAME.broken-N`, and a new store is created.
+    /// [`Opened::SetAside`] reports this.
     pub fn open(file: &Path) -> Result<(Self, Opened), OpenError> {
         Self::open_at(Location::new(file.to_owned(), SETTINGS))
     }
 
-    /// Opens like [`Store::open`], on a simulated disk with the faults that `faults` injects.
+    /// Opens the store like [`Store::open`], but on a simulated disk. Tests inject disk faults with `faults`.
     ///
     /// # Errors
     /// Returns the errors of [`Store::open`].
@@ -85,9 +86,9 @@ impl Store {
     }
 }
 
-/// Takes the lock that is held until the store is dropped. The lock of the database does not suffice, because it moves
-/// with the file when the file is set aside. A second daemon that starts at this moment could then set the new file
-/// aside as well.
+/// Takes the lock that is held until the store is dropped. The database's own lock does not suffice: when a damaged
+/// file is renamed, this lock moves with it, and the new file is not locked yet. Without the lock taken here, a second
+/// daemon that starts at this moment could set the new file aside as well.
 fn lock(file: &Path) -> Result<File, OpenError> {
     let path = with_suffix(file, ".lock");
     let mut options = OpenOptions::new();
@@ -140,8 +141,8 @@ fn judge(file: &Path, error: DatabaseError) -> Failure {
     }
 }
 
-/// Classifies an error. Only errors that the file's bytes cause make the file damaged. Other errors, such as a full
-/// disk or a missing permission, would also occur with a new file.
+/// Classifies an error. The file counts as damaged only if its bytes are the cause of the error. Other errors, such as
+/// a full disk or a missing permission, would also occur with a new file.
 fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
     match error.into() {
         redb::Error::Io(error)
@@ -165,7 +166,7 @@ fn is_ours(database: &Database) -> Result<bool, redb::Error> {
 }
 
 /// Inspects whether the database is a store in a known format. A database without tables was created but never written
-/// to.
+/// to, so it counts as a new store.
 fn inspect(database: &Database) -> Result<Result<Found, Failure>, redb::Error> {
     let read = database.begin_read()?;
     let mut tables = read.list_tables()?.map(|table| table.name().to_owned());

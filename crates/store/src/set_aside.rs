@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Maximum number of damaged files that are kept. Beyond it the oldest is deleted, so that a robot with a failing card
-/// does not fill the card.
+/// Maximum number of damaged files that are kept. When there are more, the oldest is deleted. Without a limit, the
+/// damaged files would fill a failing SD card.
 pub const MAX_BROKEN_FILES: usize = 3;
 
 /// Result of setting a file aside: its new path, and the older damaged files that were deleted.

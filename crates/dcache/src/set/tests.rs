@@ -130,7 +130,7 @@ fn a_record_that_requires_a_role_is_not_restored_without_the_role() {
     let for_ever = Statement::new(Kind::Propose, item("uploads/cid", "there"), Validity::ALWAYS).unwrap();
     let for_ever = Record::sign(for_ever, &key(2), 9, End::default());
     let fine = record(2, 1, Kind::Propose, &item("share/files", "cid"), NOW, 100);
-    // This happens when the robot has left its swarm.
+    // A robot that has left its swarm restores its saved records into the set of the open swarm, which has no roles.
     let mut open = Set::default();
     let dropped = open.restore([for_ever.clone(), fine.clone()], Moment::certain(NOW));
     assert_eq!(dropped, [Key::from(&for_ever)]);
@@ -153,7 +153,7 @@ fn denial(signer: u8, sequence: u64, denied: u8, seconds: u64) -> Record {
     record(signer, sequence, Kind::Dismiss, &presence, NOW, seconds)
 }
 
-/// Returns records of peer `seed` in several buckets.
+/// Returns three records in different buckets, signed by the peer with this key seed.
 fn words(seed: u8) -> Vec<Record> {
     let me = key(seed).peer_id();
     let items =
