@@ -29,6 +29,7 @@
 
 mod index;
 mod inventory;
+mod key;
 mod membership;
 mod powerless;
 mod quota;
@@ -45,6 +46,7 @@ use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Tim
 use index::{Items, Ranked};
 use inventory::Inventory;
 pub use inventory::{BOUND_GRID, Fingerprint};
+pub use key::Key;
 use membership::Standing;
 use quota::Group;
 pub use read::View;
@@ -53,21 +55,6 @@ pub use room::Room;
 pub use search::Search;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Key of a record in the set.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Item that the record is about.
-    pub item: Item,
-    /// Signer of the record.
-    pub signer: PeerId,
-}
-
-impl From<&Record> for Key {
-    fn from(record: &Record) -> Self {
-        Self { item: record.item().clone(), signer: record.signer() }
-    }
-}
 
 /// Result of admitting a record that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
