@@ -102,7 +102,7 @@ fn files_of_the_daemon_are_never_shared_and_omitted_files_are_reported() -> Resu
     assert!(shown.contains("Not shared from"), "{shown}");
     let key = robot.data_folder().join("identity.key");
     let refused = robot.cli_failure(&["add", &key.display().to_string()])?;
-    assert!(refused.contains("never given to others"), "{refused}");
+    assert!(refused.contains("is never shared"), "{refused}");
     Ok(())
 }
 
