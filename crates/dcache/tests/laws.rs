@@ -51,7 +51,8 @@ fn roles_first(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
         record.kind() == Kind::Dismiss || record.kind() == Kind::Propose && is_root(record) && begins
     };
     // A dismissal by a peer comes after the record that gives this peer its role.
-    let (by_roots, by_others): (Vec<Record>, Vec<Record>) = about.into_iter().filter(gives).partition(is_root);
+    let (by_roots, by_others): (Vec<Record>, Vec<Record>) =
+        about.into_iter().filter(gives).partition(is_root);
     (by_roots.into_iter().chain(by_others).collect(), others)
 }
 
