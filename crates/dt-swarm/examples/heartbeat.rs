@@ -1,6 +1,5 @@
 //! A complete small service: each robot publishes a heartbeat, and a client can ask each robot which robots are alive.
-//!
-//! `docs/add-a-service.md` walks through this file.
+//! `docs/add-a-service.md` explains this file.
 
 use dcache::{PeerId, Set, Time, buckets};
 use decide::{Heartbeat, bucket};
