@@ -23,7 +23,7 @@ pub(crate) struct ValidityOptions {
     /// End of the validity, written like --from
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "forever")]
     until: Option<Time>,
-    /// The statement never ends; it counts only if the signer has a role
+    /// The statement never ends. Other robots accept this only from a signer with a role
     #[arg(long)]
     forever: bool,
 }
@@ -88,7 +88,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
 /// Reads a time: a date, a date with a time of day, or `@` and seconds since 1970. Without an offset it is UTC.
 pub(crate) fn time(text: &str) -> Result<Time, String> {
     let wrong = || {
-        "a time is 2027-01-01, 2027-01-01T12:30, 2027-01-01T12:30:00+02:00 or @1800000000 (seconds since 1970)"
+        "write a time like 2027-01-01, 2027-01-01T12:30, 2027-01-01T12:30:00+02:00 or @1800000000 (seconds since 1970)"
             .to_owned()
     };
     let seconds = match text.strip_prefix('@') {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_shown_in_the_form_that_is_read() {
+    fn a_shown_time_has_the_form_that_the_parser_reads() {
         assert_eq!(date(Time(NEW_YEAR)), "2027-01-01T00:00:00Z");
         assert_eq!(date(MAX_TIME), format!("@{MAX_TIME}"));
     }
@@ -262,7 +262,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_is_read_or_refused(text in "[-0-9a-zT:.@+ ]{0,40}|\\PC{0,70}") {
+        fn the_time_parser_never_panics(text in "[-0-9a-zT:.@+ ]{0,40}|\\PC{0,70}") {
             if let Ok(time) = time(&text) {
                 prop_assert!(time <= MAX_TIME);
             }
@@ -272,7 +272,7 @@ mod tests {
         }
 
         #[test]
-        fn a_time_that_is_shown_reads_back(seconds in 0..200_000_000_000u64) {
+        fn a_shown_time_is_parsed_to_the_same_time(seconds in 0..200_000_000_000u64) {
             prop_assert_eq!(time(&date(Time(seconds))), Ok(Time(seconds)));
         }
     }

@@ -55,7 +55,7 @@ fn row(output: &served::Output, text: &str) -> String {
 }
 
 #[test]
-fn report_names_size_uploader_state_and_holders() {
+fn report_shows_the_size_uploader_state_and_holders_of_a_file() {
     let host = class().serve();
     let output = run(&[&host, "report"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
@@ -73,7 +73,7 @@ fn report_names_size_uploader_state_and_holders() {
 }
 
 #[test]
-fn report_for_programs() {
+fn report_as_json_has_the_same_facts() {
     let host = class().serve();
     let document = json(&run(&[&host, "report", "--json"]));
     let file = &document["files"][0];
@@ -89,7 +89,7 @@ fn report_for_programs() {
 }
 
 #[test]
-fn summary_shows_signers_ends_and_ages() {
+fn summary_shows_the_signer_end_and_age_of_each_record() {
     let host = class().serve();
     let output = run(&[&host, "summary"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
@@ -220,7 +220,7 @@ fn ping_shows_times_and_the_identity_of_the_daemon() {
 }
 
 #[test]
-fn version_shows_those_of_the_program_and_the_daemon() {
+fn version_shows_the_versions_of_the_program_and_of_the_daemon() {
     let host = class().serve();
     let own = env!("CARGO_PKG_VERSION");
     let expected = format!("dt-swarm-cli {own}\ndt-swarm at {host}: 9.9.9\n");
@@ -231,7 +231,7 @@ fn version_shows_those_of_the_program_and_the_daemon() {
 }
 
 #[test]
-fn a_wrong_clock_is_reported_and_that_of_the_daemon_is_used() {
+fn a_wrong_clock_is_reported_and_the_clock_of_the_daemon_is_used() {
     let mut daemon = Daemon::new();
     daemon.clock_ahead = 3 * DAY;
     let then = Time(clock().0 + 3 * DAY);

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_without_a_new_line_for_the_longest_time_is_evicted() {
+    fn the_sender_that_was_silent_for_the_longest_time_is_evicted() {
         let mut seen = Seen::default();
         let sender = |number: usize| {
             let mut id = [0; 16];

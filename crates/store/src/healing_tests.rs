@@ -122,7 +122,7 @@ fn a_full_disk_is_reported_each_time_until_there_is_room() {
 }
 
 #[test]
-fn reading_recovers_as_well() {
+fn a_read_recovers_from_a_disk_failure() {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
     store.write(&one(1)).unwrap();

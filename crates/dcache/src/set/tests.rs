@@ -71,7 +71,7 @@ fn a_replaced_record_does_not_come_back_while_it_could_be_valid() {
 }
 
 #[test]
-fn a_signer_is_bound_by_its_longer_record_even_if_it_forgot_that_record() {
+fn a_longer_valid_record_precedes_a_newer_one_of_a_signer_that_lost_it() {
     let file = item("share/files", "cid");
     let (long, short) =
         (record(1, 1, Kind::Propose, &file, NOW, 1000), record(1, 2, Kind::Propose, &file, NOW, 10));
@@ -85,7 +85,7 @@ fn a_signer_is_bound_by_its_longer_record_even_if_it_forgot_that_record() {
 }
 
 #[test]
-fn buckets_are_read_in_order_and_separately() {
+fn the_items_of_each_bucket_are_read_in_order() {
     let mut set = Set::default();
     for (sequence, (bucket, data)) in
         [("share/files", "b"), ("share/files", "a"), ("share/safe", "a"), ("share", "x")].iter().enumerate()
@@ -120,7 +120,7 @@ fn a_member_becomes_a_stranger_when_no_record_names_it_any_more() {
     assert_eq!(set.role(key(2).peer_id(), NOW.plus(15)), None);
     let dropped = set.advance(Moment::certain(NOW.plus(20)));
     assert_eq!(dropped.len(), 4, "the grant, and the records whose validity requires a role: {dropped:?}");
-    assert!(dropped.contains(&Key::from(&for_ever)), "open ends require a role");
+    assert!(dropped.contains(&Key::from(&for_ever)), "a validity without an end requires a role");
     let kept: Vec<u64> = set.records().map(|record| record.signature().sequence).collect();
     assert_eq!(kept, [3, 4]);
 }
@@ -194,7 +194,7 @@ fn after_a_denial_ends_a_peer_can_make_its_statements_again() {
     assert_eq!(admit(&mut set, &denial(2, 100, 9, 100), NOW), Ok(true));
     assert_eq!(admit(&mut set, &words(9)[2], NOW), Err(Refusal::Denied));
     let over = NOW.plus(100);
-    assert_eq!(set.next_edge(&[], NOW), Some(over), "deciders are woken when the denial ends");
+    assert_eq!(set.next_edge(&[], NOW), Some(over), "the end of the denial is an edge");
     set.advance(Moment::certain(over));
     assert_eq!(admit(&mut set, &words(9)[2], over), Ok(true));
 }

@@ -274,7 +274,7 @@ impl ServedFile {
     fn show_state(&self) -> String {
         let lost = match self.missing_blocks {
             0 => String::new(),
-            missing => format!(", {missing} of {} no longer in it", count(self.blocks, "block")),
+            missing => format!(", {missing} of {} no longer in the file", count(self.blocks, "block")),
         };
         let state = match self.state {
             FileState::Matches => "unchanged",
@@ -331,13 +331,13 @@ mod tests {
         assert!(shown.starts_with("1.5 MB of 8.0 GB used by 7 blocks; 1.0 kB of the disk free"), "{shown}");
         assert!(shown.contains("No space for big\\u{1b}.bag (2.0 GB): the disk is full."), "{shown}");
         assert!(shown.contains("51 pins (--json lists them all), 51 of them incomplete"), "{shown}");
-        assert!(shown.contains("changed, 1 of 4 blocks no longer in it"), "{shown}");
+        assert!(shown.contains("changed, 1 of 4 blocks no longer in the file"), "{shown}");
         let none = Store { pins: Vec::new(), served_files: Vec::new(), ..store() };
         assert!(none.show().contains("Nothing is pinned."));
     }
 
     #[test]
-    fn programs_get_everything() {
+    fn the_json_document_has_every_field() {
         let json = vocabulary::checked(&store());
         assert_eq!(json["pins"].as_array().unwrap().len(), 51);
         assert_eq!(json["pins"][0]["pinned_time"], "1970-01-01T00:00:01Z");

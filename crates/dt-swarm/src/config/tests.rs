@@ -69,7 +69,7 @@ fn a_hostname_in_the_file_overrides_the_name_of_the_host() {
 }
 
 #[test]
-fn the_swarm_file_and_the_socket_can_be_named() {
+fn the_paths_of_the_swarm_file_and_the_socket_can_be_set() {
     let file = "swarm_file = '~/class.toml'\ncontrol_socket = '/run/dt-swarm.sock'";
     let config = decide(&[], file).unwrap();
     assert_eq!(config.swarm_file, Path::new("/home/duckie/class.toml"));

@@ -139,7 +139,9 @@ impl SwarmEndpoint {
         // A separate task finishes the change even if the connection closes, so that the file and the policy always
         // agree.
         let changed = tokio::spawn(async move { endpoint.change_wholly(change).await }).await;
-        changed.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?
+        changed.map_err(|_| {
+            Failure::new(FailureKind::Disk, "the task that changes the membership died; try again")
+        })?
     }
 
     async fn change_wholly(
@@ -149,11 +151,13 @@ impl SwarmEndpoint {
         let mut membership = self.membership.clone().lock_owned().await;
         // Writing to the disk may block.
         let changed = tokio::task::spawn_blocking(move || change(&mut membership).map(|()| membership));
-        let membership = changed.await.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?;
+        let membership = changed.await.map_err(|_| {
+            Failure::new(FailureKind::Disk, "the task that changes the membership died; try again")
+        })?;
         let membership = membership.map_err(change_failure)?;
         tracing::info!(
             swarm = membership.name().unwrap_or("the open swarm"),
-            "the swarm of this node changed"
+            "this node changed to another swarm, or to another version of its swarm file"
         );
         self.swarm.adopt(membership.policy()).await?;
         self.current.send_replace(membership.file().cloned());
