@@ -139,9 +139,7 @@ impl SwarmEndpoint {
         // A separate task finishes the change even if the connection closes, so that the file and the policy always
         // agree.
         let changed = tokio::spawn(async move { endpoint.change_wholly(change).await }).await;
-        changed.map_err(|_| {
-            Failure::new(FailureKind::Disk, "the task that changes the membership died; try again")
-        })?
+        changed.map_err(task_died)?
     }
 
     async fn change_wholly(
@@ -151,9 +149,7 @@ impl SwarmEndpoint {
         let mut membership = self.membership.clone().lock_owned().await;
         // Writing to the disk may block.
         let changed = tokio::task::spawn_blocking(move || change(&mut membership).map(|()| membership));
-        let membership = changed.await.map_err(|_| {
-            Failure::new(FailureKind::Disk, "the task that changes the membership died; try again")
-        })?;
+        let membership = changed.await.map_err(task_died)?;
         let membership = membership.map_err(change_failure)?;
         tracing::info!(
             swarm = membership.name().unwrap_or("the open swarm"),
@@ -202,6 +198,10 @@ fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepar
         is_time_certain: now.is_certain,
         histories: intents.iter().map(history).collect(),
     }
+}
+
+fn task_died(_: tokio::task::JoinError) -> Failure {
+    Failure::new(FailureKind::Disk, "the task that changes the membership died; try again")
 }
 
 fn publish_failure(error: SayError) -> Failure {
