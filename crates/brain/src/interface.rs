@@ -17,7 +17,10 @@ pub struct Now {
 
 /// An input of the brain: an event.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all inputs are of the large one, and none is kept")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all inputs are of the large variant, and no input is stored"
+)]
 pub enum Input {
     /// An event on a channel.
     Channel(ChannelEvent),

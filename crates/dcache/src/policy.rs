@@ -127,7 +127,7 @@ impl fmt::Display for NotAllowed {
             Who::Anybody => return write!(f, "everybody may {verb} /{bucket}"),
         }
         match self.role {
-            Some(role) => write!(f, "{signer} is {role} only"),
+            Some(role) => write!(f, "the role of {signer} is only {role}"),
             None => write!(f, "{signer} has no role"),
         }
     }
@@ -309,9 +309,12 @@ mod tests {
         assert!(is_foreign("pri", "duckie", one), "pri itself has no owner");
         assert!(!is_foreign("peer", &one.to_string(), one));
         assert!(is_foreign("peer", &one.to_string(), two));
-        assert!(!is_foreign("admin", &one.to_string(), two), "two may be a root elsewhere");
+        assert!(
+            !is_foreign("admin", &one.to_string(), two),
+            "a root may name another peer, and `two` may be a root"
+        );
         let dismissal = Policy::default().is_foreign(Kind::Dismiss, &item("peer", &one.to_string()), two);
-        assert!(!dismissal, "two may be an admin");
+        assert!(!dismissal, "an admin may dismiss another peer, and `two` may be an admin");
     }
 
     #[test]
@@ -345,7 +348,7 @@ mod tests {
         assert!(sentence(admin, None, true).ends_with("has no role"));
         let text = sentence(admin, Some(Role::Trusted), true);
         assert!(
-            text.starts_with("only peers with the role admin") && text.ends_with("is trusted only"),
+            text.starts_with("only peers with the role admin") && text.ends_with("is only trusted"),
             "{text}"
         );
         assert!(sentence(admin, None, false).contains("this swarm has no roots"));

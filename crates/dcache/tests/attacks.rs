@@ -1,5 +1,5 @@
 //! Possible attacks, one test each, all with real keys and signatures.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use dcache::{
     Admission, BucketPath, Clock, Data, End, Item, Key, Keypair, Kind, Limits, Moment, NotAllowed, PeerId,

@@ -17,7 +17,8 @@ pub(crate) struct ValidityOptions {
     #[arg(long = "for", value_name = "DURATION", value_parser = seconds, conflicts_with_all = ["until", "forever"])]
     seconds: Option<u64>,
     /// Start of the validity: 2027-01-01, 2027-01-01T12:30 (UTC, unless it has an offset) or @SECONDS since 1970
-    /// [default: now, or some 25 minutes earlier so that robots whose clocks are behind accept it at once]
+    /// [default: 25 minutes ago, so that robots whose clocks are behind accept the statement at once; later if the
+    /// whole validity would otherwise exceed the limit for a signer without a role]
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Time>,
     /// End of the validity, written like --from

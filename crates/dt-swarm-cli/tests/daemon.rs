@@ -1,6 +1,6 @@
 //! Runs `dt-swarm-cli` as a process of its own, which connects to a test daemon over TCP. The test daemon uses the
 //! brain of the real daemon.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod served;
 #[path = "../src/output/vocabulary.rs"]

@@ -1,5 +1,5 @@
 //! Runs `get` against a daemon without a control socket for this user, so that the program fetches the files itself.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod served;
 

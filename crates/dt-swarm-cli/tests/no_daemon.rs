@@ -1,6 +1,6 @@
 //! Runs the program without a daemon, and against servers that are not daemons or that send forged records. The program
 //! must end within its time limit, with one sentence on stderr.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod served;
 #[path = "../src/output/vocabulary.rs"]

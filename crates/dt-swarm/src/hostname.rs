@@ -33,7 +33,7 @@ pub(crate) async fn watch_hostname(facts: watch::Sender<LocalFacts>) -> Result<(
 
 #[expect(
     deprecated,
-    reason = "its replacement is unsafe; a `File` keeps its descriptor open as long as it exists"
+    reason = "the function that replaces it is unsafe; a `File` keeps its descriptor open as long as it exists"
 )]
 fn events() -> std::io::Result<AsyncFd<File>> {
     AsyncFd::with_interest(File::open(EVENTS)?, Interest::PRIORITY)

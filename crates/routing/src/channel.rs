@@ -171,7 +171,10 @@ pub enum Target {
 
 /// An event on a channel.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all events are of the large one, and none is kept")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all events are of the large variant, and no event is stored"
+)]
 pub enum ChannelEvent {
     /// A channel has come up.
     Up {

@@ -53,7 +53,7 @@ pub enum Unsealed {
     #[error("it was sealed with another key, or changed on its way")]
     Forged,
     /// The line was opened before, or is so old that the node does not know whether it was opened before.
-    #[error("it was received before, or is too old to tell")]
+    #[error("it was received before, or it is so old that this can no longer be checked")]
     Replayed,
     /// The line was sealed by this node itself.
     #[error("this node sent it itself")]

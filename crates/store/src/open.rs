@@ -178,8 +178,10 @@ fn inspect(database: &Database) -> Result<Result<Found, Failure>, redb::Error> {
     }
     let format = read.open_table(META)?.get(migrate::KEY)?.map(|value| value.value());
     let Some(format) = format.filter(|format| migrate::is_known(*format)) else {
-        let shown = format.map_or("none".to_owned(), |format| format.to_string());
-        return Ok(Err(Failure::Damaged(format!("format {shown}, but this program reads 1 to {FORMAT}"))));
+        let shown = format.map_or("no format number".to_owned(), |format| format!("format {format}"));
+        return Ok(Err(Failure::Damaged(format!(
+            "it has {shown}, but this program reads formats 1 to {FORMAT}"
+        ))));
     };
     read.open_table(SERVICES)?;
     let records = read.open_table(RECORDS)?.len()?;

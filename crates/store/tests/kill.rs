@@ -1,5 +1,5 @@
 //! Test of kill -9 during writes: all data that was reported as written must be there.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use dcache::{Data, Item, Keypair, Kind, Record, Statement, Time, Validity};
 use std::collections::BTreeSet;

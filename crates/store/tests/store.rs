@@ -1,5 +1,5 @@
 //! Tests of the store on a real disk: stored records are read back, and damaged files are handled.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use dcache::{Data, Item, Key, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
 use std::fs;

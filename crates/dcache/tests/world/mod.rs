@@ -1,5 +1,5 @@
 //! Generators for the tests in `laws.rs`. They use few items, signers, times and roles, so that records often conflict.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 pub(crate) mod reference;
 
