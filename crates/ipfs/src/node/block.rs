@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Node;
-use super::fetch::{keep_connected, meet_neighbours};
+use super::fetch::{keep_connected, meet_neighbours, patience};
 use super::fetch_types::{FetchError, Provider};
 use super::session::wait_for;
 use super::worker::blocking;
@@ -84,10 +84,11 @@ impl Node {
     pub fn meet(&self, providers: Vec<Provider>) -> Meeting {
         let node = self.clone();
         Meeting(AbortOnDropHandle::new(tokio::spawn(async move {
+            let patience = patience(&providers);
             let (_unchanging, providers) = watch::channel(providers);
             tokio::select! {
                 never = keep_connected(&node, providers) => match never {},
-                never = meet_neighbours(&node) => match never {},
+                never = meet_neighbours(&node, patience) => match never {},
             }
         })))
     }

@@ -1,5 +1,6 @@
 //! Fetches a whole DAG into the store.
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,11 @@ const MEET_AGAIN: Duration = Duration::from_secs(20);
 const CHECK: Duration = Duration::from_secs(10);
 /// Shortest and longest pause between dials while no provider is connected. The pause doubles each time.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// Time at the start of a fetch in which few peers are dialled. A small file arrives within this time. If a whole class
+/// connected each node with each other one for a small file, the handshakes would cost far more than the file.
+const MODEST: Duration = Duration::from_secs(1);
+/// Maximum number of providers that are dialled within [`MODEST`].
+const FEW: usize = 2;
 
 impl Node {
     /// Fetches the whole DAG below `root` into the store, from the providers and from all other connected peers. Blocks
@@ -60,10 +66,11 @@ impl Node {
         let _slot = self.fetch_slots.acquire().await.map_err(|_| FetchError::Stopped)?;
         progress.send_modify(|progress| progress.obstacle = None);
         let session = Session::new(self, root, limits, &entry);
+        let patience = patience(&providers.borrow());
         tokio::select! {
             result = session.run() => result,
             never = keep_connected(self, providers) => match never {},
-            never = meet_neighbours(self) => match never {},
+            never = meet_neighbours(self, patience) => match never {},
         }
     }
 
@@ -85,15 +92,21 @@ impl Node {
     }
 }
 
-/// Dials all providers. Dials again when one of them disconnects or the list of providers changes.
+/// Dials the providers: [`FEW`] of them at first, and all of them after [`MODEST`]. Dials again when one of them
+/// disconnects or the list of providers changes.
 pub(super) async fn keep_connected(
     node: &Node,
     mut providers: watch::Receiver<Vec<Provider>>,
 ) -> std::convert::Infallible {
     let mut connected = node.connected_peers();
     let mut pause = BACK_OFF.0;
+    let mut modest = pin!(sleep(MODEST));
+    let mut chosen = BTreeSet::new();
     loop {
-        let current = providers.borrow_and_update().clone();
+        let mut current = providers.borrow_and_update().clone();
+        if !modest.is_elapsed() {
+            choose_few(node.peer_id(), &mut current, &mut chosen, &connected.borrow());
+        }
         let dials = current.iter().map(|(peer, addresses)| node.connect(*peer, addresses.clone()));
         let wait = async {
             join_all(dials).await;
@@ -106,13 +119,37 @@ pub(super) async fn keep_connected(
             () = wait => {}
             // A dial that hangs must not delay a dial that would succeed.
             () = named_anew(&mut providers) => pause = BACK_OFF.0,
+            () = &mut modest, if !modest.is_elapsed() => {}
         }
     }
 }
 
-/// Dials the neighbours that are not connected. Dials again when the list of neighbours changes, or after
-/// [`MEET_AGAIN`].
-pub(super) async fn meet_neighbours(node: &Node) -> std::convert::Infallible {
+/// Reduces the list to [`FEW`] providers. Those that were `chosen` before stay, then connected ones are preferred, then
+/// those whose ID is nearest to `me`, so that each node chooses others.
+fn choose_few(
+    me: PeerId,
+    providers: &mut Vec<Provider>,
+    chosen: &mut BTreeSet<PeerId>,
+    connected: &BTreeSet<PeerId>,
+) {
+    let distance = |peer: &PeerId| -> Vec<u8> {
+        peer.to_bytes().iter().zip(me.to_bytes()).map(|(one, other)| one ^ other).collect()
+    };
+    providers
+        .sort_by_cached_key(|(peer, _)| (!chosen.contains(peer), !connected.contains(peer), distance(peer)));
+    providers.truncate(FEW);
+    *chosen = providers.iter().map(|(peer, _)| *peer).collect();
+}
+
+/// Returns the time for which a fetch from these providers waits before it dials the neighbours.
+pub(super) fn patience(providers: &[Provider]) -> Duration {
+    if providers.is_empty() { Duration::ZERO } else { MODEST }
+}
+
+/// Dials the neighbours that are not connected, after `patience`. Dials again when the list of neighbours changes, or
+/// after [`MEET_AGAIN`].
+pub(super) async fn meet_neighbours(node: &Node, patience: Duration) -> std::convert::Infallible {
+    sleep(patience).await;
     let mut neighbours = node.neighbours.subscribe();
     loop {
         let current = neighbours.borrow_and_update().clone();

@@ -260,6 +260,24 @@ async fn a_provider_that_is_added_later_is_asked_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_small_file_is_fetched_without_a_connection_to_every_holder_and_neighbour() {
+    let mut sources = Vec::new();
+    for _ in 0..6 {
+        sources.push(start().await);
+    }
+    let content = noise(100_000);
+    let mut root = None;
+    for source in &sources[..4] {
+        root = Some(source.add(&content, Format::V1).await);
+    }
+    let sink = start().await;
+    sink.tell_neighbours(sources[4..].iter().map(|neighbour| neighbour.provider()).collect());
+    sink.get(root.unwrap(), &sources[..4].iter().collect::<Vec<_>>()).await.unwrap();
+    let connected = sink.connected_peers().borrow().len();
+    assert!((1..=2).contains(&connected), "{connected} connections for a file of 100 kB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_only_provider_is_dialled_again_until_it_is_back() {
     let directory = TempDir::new().unwrap();
     let mut config = config(&directory, 1024 * MIB);
