@@ -13,8 +13,13 @@
 mod claims;
 mod copied;
 mod decide;
+mod directory;
+mod foreign;
+pub mod protocol;
 mod shell;
 
 pub use claims::{Claim, claims};
 pub use decide::Announcer;
-pub use shell::{Discovery, Request, Settings};
+pub use directory::Sighting;
+pub use foreign::ForeignRobot;
+pub use shell::{Discovery, Settings};

@@ -1,6 +1,7 @@
 //! The I/O shell of the service: runs the decider whenever the facts about the node change.
 
 use crate::Announcer;
+use crate::protocol::{Answer, Request};
 use serde::{Deserialize, Serialize};
 use service::{Context, DecisionLoop, Endpoint, Failure, Protocol, Service, ServiceError};
 use std::convert::Infallible;
@@ -15,10 +16,6 @@ const GATHER: Duration = Duration::from_millis(100);
 #[serde(default)]
 pub struct Settings {}
 
-/// A request to the service `discovery`. There is none yet.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub enum Request {}
-
 /// The service `discovery`.
 pub struct Discovery {
     context: Context,
@@ -27,12 +24,15 @@ pub struct Discovery {
 impl Protocol for Discovery {
     const NAME: &'static str = "discovery";
     type Request = Request;
-    type Answer = ();
+    type Answer = Answer;
 }
 
 impl Endpoint for Discovery {
-    async fn handle(&self, request: Request) -> Result<(), Failure> {
-        match request {}
+    async fn handle(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Robots { .. } => Ok(Answer::Robots { robots: Vec::new() }),
+            Request::Doctor { .. } => Ok(Answer::Findings { findings: Vec::new() }),
+        }
     }
 }
 
