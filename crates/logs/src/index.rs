@@ -5,7 +5,7 @@ use crate::buckets::{self, Station};
 use crate::info::Description;
 use dcache::{Key, Kind, PeerId, Record, Set, Time, View};
 use ipfs::Cid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// State of a shared file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,11 @@ pub struct SharedFile {
     pub description: Option<Description>,
     /// Whether the uploader itself signed the description.
     pub is_described_by_uploader: bool,
+    /// Whether another peer, with the same right to be believed, claims to be the uploader or shares the file as well.
+    /// Then only the content shows the true uploader.
+    pub is_contested: bool,
+    /// The uploader that discarded the file, with the state of the file without its discard.
+    withdrawn_by: Option<(PeerId, State)>,
     /// Whether a peer with a role that verified or keeps the file signed the description.
     pub is_described_by_role: bool,
     /// End of the description's validity; `None` when it has no end, or there is no description.
@@ -73,6 +78,8 @@ impl SharedFile {
             discarders: signers(),
             description: None,
             is_described_by_uploader: false,
+            is_contested: false,
+            withdrawn_by: None,
             is_described_by_role: false,
             described_until: None,
         }
@@ -123,27 +130,47 @@ fn arrive(file: &mut SharedFile, station: Station, signers: Signers) {
 }
 
 /// Chooses the description of a file. First comes one that its own uploader signed, then one by a peer that verified or
-/// keeps the file, then the one with the most signers. In a swarm with roles the first two are swapped, since only
-/// roles can state there that a file is good.
+/// keeps the file. In a swarm with roles the first two are swapped, since only roles can state there that a file is
+/// good. Then come uploaders and signers with a role. The number of signers without a role does not count, because one
+/// host can have any number of keys.
 fn describe(file: &mut SharedFile, set: &Set, now: Time) {
     let bucket = buckets::info(&file.cid);
     let has_roles = !set.policy().roots().is_empty();
+    let has_role = |peer: &PeerId| has_roles && set.role(*peer, now).is_some();
+    let mut claimants = BTreeSet::new();
     let read = |view: View<'_>| {
         let description = Description::from_data(&view.item.data).ok()?;
-        let all = signers(&view);
-        let is_by_uploader = all.contains_key(&description.uploader);
-        let signers: Signers = all.into_iter().filter(|(peer, _)| file.is_involved(set, *peer)).collect();
+        let signers: Signers =
+            signers(&view).into_iter().filter(|(peer, _)| file.is_involved(set, *peer)).collect();
+        let until = signers.values().copied().max_by_key(|until| until.unwrap_or(Time(u64::MAX)))?;
+        let is_by_uploader = signers.contains_key(&description.uploader);
+        if is_by_uploader {
+            claimants.insert(description.uploader);
+        }
         let vouches = signers.keys().any(|peer| file.has_looked(*peer));
         let words = if has_roles { (vouches, is_by_uploader) } else { (is_by_uploader, vouches) };
-        let until = signers.values().copied().max_by_key(|until| until.unwrap_or(Time(u64::MAX)))?;
-        Some(((words, signers.len()), (is_by_uploader, has_roles && vouches), description, until))
+        let of_roles = signers.keys().filter(|peer| has_role(peer)).count();
+        let rank = (words, is_by_uploader && has_role(&description.uploader), of_roles);
+        Some((rank, (is_by_uploader, has_roles && vouches), description, until))
     };
     let best = set.bucket(&bucket, now).filter_map(read).max_by_key(|(rank, ..)| *rank);
     if let Some((_, by, description, until)) = best {
         (file.is_described_by_uploader, file.is_described_by_role) = by;
+        let sharers = set.records_about(&Station::Files.item(&file.cid)).iter().map(Record::signer);
+        let is_believed = has_role(&description.uploader);
+        let is_rival = |peer: PeerId| peer != description.uploader && (!is_believed || has_role(&peer));
+        file.is_contested = claimants.into_iter().chain(sharers).any(is_rival);
         file.description = Some(description);
         file.described_until = until;
     }
+}
+
+/// Returns whether `peer` describes the file as its own.
+pub(crate) fn describes_as_own(set: &Set, cid: &Cid, peer: PeerId, now: Time) -> bool {
+    set.bucket(&buckets::info(cid), now).any(|view| {
+        let is_own = || Description::from_data(&view.item.data).is_ok_and(|known| known.uploader == peer);
+        view.proposals.iter().any(|record| record.signer() == peer) && is_own()
+    })
 }
 
 impl SharedFile {
@@ -162,15 +189,27 @@ impl SharedFile {
     }
 
     /// Marks the file as discarded when its uploader discards it. A discard by the uploader is valid in every swarm, even
-    /// if other peers keep the file.
+    /// if other peers keep the file. It has no effect here while the uploader is contested: holders know the true
+    /// uploader from the content, and other nodes learn it by fetching the file.
     fn heed_uploader(&mut self, set: &Set, now: Time) {
-        let known = self.description.as_ref().filter(|_| self.is_described_by_uploader);
+        let is_certain = self.is_described_by_uploader && !self.is_contested;
+        let known = self.description.as_ref().filter(|_| is_certain);
         let Some(uploader) = known.map(|known| known.uploader) else { return };
         let key = Key { item: Station::Discard.item(&self.cid), signer: uploader };
         let holds = |record: &&Record| record.kind() == Kind::Propose && record.validity().contains(now);
         if let Some(record) = set.get(&key).filter(holds) {
+            self.withdrawn_by = Some((uploader, self.state));
             self.state = State::Discarded;
             self.discarders.insert(uploader, record.validity().until());
+        }
+    }
+
+    /// Returns the state of the file for a node that knows from the content who the uploader is. A discard by another
+    /// peer that only claims to be the uploader does not count.
+    pub(crate) fn state_with(&self, uploader: PeerId) -> State {
+        match self.withdrawn_by {
+            Some((claimed, state)) if claimed != uploader => state,
+            _ => self.state,
         }
     }
 }
@@ -248,6 +287,48 @@ pub(crate) mod tests {
             (file.description.as_ref(), file.is_described_by_uploader),
             (Some(&description(1, "truth.bag")), true)
         );
+    }
+
+    /// Makes strangers claim, with all statements that they can make, to be the uploader of the file, and discard it.
+    pub(crate) fn claim_and_discard(set: &mut Set, seeds: &[u8]) {
+        for seed in seeds {
+            share(set, *seed);
+            say(set, *seed, Kind::Propose, Station::Safe.item(&cid()), 100);
+            describe_as(set, *seed, &description(seeds[0], "~junk.txt"));
+            say(set, *seed, Kind::Propose, Station::Discard.item(&cid()), 100);
+        }
+    }
+
+    #[test]
+    fn a_stranger_that_claims_to_be_the_uploader_cannot_discard_a_file() {
+        for is_kept in [false, true] {
+            let mut set = Set::default();
+            share(&mut set, 1);
+            describe_as(&mut set, 1, &description(1, "good.bag"));
+            if is_kept {
+                say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), 100);
+                say(&mut set, 1, Kind::Dismiss, Station::Files.item(&cid()), 100);
+            }
+            claim_and_discard(&mut set, &[7, 8, 9]);
+            let file = &index(&set, NOW)[&cid()];
+            assert!(file.is_contested);
+            assert_eq!(file.state, State::Safe, "{is_kept}");
+        }
+    }
+
+    #[test]
+    fn an_uploader_with_a_role_precedes_strangers_that_claim_to_be_the_uploader() {
+        let policy = dcache::Policy::new([peer(1)].into(), Vec::new(), std::num::NonZeroU8::MIN);
+        let mut set = Set::new(policy, dcache::Limits::default());
+        share(&mut set, 1);
+        describe_as(&mut set, 1, &description(1, "good.bag"));
+        claim_and_discard(&mut set, &[7, 8, 9]);
+        let file = &index(&set, NOW)[&cid()];
+        assert_eq!(file.description, Some(description(1, "good.bag")));
+        assert_eq!((file.is_contested, file.state), (false, State::Shared));
+        // The true uploader can still discard its file.
+        say(&mut set, 1, Kind::Propose, Station::Discard.item(&cid()), 100);
+        assert_eq!(index(&set, NOW)[&cid()].state, State::Discarded);
     }
 
     #[test]

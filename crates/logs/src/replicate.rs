@@ -38,6 +38,8 @@ pub struct Replication {
     /// its data, or by a copy of its SD card.
     retracted: BTreeSet<Cid>,
     let_go: LetGoFiles,
+    /// Descriptions, as found in the content, of files that were dropped because their uploaders withdrew them.
+    dropped: BTreeMap<Cid, Description>,
     /// Whether this decider has made its first decision.
     is_begun: bool,
     replaced: BTreeMap<Cid, Replaced>,
@@ -84,6 +86,7 @@ impl Replication {
             bad,
             retracted,
             let_go,
+            dropped: BTreeMap::new(),
             is_begun,
             replaced,
             changing,
@@ -206,7 +209,7 @@ fn plan(
 fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec<(Cid, Step)> {
     let is_own = description.uploader == rules.me;
     let mut steps = Vec::new();
-    match file.state {
+    match file.state_with(description.uploader) {
         // The verifier must not be the uploader, and the uploader must have proposed the file.
         State::Shared if !is_own && file.proposers.contains_key(&description.uploader) => {
             steps.push(if rules.may_keep { Step::Keep } else { Step::Verify });

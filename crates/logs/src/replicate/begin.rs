@@ -8,6 +8,7 @@ use super::{Action, Replication, Step, statements};
 use crate::buckets::{self, Station};
 use crate::choose::{Shortage, items_of_own, most_of_others};
 use crate::index::SharedFile;
+use crate::info::Description;
 use crate::shares::uploader;
 use crate::versions::{Replaced, is_withdrawn, withdraw};
 use dcache::{Item, Kind, PeerId, Room, Set, Statements, Time, Validity};
@@ -15,12 +16,23 @@ use ipfs::Cid;
 use service::Decision;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Maximum number of dropped files whose descriptions are remembered. If there are more, a file whose uploader is
+/// contested may be fetched and dropped again.
+const MAX_DROPPED: usize = 4096;
+
 impl Replication {
     /// Returns the kept files of other peers that their uploaders withdrew. They are unpinned.
-    pub(super) fn withdrawn(&self, set: &Set, now: Time) -> BTreeSet<Cid> {
+    pub(super) fn withdrawn(&mut self, set: &Set, now: Time) -> BTreeSet<Cid> {
         let of_others = self.kept.iter().filter(|(_, description)| description.uploader != self.me);
         let withdrawn = of_others.filter(|(cid, description)| is_withdrawn(set, cid, description, now));
-        withdrawn.map(|(cid, _)| *cid).collect()
+        let withdrawn: BTreeMap<Cid, Description> =
+            withdrawn.map(|(cid, description)| (*cid, description.clone())).collect();
+        let cids = withdrawn.keys().copied().collect();
+        if self.dropped.len() + withdrawn.len() > MAX_DROPPED {
+            self.dropped.clear();
+        }
+        self.dropped.extend(withdrawn.into_iter().take(MAX_DROPPED));
+        cids
     }
 
     /// Returns whether a file is an older version of an own file.
@@ -147,10 +159,12 @@ impl Replication {
         sorted.into_iter().map(|(_, _, file)| file).collect()
     }
 
-    /// Returns whether this node should fetch a file that it does not keep.
+    /// Returns whether this node should fetch a file that it does not keep. If several peers claim to be the uploader,
+    /// only the content shows the true one, so the file is fetched once.
     fn is_wanted(&self, file: &SharedFile, set: &Set, now: Time) -> bool {
-        let is_withdrawn =
-            || file.description.as_ref().is_some_and(|known| is_withdrawn(set, &file.cid, known, now));
+        let signed = file.description.as_ref().filter(|_| !file.is_contested);
+        let known = self.dropped.get(&file.cid).or(signed);
+        let is_withdrawn = || known.is_some_and(|known| is_withdrawn(set, &file.cid, known, now));
         !self.changing.contains(&file.cid) && !is_withdrawn()
     }
 }
@@ -221,6 +235,11 @@ mod tests {
         say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&old), LIFETIME);
         assert!(is_dropped(&mut replication, &set));
         replication.set_kept(BTreeMap::new());
+        assert_eq!(takes(&replication.decide(&set, Moment::certain(NOW)).actions), 0);
+        // Another peer claims to be the uploader. The dropped file is not fetched again.
+        say(&mut set, 7, Kind::Propose, Station::Safe.item(&old), LIFETIME);
+        let data = description(7, "b.bag").to_data().unwrap();
+        say(&mut set, 7, Kind::Propose, Item { bucket: buckets::info(&old), data }, LIFETIME);
         assert_eq!(takes(&replication.decide(&set, Moment::certain(NOW)).actions), 0);
     }
 

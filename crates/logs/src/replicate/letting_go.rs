@@ -1,7 +1,7 @@
 //! The part of the decider about files that this node let go of or falsely claims to keep.
 
 use super::{Action, Replication};
-use crate::index::{SharedFile, State};
+use crate::index::{SharedFile, State, describes_as_own};
 use crate::let_go::{LetGo, MAX_ROWS, Reason, forgettable};
 use crate::removal::{claims, defenders, discard, renewal, retract, step_back};
 use dcache::{Moment, Set, Time};
@@ -29,12 +29,7 @@ impl Replication {
         let (mut taken_back, has_roles) = (self.forgotten(files, now), !set.policy().roots().is_empty());
         for (cid, row) in &self.let_go {
             // A discard by the uploader is valid even when other peers undid it.
-            let is_own = || {
-                let known = files.get(cid).filter(|file| file.is_described_by_uploader);
-                known
-                    .and_then(|file| file.description.as_ref())
-                    .is_some_and(|known| known.uploader == self.me)
-            };
+            let is_own = || describes_as_own(set, cid, self.me, now.time);
             match row.reason {
                 Reason::Discarded if defenders(set, cid, self.me, now.time).is_empty() || is_own() => {
                     decision.statements.append(discard(set, cid, self.me, now.time));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::index::index;
-use crate::index::tests::{NOW, cid, description, peer, say};
+use crate::index::tests::{NOW, cid, claim_and_discard, description, peer, say};
 use dcache::Kind;
 
 /// Returns the steps of peer `seed`. `is_kept` tells whether it keeps the file of peer 1.
@@ -66,6 +66,34 @@ fn a_file_that_a_role_discarded_is_unpinned_and_no_longer_shared_by_its_uploader
     assert_eq!(steps(&set, 3, true, NOW), [Step::Drop]);
     assert!(steps(&set, 3, false, NOW).is_empty());
     assert_eq!(steps(&set, 1, true, NOW), [Step::Withdraw]);
+}
+
+#[test]
+fn a_stranger_that_claims_to_be_the_uploader_makes_nobody_drop_or_withdraw_a_file() {
+    for mut set in [with_root(2), Set::default()] {
+        let has_roles = !set.policy().roots().is_empty();
+        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+        describe(&mut set);
+        claim_and_discard(&mut set, &[7, 8, 9]);
+        for (seed, is_kept) in [(1, true), (2, true), (3, true)] {
+            let steps = steps(&set, seed, is_kept, NOW);
+            assert!(
+                !steps.contains(&Step::Drop) && !steps.contains(&Step::Withdraw),
+                "{has_roles} {steps:?}"
+            );
+        }
+        assert_eq!(
+            steps(&set, 4, false, NOW),
+            [Step::Take],
+            "a newcomer learns the uploader from the content"
+        );
+        assert!(
+            !actions(&set, 3).iter().any(|action| matches!(action, Action::Drop(_) | Action::Withdraw(_)))
+        );
+        // The claim has no effect on the discard of the true uploader, which the holders know.
+        say(&mut set, 1, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
+        assert!(actions(&set, 3).contains(&Action::Drop(cid())));
+    }
 }
 
 /// Returns the actions of peer `seed`, which keeps the file of peer 1.
