@@ -14,7 +14,7 @@ use crate::origin::Origin;
 use crate::repair::Comparisons;
 use crate::serve::Served;
 use crate::signer_rates::SignerRates;
-use crate::{Input, Now, Output, Settings};
+use crate::{Input, Now, Output, Settings, Sighting};
 use admit::RecordSource;
 use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
 use routing::{Capacity, ChannelEvent, ChannelId, Medium, Status, Table};
@@ -94,6 +94,12 @@ impl Brain {
     /// Returns the status of this node.
     pub fn status(&self, now: Now) -> Status {
         self.node.status(now)
+    }
+
+    /// Returns the peers that were heard on the channels that are up, sorted by channel and peer. A peer is included once
+    /// for each of its channels. The number of sightings is limited, because the table of neighbours is.
+    pub fn sightings(&self, now: Now) -> Vec<Sighting> {
+        self.node.sightings(now)
     }
 
     /// Returns the time that the clocks of neighbours show at `elapsed`; `None` if no neighbour shows a time.

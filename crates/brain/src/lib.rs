@@ -11,7 +11,7 @@
 //! | the whole brain: passes each input to the part that handles it | `brain`, `brain/receive`, `brain/admit`, `brain/routes` |
 //! | comparing sets with neighbours, both sides (ALGORITHM.md) | `repair`, `serve`, `steps` |
 //! | answers, beacons, pushed records, and lines forwarded for others | `answers`, `beacons`, `push`, `forward` |
-//! | the status of this node, and how its records and its clock compare with those of its neighbours | `status`, `agreement`, `clocks` |
+//! | the status of this node, the peers that it hears, and how its records and its clock compare with those of its neighbours | `status`, `agreement`, `clocks`, `sightings` |
 //! | sending a line: on a channel, along a path, over a link that is opened for it; where other peers may direct it | `sending`, `reach`, `next_hop` |
 //! | the state that all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
 //! | queues, budgets and timers | `channel`, `outbox`, `budget`, `signer_rates`, `trickle`, `history`, `waiting`, `troubles` |
@@ -48,6 +48,7 @@ mod repair;
 mod replica;
 mod sending;
 mod serve;
+mod sightings;
 mod signer_rates;
 mod status;
 mod steps;
@@ -57,6 +58,7 @@ mod waiting;
 
 pub use brain::Brain;
 pub use interface::{Input, Now, Output, Routing, Settings};
+pub use sightings::Sighting;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ mod copied_key;
 mod hostile;
 mod local;
 mod named_addresses;
+mod sightings;
 mod ways;
 
 const START: Time = Time(1_800_000_000);

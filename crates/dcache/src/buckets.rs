@@ -29,6 +29,8 @@ const ID: usize = 64;
 const NAME: usize = 64;
 /// Maximum size, in bytes, of an address of a channel or of IPFS.
 const ADDRESS: usize = 512;
+/// Maximum size, in bytes, of the properties of a robot.
+const PROFILE: usize = 512;
 /// Maximum size, in bytes, of all other data. This is the limit for every item.
 const ANY: usize = MAX_DATA_BYTES;
 
@@ -100,6 +102,9 @@ families! {
     /// The peer's host has this network interface.
     INTERFACES: OfPeer ("pri" / ID / "info/interfaces")
         Broader, OWNER, OWNER, For(5 * DAY), Leading, Network, Text, ANY;
+    /// The peer's robot has this type, configuration, hardware, distribution, device ID and boot ID.
+    ROBOT: OfPeer ("pri" / ID / "info/robot")
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, PROFILE;
     /// The peer's host has this other property.
     INFO: OfPeer ("pri" / ID / "info")
         Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, ANY;

@@ -30,6 +30,11 @@ impl CopiedKey {
         }
     }
 
+    /// Returns whether another host uses the key of this node.
+    pub(crate) fn is_copied(&self) -> bool {
+        self.is_copied
+    }
+
     /// Returns whether a claim must be stated although the set has it. The record in the set may be from the other
     /// host.
     pub(crate) fn is_due(&self, claim: &Claim, now: Time) -> bool {

@@ -1,7 +1,8 @@
 //! The pure decider. It decides when a node makes, renews and withdraws statements about itself.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::claims::{Claim, claims, own_buckets};
+use crate::Profile;
+use crate::claims::{Claim, claims, own_buckets, presence};
 use crate::copied::CopiedKey;
 use dcache::{Item, Key, Kind, Moment, PeerId, Set, Statements, Time, Validity};
 use service::{Decide, Decision, LocalFacts};
@@ -12,18 +13,32 @@ use std::convert::Infallible;
 pub struct Announcer {
     me: PeerId,
     facts: LocalFacts,
+    profile: Profile,
     copied: CopiedKey,
+    is_leaving: bool,
 }
 
 impl Announcer {
     /// Creates the decider of the node `me`.
     pub fn new(me: PeerId, facts: LocalFacts) -> Self {
-        Self { me, facts, copied: CopiedKey::default() }
+        let (profile, copied) = (Profile::default(), CopiedKey::default());
+        Self { me, facts, profile, copied, is_leaving: false }
     }
 
     /// Replaces the facts about the node.
     pub fn set_facts(&mut self, facts: LocalFacts) {
         self.facts = facts;
+    }
+
+    /// Replaces the profile of the robot.
+    pub fn set_profile(&mut self, profile: Profile) {
+        self.profile = profile;
+    }
+
+    /// Notes that the node stops. The next decisions only withdraw its presence, so that the others see at once that it
+    /// left. The node's other statements stay: they say where it was last, and are true again when it starts.
+    pub fn leave(&mut self) {
+        self.is_leaving = true;
     }
 
     /// Sets whether another host uses the key of this node.
@@ -38,11 +53,14 @@ impl Decide for Announcer {
     /// Proposes claims that are missing in the set or have passed half of their validity. Withdraws former claims that
     /// are no longer true.
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Infallible> {
+        if self.is_leaving {
+            return Decision::state(self.farewell(set, now), None);
+        }
         // A neighbour's clock may be `ahead` seconds ahead of ours. There the statement expires `ahead` seconds earlier.
         let (moment, now, ahead) = (now, now.time, now.latest().since(now.time));
         let mut statements = Statements::new();
         let mut wake: Option<Time> = None;
-        let claims: Vec<Claim> = claims(self.me, &self.facts);
+        let claims: Vec<Claim> = claims(self.me, &self.facts, &self.profile);
         for claim in &claims {
             let half = claim.lifetime / 2;
             let margin = half + ahead;
@@ -73,6 +91,16 @@ impl Decide for Announcer {
 }
 
 impl Announcer {
+    /// Dismisses the presence of the node, unless another host with the same key is present under this name.
+    fn farewell(&self, set: &Set, now: Moment) -> Statements {
+        let (item, mut statements) = (presence(self.me), Statements::new());
+        let until = own_proposal(set, self.me, &item).and_then(|own| own.until());
+        if let Some(until) = until.filter(|until| *until > now.earliest() && !self.copied.is_copied()) {
+            statements.dismiss(item, Validity::stated(now.time, until.since(now.time)));
+        }
+        statements
+    }
+
     /// Dismisses former claims of the node in its own buckets.
     fn withdraw(&self, statements: &mut Statements, set: &Set, claims: &[Claim], now: Time) {
         for bucket in own_buckets(self.me, &self.facts) {
@@ -144,7 +172,7 @@ mod tests {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let mut set = Set::default();
         let (here, there) = (facts("10.0.0.1"), facts("10.0.0.2"));
-        let before = claims(me, &here);
+        let before = claims(me, &here, &Profile::default());
         assert_eq!(before.len(), 5);
         for claim in &before {
             say(&mut set, Kind::Propose, &claim.item, Validity::stated(NOW, claim.lifetime));
@@ -159,7 +187,7 @@ mod tests {
         renewal.propose(before[0].item.clone(), renewed);
         assert_eq!(statements(&set, me, &here, NOW.plus(300)), renewal);
         // When the address changes, the old addresses are dismissed until their proposals expire.
-        let after = claims(me, &there);
+        let after = claims(me, &there, &Profile::default());
         let mut change = Statements::new();
         for new in &after[3..] {
             change.propose(new.item.clone(), Validity::stated(NOW, 3600));
@@ -177,7 +205,7 @@ mod tests {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let facts = facts("10.0.0.1");
         let mut set = Set::default();
-        for claim in claims(me, &facts) {
+        for claim in claims(me, &facts, &Profile::default()) {
             say(&mut set, Kind::Propose, &claim.item, Validity::stated(NOW, claim.lifetime));
         }
         let decide_beside = |set: &Set, neighbours: Time| {
@@ -196,7 +224,7 @@ mod tests {
             let (_, again) = decide_beside(&after, neighbours);
             assert!(again.statements.is_empty(), "a second statement is not needed");
             assert_eq!(again.wake, Some(NOW.plus(300)), "the presence is renewed in time for the neighbours");
-            let address = claims(me, &facts).pop().unwrap();
+            let address = claims(me, &facts, &Profile::default()).pop().unwrap();
             assert!(after.item(&address.item, neighbours).is_some());
         }
     }
@@ -241,7 +269,8 @@ mod tests {
         let mut announcer = Announcer::new(me, facts("10.0.0.1"));
         announcer.set_copied(true);
         announcer.decide(&set, Moment::certain(NOW));
-        for claim in claims(me, &facts("10.0.0.1")).into_iter().chain(claims(me, &facts("10.0.0.2"))) {
+        let claims = |address| claims(me, &facts(address), &Profile::default());
+        for claim in claims("10.0.0.1").into_iter().chain(claims("10.0.0.2")) {
             say(&mut set, Kind::Propose, &claim.item, Validity::starting(NOW, claim.lifetime));
         }
         announcer.set_facts(facts("10.0.0.3"));
@@ -251,5 +280,59 @@ mod tests {
         let dismissed: Vec<&str> = dismissed.map(|statement| statement.item().data.as_str()).collect();
         assert_eq!(dismissed.len(), 2);
         assert!(dismissed.iter().all(|data| data.contains("10.0.0.1")), "{dismissed:?}");
+    }
+
+    /// Publishes the decision of an announcer, as the daemon does, and returns the number of statements.
+    fn publish(set: &mut Set, announcer: &mut Announcer, now: Time) -> usize {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let mut statements = announcer.decide(set, Moment::certain(now)).statements;
+        statements.keep_worthwhile(set, me, Moment::certain(now));
+        let statements = statements.into_signable().unwrap();
+        for statement in &statements {
+            say(set, statement.kind(), statement.item(), *statement.validity());
+        }
+        statements.len()
+    }
+
+    #[test]
+    fn a_node_that_stops_withdraws_its_presence_and_states_it_again_at_the_next_start() {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let (mut set, here) = (Set::default(), facts("10.0.0.1"));
+        let mut announcer = Announcer::new(me, here.clone());
+        publish(&mut set, &mut announcer, NOW);
+        let is_present = |set: &Set, now| set.item(&presence(me), now).is_some();
+        assert!(is_present(&set, NOW));
+        announcer.leave();
+        assert_eq!(publish(&mut set, &mut announcer, NOW.plus(100)), 1, "only the presence is withdrawn");
+        assert!(!is_present(&set, NOW.plus(100)));
+        assert_eq!(publish(&mut set, &mut announcer, NOW.plus(101)), 0, "it is withdrawn once");
+        assert_eq!(publish(&mut set, &mut Announcer::new(me, here), NOW.plus(102)), 1);
+        assert!(is_present(&set, NOW.plus(102)) && is_present(&set, NOW.plus(700)));
+    }
+
+    #[test]
+    fn a_host_whose_key_was_copied_does_not_withdraw_the_presence_of_the_other_host() {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let (mut set, mut announcer) = (Set::default(), Announcer::new(me, facts("10.0.0.1")));
+        announcer.set_copied(true);
+        publish(&mut set, &mut announcer, NOW);
+        announcer.leave();
+        assert_eq!(publish(&mut set, &mut announcer, NOW.plus(100)), 0);
+    }
+
+    #[test]
+    fn a_new_boot_replaces_the_profile() {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let (mut set, mut announcer) = (Set::default(), Announcer::new(me, facts("10.0.0.1")));
+        let profile = |boot: &str| Profile { boot: Some(boot.to_owned()), ..Profile::default() };
+        announcer.set_profile(profile("one"));
+        publish(&mut set, &mut announcer, NOW);
+        announcer.set_profile(profile("two"));
+        assert_eq!(publish(&mut set, &mut announcer, NOW.plus(9)), 2);
+        let stated: Vec<Profile> = set
+            .bucket(&dcache::buckets::ROBOT.of(me), NOW.plus(9))
+            .map(|view| Profile::from_data(&view.item.data))
+            .collect();
+        assert_eq!(stated, [profile("two")]);
     }
 }

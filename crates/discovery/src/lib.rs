@@ -1,25 +1,40 @@
-//! The service for discovery: a node makes statements about itself, so that other nodes find it by name and address.
+//! The service for discovery: a node makes statements about itself, so that other nodes find it by name and address. It
+//! also answers which robots are there, and why one is not found.
 //!
 //! The pure decider [`Announcer`] decides which statements to make; the service [`Discovery`] runs it with the daemon's
-//! facts.
+//! facts. The pure function [`rows`] makes the table of robots: it merges the statements of all peers, the lines that
+//! were heard on channels, and robots without dt-swarm.
+//!
+//! | task | files |
+//! |---|---|
+//! | what this node states about itself, and when | `claims`, `copied`, `decide` |
+//! | the properties of the robot, in one item; the files in which a robot keeps them | `profile`, `robot_files` |
+//! | the table of robots | `directory`, `directory/stated`, `directory/draft`, `directory/merge` |
+//! | requests and answers; the table between two pages | `protocol`, `shell`, `table_cache` |
 //!
 //! # In short
-//! - **Inputs**: facts about the node (name, version, addresses), the set, and the time.
-//! - **Outputs**: statements in the buckets `peer` and `pri/ID`.
-//! - **Invariants**: a statement is renewed at half of its lifetime and withdrawn when it is untrue; statements that
-//!   another host makes with the same key are not withdrawn.
-//! - **Start reading** at `decide.rs`.
+//! - **Inputs**: facts about the node (name, version, addresses, robot files), the set, sightings on channels, and the
+//!   time.
+//! - **Outputs**: statements in the buckets `peer` and `pri/ID`; the table of robots.
+//! - **Invariants**: a statement is renewed at half of its lifetime and withdrawn when it is untrue; the presence is
+//!   withdrawn when the daemon stops; statements that another host makes with the same key are not withdrawn. No robot
+//!   is shown as present whose presence ended, unless it was heard since.
+//! - **Start reading** at `decide.rs`, then `directory.rs`.
 
 mod claims;
 mod copied;
 mod decide;
 mod directory;
 mod foreign;
+mod profile;
 pub mod protocol;
+mod robot_files;
 mod shell;
+mod table_cache;
 
 pub use claims::{Claim, claims};
 pub use decide::Announcer;
-pub use directory::Sighting;
+pub use directory::{FOREIGN_HERE, HEARD_HERE, HEARD_LATELY, MAX_ROWS, SHOWN, Sighting, Surroundings, rows};
 pub use foreign::ForeignRobot;
+pub use profile::{MAX_PROFILE_BYTES, MAX_PROFILE_TEXT_BYTES, Profile, profile_text};
 pub use shell::{Discovery, Settings};

@@ -1,24 +1,50 @@
-//! The I/O shell of the service: runs the decider whenever the facts about the node change.
+//! The I/O shell of the service: runs the decider whenever the facts about the node change, and answers requests.
 
-use crate::Announcer;
-use crate::protocol::{Answer, Request};
+use crate::directory::{Sighting, Surroundings, rows};
+use crate::protocol::{Answer, Request, Robot};
+use crate::robot_files::read_profile;
+use crate::table_cache::TableCache;
+use crate::{Announcer, ForeignRobot, Profile};
+use routing::Reach;
 use serde::{Deserialize, Serialize};
 use service::{Context, DecisionLoop, Endpoint, Failure, Protocol, Service, ServiceError};
 use std::convert::Infallible;
+use std::path::Path;
 use std::time::Duration;
-use tokio::time::sleep;
+use swarm::Stopped;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Time in which changed facts are gathered for one decision. When a network comes up, several facts change at once.
 const GATHER: Duration = Duration::from_millis(100);
+/// Interval between two readings of the robot files. They are also read when the host is renamed.
+const READ_FILES: Duration = Duration::from_secs(3600);
+/// Time for which a stopping node waits after its last statement, so that the copies of the statement for lossy networks
+/// are sent as well. The brain sends the last copy 300 ms after the first.
+const LAST_COPIES: Duration = Duration::from_millis(350);
 
 /// The section `[discovery]` of the configuration. It has no keys yet.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {}
 
+/// The stages of the service's run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The node states what it is.
+    Present,
+    /// The daemon stops, so the node has to withdraw its presence.
+    Leaving,
+    /// The node has withdrawn its presence.
+    Left,
+}
+
 /// The service `discovery`.
 pub struct Discovery {
     context: Context,
+    profile: watch::Sender<Profile>,
+    stage: watch::Sender<Stage>,
+    table: TableCache,
 }
 
 impl Protocol for Discovery {
@@ -30,7 +56,7 @@ impl Protocol for Discovery {
 impl Endpoint for Discovery {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
         match request {
-            Request::Robots { .. } => Ok(Answer::Robots { robots: Vec::new() }),
+            Request::Robots { from } => Ok(Answer::Robots { robots: self.robots(from).await? }),
             Request::Doctor { .. } => Ok(Answer::Findings { findings: Vec::new() }),
         }
     }
@@ -40,26 +66,110 @@ impl Service for Discovery {
     type Settings = Settings;
 
     fn open(context: Context, _settings: Settings) -> Result<Self, ServiceError> {
-        Ok(Self { context })
+        let (profile, stage) = (watch::Sender::new(robot_profile()), watch::Sender::new(Stage::Present));
+        Ok(Self { context, profile, stage, table: TableCache::default() })
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
         let mut facts = self.context.facts.clone();
         let swarm = self.context.swarm.clone();
-        let mut copied = swarm.is_copied();
-        let announcer = Announcer::new(swarm.me(), facts.borrow_and_update().clone());
+        let (mut copied, mut stage) = (swarm.is_copied(), self.stage.subscribe());
+        let mut announcer = Announcer::new(swarm.me(), facts.borrow_and_update().clone());
+        announcer.set_profile(self.profile.borrow().clone());
         // No record triggers a decision, since statements of other peers do not change the claims of this node.
         let mut decisions = DecisionLoop::new(swarm, announcer, |_| false, GATHER);
+        let mut files_read = Instant::now();
         loop {
             decisions.decide().await?;
+            let hostname = facts.borrow().hostname.clone();
             tokio::select! {
+                () = leaving(&mut stage) => break,
                 Ok(()) = facts.changed() => sleep(GATHER).await,
                 Ok(()) = copied.changed() => {}
+                () = sleep_until(files_read + READ_FILES) => {}
                 () = decisions.changed() => {}
+            }
+            if facts.borrow().hostname != hostname || files_read.elapsed() >= READ_FILES {
+                files_read = Instant::now();
+                self.read_files().await;
             }
             let mut announcer = decisions.decider();
             announcer.set_facts(facts.borrow_and_update().clone());
             announcer.set_copied(*copied.borrow_and_update());
+            announcer.set_profile(self.profile.borrow().clone());
+        }
+        decisions.decider().leave();
+        decisions.decide().await?;
+        sleep(LAST_COPIES).await;
+        self.stage.send_replace(Stage::Left);
+        // The daemon is stopping and drops this future.
+        std::future::pending().await
+    }
+
+    async fn close(&self) {
+        let mut stage = self.stage.subscribe();
+        self.stage.send_replace(Stage::Leaving);
+        // The sender is in `self`, so waiting cannot fail.
+        let _ = stage.wait_for(|stage| *stage == Stage::Left).await;
+    }
+}
+
+impl Discovery {
+    /// Reads the robot files again. If reading fails, the former profile stays.
+    async fn read_files(&self) {
+        if let Ok(profile) = tokio::task::spawn_blocking(robot_profile).await {
+            self.profile.send_if_modified(|known| {
+                let is_new = *known != profile;
+                *known = profile;
+                is_new
+            });
         }
     }
+
+    /// Returns the page of the table of robots after the first `from` rows.
+    async fn robots(&self, from: usize) -> Result<Vec<Robot>, Stopped> {
+        let kept = if from == 0 { None } else { self.table.page(from) };
+        match kept {
+            Some(page) => Ok(page),
+            None => {
+                let rows = self.rows().await?;
+                let first = self.table.put(rows);
+                if from == 0 { Ok(first) } else { Ok(self.table.page(from).unwrap_or_default()) }
+            }
+        }
+    }
+
+    /// Makes the table of robots.
+    async fn rows(&self) -> Result<Vec<Robot>, Stopped> {
+        let swarm = &self.context.swarm;
+        let (me, is_copied, foreign) = (swarm.me(), *swarm.is_copied().borrow(), self.foreign());
+        let rows = swarm.ask(move |brain, now| {
+            let sightings = brain.sightings(now).into_iter().map(|seen| Sighting {
+                peer: seen.peer,
+                channel: seen.channel,
+                is_on_network: seen.reach == Reach::Lan,
+                address: seen.address,
+                age: seen.age,
+            });
+            let around = Surroundings { me, is_copied, sightings: sightings.collect(), foreign };
+            rows(brain.set(), now.moment.time, &around)
+        });
+        rows.await
+    }
+
+    /// Returns the robots without dt-swarm.
+    fn foreign(&self) -> Vec<ForeignRobot> {
+        Vec::new()
+    }
+}
+
+/// Waits until the daemon stops.
+async fn leaving(stage: &mut watch::Receiver<Stage>) {
+    // The sender is in the service, so waiting cannot fail.
+    let _ = stage.wait_for(|stage| *stage != Stage::Present).await;
+}
+
+/// Reads the profile of this robot. This call blocks.
+fn robot_profile() -> Profile {
+    read_profile(Path::new("/"), |name| std::env::var(name).ok())
 }

@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
+/// Environment variable in which Duckietown containers get the name of the robot.
+const VEHICLE_NAME: &str = "VEHICLE_NAME";
 const MIB: u64 = 1024 * 1024;
 
 /// Keys of services that are also read at the top of the file, and the sections to which they belong.
@@ -73,7 +75,7 @@ pub(crate) struct Config {
     pub(crate) is_swarm_file_named: bool,
     pub(crate) control_socket: PathBuf,
     pub(crate) hostname: String,
-    /// Whether the configuration file sets the host name. If so, renaming the host has no effect on it.
+    /// Whether the configuration file or [`VEHICLE_NAME`] sets the host name. If so, renaming the host has no effect on it.
     pub(crate) is_hostname_named: bool,
     /// Patterns of the names of network interfaces to use. If empty, all suitable interfaces are used.
     pub(crate) interfaces: Vec<String>,
@@ -127,7 +129,15 @@ fn suggestion(nearest: Option<&str>) -> String {
 
 /// Returns the environment of this process.
 pub(crate) fn environment() -> Environment {
-    Environment { places: control::Places::current(), hostname: hostname::current() }
+    let vehicle_name = std::env::var(VEHICLE_NAME).ok().and_then(|name| vehicle_name(&name));
+    Environment { places: control::Places::current(), hostname: hostname::current(), vehicle_name }
+}
+
+/// Returns the name in the variable [`VEHICLE_NAME`], unless it is empty or marked as not set.
+fn vehicle_name(text: &str) -> Option<String> {
+    let name = text.trim();
+    let is_set = !matches!(name, "" | "NOTSET" | "__NOTSET__");
+    is_set.then(|| name.to_owned())
 }
 
 impl Config {
@@ -162,6 +172,7 @@ impl Config {
         let ipfs_dir = arguments.ipfs_dir.clone().or(file.ipfs_dir.map(expand));
         let swarm_file = arguments.swarm.clone().or(file.swarm_file.map(expand));
         let control_socket = arguments.socket.clone().or(file.control_socket.map(expand));
+        let named = file.hostname.or_else(|| environment.vehicle_name.clone());
         Ok(Self {
             ipfs_dir: ipfs_dir.unwrap_or_else(|| data_dir.join("ipfs")),
             is_swarm_file_named: swarm_file.is_some(),
@@ -170,8 +181,8 @@ impl Config {
                 .unwrap_or_else(|| data_dir.join("swarm.toml")),
             control_socket: control_socket.unwrap_or_else(|| places.socket(&data_dir)),
             data_dir,
-            is_hostname_named: file.hostname.is_some(),
-            hostname: file.hostname.unwrap_or_else(|| environment.hostname.clone()),
+            is_hostname_named: named.is_some(),
+            hostname: named.unwrap_or_else(|| environment.hostname.clone()),
             interfaces: file.interfaces,
             udp_port: file.udp_port,
             tcp_port: file.tcp_port,

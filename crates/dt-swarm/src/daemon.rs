@@ -38,7 +38,10 @@ fn built() -> Time {
     Time(env!("DT_SWARM_BUILT").parse().unwrap_or_default())
 }
 
-/// Maximum time for all parts of the daemon to stop. After that, the daemon ends with an error.
+/// Maximum time for the services to publish their last statements when the daemon stops.
+const CLOSING: Duration = Duration::from_millis(1500);
+/// Maximum time for all parts of the daemon to stop once the services are closed. After it, the daemon ends with an
+/// error.
 const STOPPING: Duration = Duration::from_millis(4500);
 /// Time after which an idle thread of the pool for blocking disk work ends.
 const KEPT_ALIVE: Duration = Duration::from_secs(2);
@@ -176,6 +179,7 @@ impl Daemon {
         self.spawn_hostname();
         self.show(&swarm, swarm_name.as_deref(), services.banner()).await;
         signals.wait().await;
+        services.close(CLOSING).await;
         self.stop().await
     }
 

@@ -142,7 +142,7 @@ mod tests {
     fn config(data: &Path) -> Config {
         let data = data.display().to_string();
         let flags = ["dt-swarm", "--data-dir", &data, "--swarm", &format!("{data}/swarm.toml")];
-        let environment = Environment { places: control::Places::default(), hostname: String::new() };
+        let environment = Environment::default();
         let arguments = Arguments::parse_from(flags.into_iter().chain(["--socket", "sock"]));
         Config::load(&arguments, &environment, &[]).unwrap()
     }

@@ -42,7 +42,7 @@ mod tests {
             }
             flags.extend([option.to_owned(), path.to_owned()]);
             let places = Places { home: Some(home.into()), ..Places::default() };
-            let environment = Environment { places, hostname: String::new() };
+            let environment = Environment { places, ..Environment::default() };
             let arguments = Arguments::parse_from(flags);
             fs::write(shared.join("config.toml"), "").unwrap();
             let config = Config::load(&arguments, &environment, &[]).unwrap();

@@ -32,6 +32,7 @@ pub mod key_file;
 pub mod line;
 pub mod pattern;
 pub mod peer_id;
+pub mod profile;
 pub mod request;
 pub mod row;
 pub mod rule;
@@ -69,6 +70,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "line", check: line::check, seeds: line::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
     Target { name: "peer_id", check: peer_id::check, seeds: peer_id::seeds },
+    Target { name: "profile", check: profile::check, seeds: profile::seeds },
     Target { name: "request", check: request::check, seeds: request::seeds },
     Target { name: "row", check: row::check, seeds: row::seeds },
     Target { name: "rule", check: rule::check, seeds: rule::seeds },

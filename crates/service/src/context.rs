@@ -22,6 +22,8 @@ pub struct Environment {
     pub places: Places,
     /// Name of the host.
     pub hostname: String,
+    /// Name of the robot in the variable `VEHICLE_NAME`, which overrides the name of the host.
+    pub vehicle_name: Option<String>,
 }
 
 /// Error for a path in the home folder when there is no home folder.

@@ -36,6 +36,12 @@ pub trait Service: Endpoint + Sized {
     /// panics.
     fn run(&self) -> impl Future<Output = Result<Infallible, ServiceError>> + Send;
 
+    /// Publishes the last statements of the service. The daemon calls it once when it stops, while [`Self::run`] and the
+    /// channels still run. It drops the future after a short time. The default publishes nothing.
+    fn close(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Returns the lines that the daemon prints about the service at its start.
     fn banner(&self) -> Banner {
         Banner::default()

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use telemetry::Metric;
+use tokio::task::JoinSet;
 use toml::Table;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -80,12 +82,17 @@ impl<E: Endpoint> Handler for E {
 /// An open service with its types erased.
 trait Instance: Handler {
     fn run(self: Arc<Self>) -> BoxFuture<'static, Result<Infallible, ServiceError>>;
+    fn close(&self) -> BoxFuture<'_, ()>;
     fn banner(&self) -> Banner;
 }
 
 impl<S: Service> Instance for S {
     fn run(self: Arc<Self>) -> BoxFuture<'static, Result<Infallible, ServiceError>> {
         Box::pin(async move { Service::run(&*self).await })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Service::close(self))
     }
 
     fn banner(&self) -> Banner {
@@ -160,6 +167,20 @@ impl Services {
             Box::pin(async move { context.supervise(name, move || service.clone().run()).await })
         };
         self.0.iter().map(task).collect()
+    }
+
+    /// Lets all services publish their last statements, at the same time. Stops waiting after `most`.
+    pub async fn close(&self, most: Duration) {
+        let mut closing = JoinSet::new();
+        for (_, service) in self.0.clone() {
+            closing.spawn(async move { service.close().await });
+        }
+        let all = async { while closing.join_next().await.is_some() {} };
+        if tokio::time::timeout(most, all).await.is_err() {
+            tracing::warn!(
+                "a service did not publish its last statements in time; peers will see later that this node left"
+            );
+        }
     }
 
     /// Returns the lines of all services in the start message of the daemon.

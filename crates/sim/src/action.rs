@@ -14,6 +14,10 @@ pub(crate) enum Action {
     Stop { node: NodeId },
     /// A node is killed, and starts again later.
     Crash { node: NodeId, off: Duration },
+    /// A node is shut down cleanly, and starts again later. Its services publish their last statements first.
+    Depart { node: NodeId, off: Duration },
+    /// The tables of robots of some nodes are checked.
+    CheckTables,
     /// A node publishes a record; if it does not run then, the next running node does.
     Say { node: NodeId, group: usize, bucket: String, data: String, lifetime: Duration },
     /// A file is put into a node's shared folder; if the node does not run then, into that of the next running node.

@@ -3,7 +3,7 @@
 use crate::usage::Used;
 use comfy_table::{LineStyle, Table, TableStyle};
 use serde::Serialize;
-use sim::{Kind, Report, Spans};
+use sim::{Kind, Report, Spans, TablesSeen};
 
 /// Maximum number of failed runs whose failures are printed.
 const MOST_FAILED: usize = 10;
@@ -67,6 +67,11 @@ fn print_run(report: &Report, used: &Used) {
         let (count, complete, time) = (files.count, files.complete, spans(files.time));
         println!(
             "{complete} of {count} shared files became safe at all nodes, median / worst after {time}\n"
+        );
+    }
+    if let Some(TablesSeen { read, missing, shown_after_end }) = report.tables {
+        println!(
+            "{read} tables of robots were read: a running robot was missing for at most {missing:.1} s; a robot was shown for at most {shown_after_end:.1} s after its end\n"
         );
     }
     if !report.spreads.is_empty() {

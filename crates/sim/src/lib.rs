@@ -7,6 +7,7 @@
 //! - if an honest node ever takes, or holds at the end, a record that no node signed,
 //! - if an honest node ever sends more on a network than that allows (computed by the simulator, not by the brain's own
 //!   code),
+//! - if a table of robots shows a node as present that ended longer ago than the lifetime of a presence,
 //! - if a kind of records took longer to reach all nodes than its scenario allows.
 //!
 //! Signatures are real, and lines have the format of the wire. The environment of a brain behaves as in the daemon. Own
@@ -52,13 +53,14 @@ mod safety;
 mod scenario;
 mod seeds;
 mod services;
+mod tables;
 mod wall;
 mod world;
 
 pub use action::Sabotage;
 pub use line::{Count, Kind};
 pub use reading::{BUILT_IN, ScenarioError};
-pub use report::{FilesSafe, Report, Spans, Spread, Traffic};
+pub use report::{FilesSafe, Report, Spans, Spread, TablesSeen, Traffic};
 pub use scenario::*;
 pub use seeds::run_seeds;
 pub use world::Options;

@@ -25,6 +25,8 @@ impl World {
             Action::Start { node } => self.start(node),
             Action::Stop { node } => self.stop(node),
             Action::Crash { node, off } => self.crash(node, off),
+            Action::Depart { node, off } => self.depart(node, off),
+            Action::CheckTables => self.check_tables(),
             Action::Say { node, group, bucket, data, lifetime } => {
                 self.say_somewhere(node, Some(group), &bucket, &data, lifetime.as_secs());
             }
@@ -62,6 +64,7 @@ impl World {
         dropped.into_iter().for_each(|key| self.keep(node, key, None));
         networks.into_iter().for_each(|network| self.channel_up(node, network));
         self.start_services(node);
+        self.tables.started(node, self.now);
     }
 
     fn channel_up(&mut self, node: NodeId, id: NetworkId) {
@@ -102,6 +105,7 @@ impl World {
             return;
         }
         self.hang_up(node);
+        self.tables.stopped(node, self.now);
         let of = &mut self.nodes[node];
         (of.body, of.services) = (Body::Off, None);
         of.life.number += 1;

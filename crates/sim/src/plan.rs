@@ -1,5 +1,7 @@
 //! Makes a world from a scenario and a seed, and plans all events that the scenario asks for.
 
+mod fleet;
+
 use crate::action::Action;
 use crate::disk::Disk;
 use crate::event::Event;
@@ -44,6 +46,8 @@ pub(crate) fn world(scenario: &Arc<Scenario>, options: Options) -> Result<World,
     planner.partitions()?;
     planner.records()?;
     planner.files();
+    planner.departures();
+    planner.tables();
     planner.liars()?;
     planner.at(scenario.measure_from, Action::Measure);
     planner.at(scenario.duration, Action::Calm);
@@ -146,7 +150,7 @@ impl Planner {
             }
         }
         for laptop in &scenario.laptop {
-            self.laptop(laptop)?;
+            self.laptops(laptop)?;
         }
         match self.world.nodes.len() {
             0..=MOST_NODES => Ok(()),
@@ -156,27 +160,10 @@ impl Planner {
         }
     }
 
-    fn laptop(&mut self, laptop: &crate::scenario::Laptop) -> Result<(), ScenarioError> {
-        let lans = laptop.lans.iter().map(|lan| self.find(lan)).collect::<Result<Vec<_>, _>>()?;
-        let Some(first) = lans.first().copied() else { return Ok(()) };
-        let node = self.node(BTreeSet::from([first]), true);
-        let stays = laptop.stays.0.max(Duration::from_secs(3));
-        let (mut time, mut here) = (stays, first);
-        for next in lans.iter().copied().cycle().skip(1) {
-            if time > laptop.until.0 {
-                break;
-            }
-            self.at(Seconds(time), Action::Leave { node, network: here });
-            self.at(Seconds(time + Duration::from_secs(2)), Action::Join { node, network: next });
-            (time, here) = (time + stays, next);
-        }
-        Ok(())
-    }
-
     /// Gives a disk to the nodes that may be off. In large swarms, disks for all nodes would take too much memory.
     fn disks(&mut self) -> Result<(), ScenarioError> {
-        let any_may_crash = self.scenario.crashes.is_some() || self.world.options.sabotage.is_some();
-        if any_may_crash {
+        let any_may_stop = self.scenario.crashes.is_some() || self.scenario.departures.is_some();
+        if any_may_stop || self.world.options.sabotage.is_some() {
             self.world.nodes.iter_mut().for_each(|node| node.disk = Some(Disk::default()));
         }
         for away in self.scenario.away.clone() {

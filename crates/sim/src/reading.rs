@@ -34,6 +34,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("ten-thousand", include_str!("../scenarios/ten-thousand.toml")),
     ("irc-only", include_str!("../scenarios/irc-only.toml")),
     ("files", include_str!("../scenarios/files.toml")),
+    ("come-and-go", include_str!("../scenarios/come-and-go.toml")),
 ];
 
 fn names() -> Vec<&'static str> {

@@ -31,12 +31,26 @@ pub struct Report {
     pub records: usize,
     /// Time until shared files became safe everywhere; absent if no files were shared.
     pub files: Option<FilesSafe>,
+    /// Results of the checks of the tables of robots; absent if the scenario has none.
+    pub tables: Option<TablesSeen>,
     /// Time until new records reached all nodes, for each kind of records.
     pub spreads: Vec<Spread>,
     /// Lines and bytes sent and received during the measurement.
     pub traffic: Traffic,
     /// Reasons for which nodes refused records, and the number of times of each.
     pub refusals: BTreeMap<String, u64>,
+}
+
+/// Results of the checks of the tables of robots.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TablesSeen {
+    /// Number of tables that were read.
+    pub read: usize,
+    /// Longest time, in seconds, for which a running node was not shown as present. It counts from the last check before,
+    /// or from the start of the node.
+    pub missing: f64,
+    /// Longest time, in seconds, for which a node was shown as present after its end.
+    pub shown_after_end: f64,
 }
 
 /// Time until records of one kind reached all honest nodes.
@@ -128,6 +142,7 @@ impl World {
             converged_after,
             records,
             files: self.files_safe(),
+            tables: self.tables_seen(),
             spreads,
             traffic: self.traffic(),
             refusals: self.refusals.clone(),
@@ -140,6 +155,12 @@ impl World {
         let time = spans(times.chain(std::iter::repeat_n(None, lacking)));
         let count = complete + lacking;
         (count > 0).then_some(FilesSafe { count, complete, time })
+    }
+
+    fn tables_seen(&self) -> Option<TablesSeen> {
+        let (read, missing) = (self.tables.read, self.tables.missing.as_secs_f64());
+        let shown_after_end = self.tables.shown_after_end.as_secs_f64();
+        (read > 0).then_some(TablesSeen { read, missing, shown_after_end })
     }
 
     fn spread(&self, group: usize, records: &Records) -> Spread {

@@ -42,6 +42,8 @@ pub struct Scenario {
     pub partition: Vec<Partition>,
     /// Nodes that are killed and started again.
     pub crashes: Option<Crashes>,
+    /// Nodes that are shut down cleanly and started again. They withdraw their presence first.
+    pub departures: Option<Crashes>,
     /// Nodes that are switched off for a while.
     #[serde(default)]
     pub away: Vec<Away>,
@@ -112,10 +114,13 @@ pub struct LineChannel {
     pub conditions: ConditionsText,
 }
 
-/// A node that moves around some local networks.
+/// One node that moves around some local networks, or several of the same kind.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Laptop {
+    /// Number of such nodes. Each begins at another of the networks.
+    #[serde(default = "one")]
+    pub count: usize,
     /// Local networks that it visits in order, beginning again after the last.
     pub lans: Vec<String>,
     /// Duration of a visit. It includes the two seconds in which the node moves to the next network.
@@ -133,6 +138,21 @@ pub struct Presence {
     /// Whether each node also states its host name, its version and an address.
     #[serde(default)]
     pub info: bool,
+    /// Checks of the tables of robots; none by default.
+    pub tables: Option<Tables>,
+}
+
+/// Checks of the tables of robots. A table must not show a node as present that ended longer ago than the lifetime of a
+/// presence. The report says for how long a running node was missing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tables {
+    /// Time of the first check.
+    pub from: Seconds,
+    /// Interval between two checks.
+    pub every: Seconds,
+    /// Number of nodes whose tables are read in each check.
+    pub readers: usize,
 }
 
 /// Files that honest nodes put into their shared folders at random times. All must be safe everywhere at the end of
@@ -235,15 +255,15 @@ pub struct Partition {
     pub alternate: bool,
 }
 
-/// Crashes of random honest nodes at random times.
+/// Crashes or departures of random honest nodes at random times.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crashes {
-    /// Number of crashes.
+    /// Number of crashes or departures.
     pub times: usize,
-    /// Earliest time of a crash.
+    /// Earliest time of one.
     pub from: Seconds,
-    /// Latest time of a crash.
+    /// Latest time of one.
     pub until: Seconds,
     /// Minimum and maximum time until the node is started again.
     pub off: [Seconds; 2],

@@ -4,6 +4,7 @@
 //! comes, when a fetch ends, and at the time that the decider has asked for. A fetch takes the time that the scenario
 //! sets, and succeeds if a running node has the file.
 
+use crate::action::Action as Step;
 use crate::event::Event;
 use crate::network::address;
 use crate::node::{Life, NodeId};
@@ -22,6 +23,8 @@ use std::time::Duration;
 const GATHER: Duration = Duration::from_millis(50);
 /// Maximum time between two decisions, as in the daemon.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Time between the last statement of a node and its end, as in the daemon.
+const LAST_COPIES: Duration = Duration::from_millis(350);
 /// Codec of raw bytes in a CID.
 const RAW: u64 = 0x55;
 
@@ -67,6 +70,17 @@ impl World {
         let of = &mut self.nodes[node];
         of.services = Some(Box::new(Services::new(of.me, facts)));
         self.plan_decision(node, self.now);
+    }
+
+    /// Shuts a node down cleanly, and starts it again later. Its services publish their last statements first.
+    pub(crate) fn depart(&mut self, node: NodeId, off: Duration) {
+        if let Some(services) = &mut self.nodes[node].services {
+            services.announcer.leave();
+        }
+        self.plan_decision(node, self.now);
+        let end = self.now + LAST_COPIES;
+        self.queue.push(end, Event::Act(Box::new(Step::Stop { node })));
+        self.queue.push(end + off, Event::Act(Box::new(Step::Start { node })));
     }
 
     fn facts(&self, node: NodeId) -> LocalFacts {

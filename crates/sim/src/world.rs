@@ -9,6 +9,7 @@ use crate::network::Network;
 use crate::node::{Body, Life, Node, NodeId, Port};
 use crate::safety::Safety;
 use crate::scenario::Scenario;
+use crate::tables::TableChecks;
 use brain::{Input, Output};
 use dcache::{Key, Record};
 use rand_chacha::ChaCha8Rng;
@@ -69,6 +70,7 @@ pub(crate) struct World {
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) ledger: Ledger,
     pub(crate) safety: Safety,
+    pub(crate) tables: TableChecks,
     /// Records that nodes hold at their first start.
     pub(crate) stock: BTreeMap<NodeId, Vec<Record>>,
     pub(crate) failures: Vec<String>,
@@ -100,6 +102,7 @@ impl World {
             links: BTreeMap::new(),
             ledger: Ledger::default(),
             safety: Safety::default(),
+            tables: TableChecks::default(),
             stock: BTreeMap::new(),
             failures: Vec::new(),
             refusals: BTreeMap::new(),

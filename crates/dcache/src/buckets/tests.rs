@@ -67,6 +67,7 @@ fn a_family_contains_the_buckets_whose_first_names_are_its_names() {
         ("pri", "pri/ID"),
         ("pri/x/diagnostics", "pri/ID"),
         ("pri/x/info/other", "pri/ID/info"),
+        ("pri/x/info/robot", "pri/ID/info/robot"),
         ("pri/x/information", "pri/ID"),
         ("pri/x/info/version", "pri/ID/info"),
         ("pri/x/info/version/dswarm", "pri/ID/info/version/dswarm"),

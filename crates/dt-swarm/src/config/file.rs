@@ -24,7 +24,8 @@ pub(crate) struct File {
     /// Unix socket on which the daemon accepts commands of `dt-swarm-cli`. Default: `dt-swarm/control.sock` in
     /// `$XDG_RUNTIME_DIR`, or `control.sock` in the data folder when this variable is not set.
     pub(super) control_socket: Option<PathBuf>,
-    /// Name of this robot, which other peers see. Default: the current name of the host.
+    /// Name of this robot, which other peers see. Default: the environment variable `VEHICLE_NAME`, or the current name of
+    /// the host.
     pub(super) hostname: Option<String>,
     /// Patterns for the names of network interfaces to use, such as `["wlan*"]`. An empty list selects all interfaces
     /// except virtual ones, such as bridges and tunnels. If the swarm needs virtual interfaces, name them here.

@@ -42,7 +42,7 @@ const SERVICES: &[Registration] = &[Registration::of::<Sample>()];
 
 fn environment() -> Environment {
     let places = Places { home: Some("/home/duckie".into()), ..Places::default() };
-    Environment { places, hostname: "duckie".to_owned() }
+    Environment { places, hostname: "duckie".to_owned(), vehicle_name: None }
 }
 
 fn decide(flags: &[&str], file: &str) -> Result<Config, ConfigError> {
@@ -60,6 +60,22 @@ fn every_setting_has_a_default() {
     assert_eq!(config.swarm_file, Path::new("/home/duckie/.config/dt-swarm/swarm.toml"));
     assert!(!config.is_swarm_file_named);
     assert_eq!(config.control_socket, config.data_dir.join("control.sock"));
+}
+
+#[test]
+fn the_vehicle_name_overrides_the_name_of_the_host_and_the_file_overrides_both() {
+    let environment = Environment { vehicle_name: Some("autobot1".to_owned()), ..environment() };
+    let decide = |text: &str| {
+        let arguments = Arguments::parse_from(["dt-swarm"]);
+        let config = Config::decide(&arguments, toml::from_str(text).unwrap(), &environment, SERVICES);
+        let config = config.unwrap();
+        (config.hostname, config.is_hostname_named)
+    };
+    assert_eq!(decide(""), ("autobot1".to_owned(), true));
+    assert_eq!(decide("hostname = 'goose'"), ("goose".to_owned(), true));
+    for text in ["", " ", "NOTSET", "__NOTSET__"] {
+        assert_eq!(vehicle_name(text), None, "{text:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,32 @@
+//! Test that tables of robots are true while robots start, stop and move.
+
+use sim::{Scenario, run_seeds};
+
+/// Number of seeds. The full experiment has a thousand robots: `cargo run --release -p sim -- come-and-go`.
+const SEEDS: u64 = 4;
+/// Maximum time, in seconds, for which a running robot may be missing from a table. It is twice the longest time seen.
+const MISSING: f64 = 60.0;
+
+/// Returns the scenario with a tenth of the robots.
+fn scenario() -> Scenario {
+    let mut scenario = Scenario::built_in("come-and-go").unwrap();
+    scenario.lan[0].count = 4;
+    scenario.lan[0].nodes = 24;
+    scenario.laptop[0].count = 4;
+    for changes in [&mut scenario.crashes, &mut scenario.departures].into_iter().flatten() {
+        changes.times = 30;
+    }
+    scenario
+}
+
+#[test]
+fn no_table_shows_a_robot_that_left_longer_ago_than_a_presence_lasts() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for report in run_seeds("come-and-go", &scenario(), (0, SEEDS), threads, |_| {}).unwrap() {
+        assert!(report.failures.is_empty(), "seed {}: {}", report.seed, report.failures.join("\n"));
+        let tables = report.tables.unwrap();
+        println!("seed {}: {tables:?}", report.seed);
+        assert!(tables.read > 1000 && tables.missing < MISSING, "seed {}: {tables:?}", report.seed);
+        assert!(tables.shown_after_end > 60.0, "seed {}: no killed robot was looked at", report.seed);
+    }
+}
