@@ -14,12 +14,12 @@ mod claims;
 mod copied;
 mod decide;
 mod directory;
-mod foreign;
+pub mod foreign;
 pub mod protocol;
 mod shell;
 
 pub use claims::{Claim, claims};
 pub use decide::Announcer;
 pub use directory::Sighting;
-pub use foreign::ForeignRobot;
+pub use foreign::{ForeignRobot, ForeignRobots, ForeignSettings, Profile};
 pub use shell::{Discovery, Settings};

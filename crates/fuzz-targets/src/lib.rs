@@ -25,6 +25,7 @@ pub mod cid;
 pub mod dag;
 pub mod description;
 pub mod difference;
+pub mod dns;
 pub mod fragment;
 pub mod gateway;
 pub mod hello;
@@ -32,6 +33,7 @@ pub mod key_file;
 pub mod line;
 pub mod pattern;
 pub mod peer_id;
+pub mod ping;
 pub mod request;
 pub mod row;
 pub mod rule;
@@ -62,6 +64,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dag", check: dag::check, seeds: dag::seeds },
     Target { name: "description", check: description::check, seeds: description::seeds },
     Target { name: "difference", check: difference::check, seeds: difference::seeds },
+    Target { name: "dns", check: dns::check, seeds: dns::seeds },
     Target { name: "fragment", check: fragment::check, seeds: fragment::seeds },
     Target { name: "gateway", check: gateway::check, seeds: gateway::seeds },
     Target { name: "hello", check: hello::check, seeds: hello::seeds },
@@ -69,6 +72,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "line", check: line::check, seeds: line::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
     Target { name: "peer_id", check: peer_id::check, seeds: peer_id::seeds },
+    Target { name: "ping", check: ping::check, seeds: ping::seeds },
     Target { name: "request", check: request::check, seeds: request::seeds },
     Target { name: "row", check: row::check, seeds: row::seeds },
     Target { name: "rule", check: rule::check, seeds: rule::seeds },
