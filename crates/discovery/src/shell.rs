@@ -4,9 +4,8 @@ use crate::directory::{Sighting, Surroundings, rows};
 use crate::protocol::{Answer, Request, Robot};
 use crate::robot_files::read_profile;
 use crate::table_cache::TableCache;
-use crate::{Announcer, ForeignRobot, Profile};
+use crate::{Announcer, ForeignRobots, ForeignSettings, Profile, foreign};
 use routing::Reach;
-use serde::{Deserialize, Serialize};
 use service::{Context, DecisionLoop, Endpoint, Failure, Protocol, Service, ServiceError};
 use std::convert::Infallible;
 use std::path::Path;
@@ -22,11 +21,6 @@ const READ_FILES: Duration = Duration::from_secs(3600);
 /// Time for which a stopping node waits after its last statement, so that the copies of the statement for lossy networks
 /// are sent as well. The brain sends the last copy 300 ms after the first.
 const LAST_COPIES: Duration = Duration::from_millis(350);
-
-/// The section `[discovery]` of the configuration. It has no keys yet.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {}
 
 /// The stages of the service's run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +39,7 @@ pub struct Discovery {
     profile: watch::Sender<Profile>,
     stage: watch::Sender<Stage>,
     table: TableCache,
+    foreign: ForeignRobots,
 }
 
 impl Protocol for Discovery {
@@ -63,14 +58,32 @@ impl Endpoint for Discovery {
 }
 
 impl Service for Discovery {
-    type Settings = Settings;
+    type Settings = ForeignSettings;
 
-    fn open(context: Context, _settings: Settings) -> Result<Self, ServiceError> {
+    fn open(context: Context, settings: ForeignSettings) -> Result<Self, ServiceError> {
         let (profile, stage) = (watch::Sender::new(robot_profile()), watch::Sender::new(Stage::Present));
-        Ok(Self { context, profile, stage, table: TableCache::default() })
+        let (table, foreign) = (TableCache::default(), ForeignRobots::new(settings));
+        Ok(Self { context, profile, stage, table, foreign })
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
+        tokio::select! {
+            ended = self.state_facts() => ended,
+            never = self.follow_foreign() => match never {},
+        }
+    }
+
+    async fn close(&self) {
+        let mut stage = self.stage.subscribe();
+        self.stage.send_replace(Stage::Leaving);
+        // The sender is in `self`, so waiting cannot fail.
+        let _ = stage.wait_for(|stage| *stage == Stage::Left).await;
+    }
+}
+
+impl Discovery {
+    /// States the facts about this node, and withdraws its presence when the daemon stops.
+    async fn state_facts(&self) -> Result<Infallible, ServiceError> {
         let mut facts = self.context.facts.clone();
         let swarm = self.context.swarm.clone();
         let (mut copied, mut stage) = (swarm.is_copied(), self.stage.subscribe());
@@ -106,15 +119,29 @@ impl Service for Discovery {
         std::future::pending().await
     }
 
-    async fn close(&self) {
-        let mut stage = self.stage.subscribe();
-        self.stage.send_replace(Stage::Leaving);
-        // The sender is in `self`, so waiting cannot fail.
-        let _ = stage.wait_for(|stage| *stage == Stage::Left).await;
+    /// Finds robots without dt-swarm, and tells them the facts about this robot.
+    async fn follow_foreign(&self) -> Infallible {
+        let (mut facts, mut profile) = (self.context.facts.clone(), self.profile.subscribe());
+        let told = watch::Sender::new(foreign::Profile::default());
+        let follow = async {
+            loop {
+                let known = profile.borrow_and_update().clone();
+                let name = facts.borrow_and_update().hostname.clone();
+                let Profile { robot_type, configuration, hardware, .. } = known;
+                told.send_replace(foreign::Profile { name, robot_type, configuration, hardware });
+                tokio::select! {
+                    Ok(()) = facts.changed() => {}
+                    Ok(()) = profile.changed() => {}
+                    else => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            never = self.foreign.run(&self.context, told.subscribe()) => never,
+            never = follow => never,
+        }
     }
-}
 
-impl Discovery {
     /// Reads the robot files again. If reading fails, the former profile stays.
     async fn read_files(&self) {
         if let Ok(profile) = tokio::task::spawn_blocking(robot_profile).await {
@@ -142,7 +169,8 @@ impl Discovery {
     /// Makes the table of robots.
     async fn rows(&self) -> Result<Vec<Robot>, Stopped> {
         let swarm = &self.context.swarm;
-        let (me, is_copied, foreign) = (swarm.me(), *swarm.is_copied().borrow(), self.foreign());
+        let (me, is_copied, foreign) = (swarm.me(), *swarm.is_copied().borrow(), self.foreign.list());
+        self.foreign.ask();
         let rows = swarm.ask(move |brain, now| {
             let sightings = brain.sightings(now).into_iter().map(|seen| Sighting {
                 peer: seen.peer,
@@ -155,11 +183,6 @@ impl Discovery {
             rows(brain.set(), now.moment.time, &around)
         });
         rows.await
-    }
-
-    /// Returns the robots without dt-swarm.
-    fn foreign(&self) -> Vec<ForeignRobot> {
-        Vec::new()
     }
 }
 

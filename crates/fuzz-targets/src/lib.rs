@@ -25,6 +25,7 @@ pub mod cid;
 pub mod dag;
 pub mod description;
 pub mod difference;
+pub mod dns;
 pub mod fragment;
 pub mod gateway;
 pub mod hello;
@@ -33,6 +34,7 @@ pub mod line;
 pub mod pattern;
 pub mod peer_id;
 pub mod profile;
+pub mod ping;
 pub mod request;
 pub mod row;
 pub mod rule;
@@ -63,6 +65,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dag", check: dag::check, seeds: dag::seeds },
     Target { name: "description", check: description::check, seeds: description::seeds },
     Target { name: "difference", check: difference::check, seeds: difference::seeds },
+    Target { name: "dns", check: dns::check, seeds: dns::seeds },
     Target { name: "fragment", check: fragment::check, seeds: fragment::seeds },
     Target { name: "gateway", check: gateway::check, seeds: gateway::seeds },
     Target { name: "hello", check: hello::check, seeds: hello::seeds },
@@ -71,6 +74,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
     Target { name: "peer_id", check: peer_id::check, seeds: peer_id::seeds },
     Target { name: "profile", check: profile::check, seeds: profile::seeds },
+    Target { name: "ping", check: ping::check, seeds: ping::seeds },
     Target { name: "request", check: request::check, seeds: request::seeds },
     Target { name: "row", check: row::check, seeds: row::seeds },
     Target { name: "rule", check: rule::check, seeds: rule::seeds },

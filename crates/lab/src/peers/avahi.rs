@@ -36,6 +36,20 @@ impl Avahi {
     /// # Errors
     /// When it does not start.
     pub fn start(host: &Host) -> Result<Self> {
+        Self::start_with(host, &[])
+    }
+
+    /// Starts the daemon on a host, and lets it publish services: the names of service files and their content.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_with(host: &Host, services: &[(&str, String)]) -> Result<Self> {
+        let folder = host.folder().join("avahi-services");
+        fs::create_dir_all(&folder).map_err(Error::io(folder.display().to_string()))?;
+        for (name, content) in services {
+            let file = folder.join(format!("{name}.service"));
+            fs::write(&file, content).map_err(Error::io(file.display().to_string()))?;
+        }
         let configuration = host.folder().join("avahi.conf");
         let text = format!("[server]\nenable-dbus=no\nhost-name={}\n", host.name());
         fs::write(&configuration, text).map_err(Error::io(configuration.display().to_string()))?;
@@ -43,8 +57,9 @@ impl Avahi {
         // Each daemon has its own folder for its PID file, because `ip netns exec` gives every command mounts of its
         // own.
         let script = "mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon && \
+                      mount --bind \"$1\" /etc/avahi/services && \
                       exec avahi-daemon -f \"$0\" --no-drop-root --no-chroot --no-rlimits --no-proc-title";
-        command.arg("-c").arg(script).arg(&configuration);
+        command.arg("-c").arg(script).arg(&configuration).arg(&folder);
         let process = host.spawn("avahi", command)?;
         process.wait_for_line(|line| line.contains("Server startup complete"), START_LIMIT)?;
         Ok(Self { host: host.clone(), process })

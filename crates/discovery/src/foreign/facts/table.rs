@@ -1,0 +1,295 @@
+//! The table of robots without dt-swarm.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::text::{FactKind, parse_instance, service_name, value_of};
+use crate::foreign::ForeignRobot;
+use crate::foreign::dns::{Data, Message, Name};
+use crate::foreign::ping::Pong;
+use crate::foreign::schedule::LAST_PAUSE;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Maximum number of robots in the table. The one that was not heard for the longest time leaves.
+pub const MAX_ROBOTS: usize = 512;
+/// Maximum number of robots that one host may name. A reflector between two networks names many, a robot itself one.
+const MAX_OF_A_SOURCE: usize = 128;
+/// Maximum number of addresses that are kept for a robot.
+const MAX_ADDRESSES: usize = 4;
+/// Shortest and longest lifetime of a fact.
+///
+/// An answer to a question from an ephemeral port has a lifetime of at most ten seconds, whatever the robot chose
+/// (RFC 6762, section 6.7). So the lifetime in the record cannot be used alone: a fact has to live until two questions
+/// remained without an answer. The longest lifetime is the one of multicast DNS for such records, 75 minutes.
+const LIFETIME: (Duration, Duration) =
+    (Duration::from_secs(2 * LAST_PAUSE + 60), Duration::from_secs(75 * 60));
+/// Time for which the answer to a ping is kept.
+const PONG_LIFETIME: Duration = Duration::from_secs(300);
+/// Time after which a robot does not count as starting any more, if other facts of it were heard in the meantime. The
+/// withdrawal of a fact is sent by multicast to a port that this host does not open, so the fact is missed instead.
+const STARTING: Duration = Duration::from_secs(10);
+
+/// The robots that were heard. Times count from a fixed moment.
+#[derive(Debug, Default)]
+pub struct ForeignTable {
+    robots: BTreeMap<String, Row>,
+    pongs: BTreeMap<IpAddr, Answered>,
+}
+
+/// A robot that publishes facts.
+#[derive(Debug)]
+struct Row {
+    facts: BTreeMap<FactKind, Fact>,
+    /// Addresses of the robot, the latest first.
+    addresses: Vec<IpAddr>,
+    /// The host that first named the robot.
+    source: IpAddr,
+}
+
+#[derive(Debug)]
+struct Fact {
+    value: Option<String>,
+    at: Duration,
+    until: Duration,
+}
+
+/// A robot that answered a ping.
+#[derive(Debug)]
+struct Answered {
+    pong: Pong,
+    at: Duration,
+}
+
+impl ForeignTable {
+    /// Takes the facts in a response that came from `source`.
+    pub fn take_message(&mut self, message: &Message, source: IpAddr, now: Duration) {
+        if !message.is_response {
+            return;
+        }
+        self.expire(now);
+        let (service, mut named, addresses) = (service_name(), BTreeSet::new(), addresses(message));
+        for record in &message.records {
+            let (instance, rdata) = match &record.data {
+                Data::Ptr(instance) if record.name == service => (instance, None),
+                Data::Txt(rdata) => (&record.name, Some(rdata)),
+                Data::Srv { .. } => (&record.name, None),
+                _ => continue,
+            };
+            let Some((kind, host)) = parse_instance(instance, &service) else { continue };
+            if record.ttl == 0 {
+                self.withdraw(&host, kind);
+                continue;
+            }
+            self.hear(&host, kind, rdata.map(|rdata| value_of(kind, rdata)), record.ttl, source, now);
+            if let Data::Srv { target, .. } = &record.data {
+                named.insert((host, target.key()));
+            }
+        }
+        for (host, target) in named {
+            let of_target = addresses.get(&target).map_or([].as_slice(), Vec::as_slice);
+            self.note_address(&host, of_target, source);
+        }
+    }
+
+    /// Takes the answer to a ping that came from `source`.
+    pub fn take_pong(&mut self, pong: Pong, source: IpAddr, now: Duration) {
+        self.expire(now);
+        if !self.pongs.contains_key(&source) {
+            self.make_room(now);
+        }
+        self.pongs.insert(source, Answered { pong, at: now });
+    }
+
+    /// Returns the robots that were heard, sorted by name. A robot that published facts and answered a ping is one
+    /// entry.
+    pub fn list(&mut self, now: Duration) -> Vec<ForeignRobot> {
+        self.expire(now);
+        let mut robots: Vec<ForeignRobot> =
+            self.robots.iter().map(|(name, row)| row.robot(name, now)).collect();
+        for (address, answered) in &self.pongs {
+            let name = &answered.pong.name;
+            let is_known = self.robots.get(name).is_some_and(|row| row.is_at(*address));
+            let known = is_known.then(|| robots.iter_mut().find(|robot| robot.name == *name)).flatten();
+            match known {
+                Some(robot) => answered.complete(robot, now),
+                None => robots.push(answered.robot(*address, now)),
+            }
+        }
+        robots.sort_by(|a, b| (&a.name, a.address).cmp(&(&b.name, b.address)));
+        robots
+    }
+
+    /// Returns the number of robots.
+    pub fn len(&self) -> usize {
+        self.robots.len() + self.pongs.len()
+    }
+
+    /// Returns whether no robot is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn hear(
+        &mut self,
+        host: &str,
+        kind: FactKind,
+        value: Option<Option<String>>,
+        ttl: u32,
+        source: IpAddr,
+        now: Duration,
+    ) {
+        if !self.robots.contains_key(host) {
+            self.make_room_for(source);
+            self.make_room(now);
+            let row = Row { facts: BTreeMap::new(), addresses: Vec::new(), source };
+            self.robots.insert(host.to_owned(), row);
+        }
+        let Some(row) = self.robots.get_mut(host) else { return };
+        if row.addresses.is_empty() {
+            row.addresses.push(source);
+        }
+        let until = now + Duration::from_secs(ttl.into()).clamp(LIFETIME.0, LIFETIME.1);
+        let fact = row.facts.entry(kind).or_insert(Fact { value: None, at: now, until });
+        (fact.at, fact.until) = (now, until);
+        if let Some(value) = value {
+            fact.value = value;
+        }
+    }
+
+    fn withdraw(&mut self, host: &str, kind: FactKind) {
+        if let Some(row) = self.robots.get_mut(host) {
+            row.facts.remove(&kind);
+        }
+        self.robots.retain(|_, row| !row.facts.is_empty());
+    }
+
+    /// Notes the address of a robot: the one from which it answered if that is one of its own, else the first of its own.
+    fn note_address(&mut self, host: &str, own: &[IpAddr], source: IpAddr) {
+        let Some(row) = self.robots.get_mut(host) else { return };
+        let address = match own.contains(&source) {
+            true => source,
+            false => own.first().copied().unwrap_or(source),
+        };
+        row.addresses.retain(|known| *known != address);
+        row.addresses.insert(0, address);
+        row.addresses.truncate(MAX_ADDRESSES);
+    }
+
+    /// Removes what was not heard for too long.
+    fn expire(&mut self, now: Duration) {
+        for row in self.robots.values_mut() {
+            row.facts.retain(|_, fact| fact.until > now);
+        }
+        self.robots.retain(|_, row| !row.facts.is_empty());
+        self.pongs.retain(|_, answered| answered.at + PONG_LIFETIME > now);
+    }
+
+    /// Removes the oldest robot that was named by `source`, if it named too many.
+    fn make_room_for(&mut self, source: IpAddr) {
+        let named = self.robots.iter().filter(|(_, row)| row.source == source);
+        if named.clone().count() >= MAX_OF_A_SOURCE {
+            let oldest = named.min_by_key(|(_, row)| row.heard()).map(|(name, _)| name.clone());
+            oldest.and_then(|name| self.robots.remove(&name));
+        }
+    }
+
+    /// Removes the oldest robot if the table is full.
+    fn make_room(&mut self, now: Duration) {
+        if self.len() < MAX_ROBOTS {
+            return;
+        }
+        let row = self.robots.iter().min_by_key(|(_, row)| row.heard());
+        let row = row.map(|(name, row)| (row.heard(), name.clone()));
+        let pong = self.pongs.iter().min_by_key(|(_, answered)| answered.at);
+        let pong = pong.map(|(address, answered)| (answered.at, *address));
+        let is_row_older =
+            row.as_ref().map_or(now, |(at, _)| *at) <= pong.map_or(Duration::MAX, |(at, _)| at);
+        match (row, pong) {
+            (Some((_, name)), _) if is_row_older => drop(self.robots.remove(&name)),
+            (_, Some((_, address))) => drop(self.pongs.remove(&address)),
+            _ => {}
+        }
+    }
+}
+
+/// Returns the addresses in a message by the keys of their names.
+fn addresses(message: &Message) -> BTreeMap<Vec<u8>, Vec<IpAddr>> {
+    let mut addresses: BTreeMap<Vec<u8>, Vec<IpAddr>> = BTreeMap::new();
+    let mut note = |name: &Name, ip: IpAddr| addresses.entry(name.key()).or_default().push(ip);
+    for record in message.records.iter().filter(|record| record.ttl > 0) {
+        match &record.data {
+            Data::A(ip) => note(&record.name, (*ip).into()),
+            Data::Aaaa(ip) => note(&record.name, (*ip).into()),
+            _ => {}
+        }
+    }
+    // People type IPv4 addresses more easily.
+    addresses.values_mut().for_each(|ips| ips.sort_by_key(IpAddr::is_ipv6));
+    addresses
+}
+
+impl Row {
+    /// Returns the time at which the robot was last heard.
+    fn heard(&self) -> Duration {
+        self.facts.values().map(|fact| fact.at).max().unwrap_or_default()
+    }
+
+    fn is_at(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+
+    fn status(&self) -> Option<&'static str> {
+        let heard = self.heard();
+        let is_starting = |fact: &Fact| fact.at + STARTING >= heard;
+        if self.facts.get(&FactKind::Booting).is_some_and(is_starting) {
+            return Some("Booting");
+        }
+        self.facts.contains_key(&FactKind::Presence).then_some("Ready")
+    }
+
+    fn robot(&self, name: &str, now: Duration) -> ForeignRobot {
+        let value = |kind| self.facts.get(&kind).and_then(|fact: &Fact| fact.value.clone());
+        ForeignRobot {
+            name: name.to_owned(),
+            robot_type: value(FactKind::RobotType),
+            configuration: value(FactKind::Configuration),
+            hardware: value(FactKind::Hardware),
+            status: self.status().map(str::to_owned),
+            address: self.addresses.first().copied(),
+            is_by_ping: false,
+            age: now.saturating_sub(self.heard()),
+        }
+    }
+}
+
+impl Answered {
+    fn robot(&self, address: IpAddr, now: Duration) -> ForeignRobot {
+        let name = self.pong.name.clone();
+        let mut robot = ForeignRobot {
+            name,
+            address: Some(address),
+            is_by_ping: true,
+            age: Duration::MAX,
+            ..ForeignRobot::default()
+        };
+        self.complete(&mut robot, now);
+        robot
+    }
+
+    /// Adds the facts of the answer that are missing in an entry.
+    fn complete(&self, robot: &mut ForeignRobot, now: Duration) {
+        let pong = &self.pong;
+        let add = |known: &mut Option<String>, new: &String| {
+            if known.is_none() && !new.is_empty() {
+                *known = Some(new.clone());
+            }
+        };
+        add(&mut robot.robot_type, &pong.robot_type);
+        add(&mut robot.configuration, &pong.configuration);
+        add(&mut robot.hardware, &pong.hardware);
+        robot.age = robot.age.min(now.saturating_sub(self.at));
+    }
+}
+
+#[cfg(test)]
+mod tests;
