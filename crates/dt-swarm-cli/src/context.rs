@@ -93,8 +93,9 @@ impl Context {
             Target::Host(host, Knowledge::None) => Connection::open(host, self.timeout, key),
             Target::Host(host, Knowledge::Unknown { similar }) => Connection::open(host, self.timeout, key)
                 .map_err(|error| match error {
-                    CliError::Unresolved { host, source } => {
-                        NoRobot { name: host, similar: similar.clone(), source: Some(source) }.into()
+                    CliError::Unresolved { source, .. } => {
+                        let (name, similar) = (self.host.name.clone(), similar.clone());
+                        NoRobot { name, similar, source: Some(source) }.into()
                     }
                     other => other,
                 }),

@@ -22,7 +22,8 @@ fn ask(robot: &Robot, host: &str, arguments: &[&str]) -> Result<Finished> {
 fn ask_json(robot: &Robot, host: &str, arguments: &[&str]) -> Result<Value> {
     let what = format!("dt-swarm-cli {host} {arguments:?}");
     let text = ask(robot, host, &[arguments, &["--json"]].concat())?.success(&what)?;
-    serde_json::from_str(&text).map_err(|error| Error::answer(format!("{what}: {error}"), text))
+    serde_json::from_str(&text)
+        .map_err(|error| Error::Answer { what: format!("{what}: {error}"), answer: text })
 }
 
 /// Returns the text of a field of each robot in a document.

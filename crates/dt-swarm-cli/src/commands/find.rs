@@ -81,7 +81,7 @@ impl Found {
 /// Says that no robot of this name is known.
 fn never_heard(selector: &Selector, robots: &[Robot]) -> String {
     let mut message = format!(
-        "{} was never heard of: no robot of this name is among the {} that are known.",
+        "{} was never heard of: the daemon knows {}, and none has this name.",
         clean(selector.text(), 80),
         count(robots.len(), "robot")
     );
@@ -203,7 +203,7 @@ mod tests {
         let mut robots = [robot(2, "duckie7", Place::Away), robot(3, "duckie8", Place::Here)];
         let never = search("dukcie8", &robots).unwrap_err();
         assert!(never.contains("never heard of") && never.contains("Did you mean duckie8?"), "{never}");
-        assert!(never.contains("among the 2 robots") && never.contains("`doctor`"), "{never}");
+        assert!(never.contains("knows 2 robots") && never.contains("`doctor`"), "{never}");
         let reason = |robots: &[Robot]| search("duckie7", robots).unwrap().reason.unwrap();
         assert!(reason(&robots).contains("duckie7 is not present any more: last heard 60 s ago."));
         robots[0].heard = vec![heard("udp eth0", Some("10.0.0.7:1240"), 9000)];

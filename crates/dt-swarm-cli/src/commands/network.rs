@@ -3,7 +3,7 @@
 mod graph;
 mod page;
 
-use self::graph::{Graph, Link};
+use self::graph::Graph;
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;

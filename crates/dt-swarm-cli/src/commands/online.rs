@@ -142,7 +142,7 @@ impl Robots {
         let mut shown = format!("{}\n\n{}", rows.trim_fmt(), count(present, "robot"));
         // Writing to a String does not fail.
         let _ = match self.robots_left {
-            0 => writeln!(shown),
+            0 => writeln!(shown, " online"),
             left if self.robots.len() > present => writeln!(shown, " online, {left} left"),
             left => writeln!(shown, " online; --all also shows {} that left", count(left, "robot")),
         };

@@ -25,7 +25,7 @@ pub(crate) struct Graph {
     pub(super) time: Timestamp,
     /// The robots that are present.
     pub(super) robots: Vec<RobotEntry>,
-    /// Who hears whom.
+    /// The robots that hear another one, with the channel.
     pub(super) links: Vec<Link>,
     /// The path of the HTML page that was written; `null` if none was.
     path: Option<String>,
