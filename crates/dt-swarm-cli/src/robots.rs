@@ -52,13 +52,15 @@ impl Context {
 
     /// Returns the robots that the daemon on this computer knows; `None` if no daemon answers here.
     pub(crate) fn robots_known_here(&self) -> Option<Vec<Robot>> {
-        if let Ok(mut found) = self.find_of_user()
-            && let Ok(Some(robots)) = of_daemon(&mut found.client)
-        {
-            return Some(robots);
+        let mut learned = Vec::new();
+        if let Ok(mut found) = self.find_of_user() {
+            match of_daemon(&mut found.client) {
+                Ok(Some(robots)) => return Some(robots),
+                _ => learned = heard(&mut found.client),
+            }
         }
         let reading = self.read_here(&records::PATTERNS).ok()?;
-        Some(Table::of_records(&reading, Vec::new()).robots)
+        Some(Table::of_records(&reading, learned).robots)
     }
 }
 
