@@ -6,6 +6,8 @@ use clap::Parser;
 
 const EXAMPLES: &str = "\
 Examples:
+  dt-swarm-cli localhost online            shows the robots that are present
+  dt-swarm-cli duckie7 report              asks the robot duckie7, which the daemon on this computer knows by its name
   dt-swarm-cli localhost report            lists the files that are shared in the swarm
   dt-swarm-cli duckie.local summary        shows all buckets and items that the daemon on duckie.local holds
   dt-swarm-cli 10.0.0.7 summary 'share/*'  shows only the buckets below share
@@ -60,6 +62,13 @@ mod tests {
     #[test]
     fn command_lines_of_all_commands_are_parsed() {
         for line in [
+            "x h online",
+            "x h online --watch --all --json",
+            "x entebot208~JnuCcN report",
+            "x h find duckie7",
+            "x h addresses duckie7.local",
+            "x h network --json",
+            "x h network --html f --force",
             "x h propose share/notes hello --for 7d --key root",
             "x h propose /share/notes -- -hello",
             "x h dismiss share/notes hello",
@@ -113,6 +122,9 @@ mod tests {
             "x",
             "x h",
             "x h fly",
+            "x h find",
+            "x h addresses",
+            "x h network --force",
             "x h ping -c 0",
             "x h get",
             "x h get -o g",

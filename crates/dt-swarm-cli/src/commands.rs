@@ -45,6 +45,10 @@ macro_rules! commands {
 
 // The help shows the commands in this order.
 commands! {
+    online::Online,
+    find::Find,
+    addresses::Addresses,
+    network::Network,
     summary::Summary,
     report::Report,
     get::Get,

@@ -114,6 +114,16 @@ impl Connection {
         self.end = Some(Instant::now() + time);
     }
 
+    /// Sets the timeout for one line, and begins a new answer.
+    pub(crate) fn set_patience(&mut self, timeout: Duration) -> Result<(), CliError> {
+        let limited = self.stream.get_ref().set_write_timeout(Some(timeout));
+        limited.map_err(|source| broken(&self.host, source))?;
+        self.timeout = timeout;
+        self.end = Some(Instant::now());
+        self.begin_answer();
+        Ok(())
+    }
+
     /// Returns the timeout for one line.
     pub(crate) fn patience(&self) -> Duration {
         self.timeout

@@ -2,7 +2,7 @@
 
 use crate::ask::{self, Answer, Pong};
 use crate::connection::Connection;
-use crate::error::CliError;
+use crate::error::{CliError, NoRobot};
 use crate::host::Host;
 use crate::local_daemon::{Found, Search};
 use crate::output::fields::Daemon;
@@ -11,6 +11,7 @@ use crate::output::{Form, warn};
 use crate::period::period;
 use crate::shared_files;
 use crate::swarm_file::Swarm;
+use crate::target::{Knowledge, Target};
 use clap::Args;
 use control::{Client, Places, Protocol};
 use dcache::{PeerId, Policy, buckets};
@@ -20,10 +21,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 use swarm::protocol::Status;
 
+/// Maximum time to wait for the daemon on this computer when it is asked for the name of a robot.
+const HERE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The options of all commands.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Context {
-    /// Host of the daemon: localhost, a name or an IP address. Append :PORT if the port is not 8000.
+    /// The daemon: localhost, the name of a robot, another host name or an IP address. Append :PORT if the port is not
+    /// 8000. If several robots have the name, append ~ and the end of the peer ID.
     #[arg(value_name = "HOST")]
     pub(crate) host: Host,
     /// Prints one JSON document instead of tables.
@@ -42,6 +47,9 @@ pub(crate) struct Context {
     /// The socket of the daemon at HOST, once it has been found.
     #[arg(skip)]
     found: OnceCell<PathBuf>,
+    /// The daemon that HOST means, once it has been found.
+    #[arg(skip)]
+    target: OnceCell<Target>,
 }
 
 /// A function that asks a daemon for records, such as [`ask::records`].
@@ -52,6 +60,19 @@ pub(crate) struct Reading {
     pub(crate) connection: Connection,
     pub(crate) answer: Answer,
     pub(crate) names: Names,
+}
+
+impl Reading {
+    fn new(
+        mut connection: Connection,
+        ask: Asking,
+        patterns: &[&str],
+        policy: &Policy,
+    ) -> Result<Self, CliError> {
+        let answer = ask(&mut connection, patterns, policy)?;
+        let names = Names::read(&answer.set, answer.now)?;
+        Ok(Self { connection, answer, names })
+    }
 }
 
 /// The form of the output, and the daemon at HOST.
@@ -67,7 +88,38 @@ impl Context {
 
     /// Connects to the daemon at HOST, with this key.
     pub(crate) fn connect_with(&self, key: Option<&SwarmKey>) -> Result<Connection, CliError> {
-        Connection::open(&self.host, self.timeout, key)
+        match self.target()? {
+            Target::Robot(robot) => robot.connect(&self.host, self.timeout, key),
+            Target::Host(host, Knowledge::None) => Connection::open(host, self.timeout, key),
+            Target::Host(host, Knowledge::Unknown { similar }) => Connection::open(host, self.timeout, key)
+                .map_err(|error| match error {
+                    CliError::Unresolved { source, .. } => {
+                        let (name, similar) = (self.host.name.clone(), similar.clone());
+                        NoRobot { name, similar, source: Some(source) }.into()
+                    }
+                    other => other,
+                }),
+        }
+    }
+
+    /// Returns the daemon that HOST means. The daemon on this computer is asked for the name of a robot.
+    fn target(&self) -> Result<&Target, CliError> {
+        if let Some(target) = self.target.get() {
+            return Ok(target);
+        }
+        let target = match self.host.is_name() {
+            true => Target::new(&self.host, self.robots_known_here().as_deref())?,
+            false => Target::Host(self.host.clone(), Knowledge::None),
+        };
+        Ok(self.target.get_or_init(|| target))
+    }
+
+    /// Returns whether HOST means this computer.
+    pub(crate) fn is_here(&self) -> Result<bool, CliError> {
+        Ok(match self.target()? {
+            Target::Host(host, _) => host.is_here(),
+            Target::Robot(robot) => robot.is_me,
+        })
     }
 
     /// Asks for the records whose bucket matches one of the patterns. The policy of the swarm decides which of them
@@ -82,13 +134,25 @@ impl Context {
         self.read_by(ask::records_in_parts, &[&shared_files::BUCKETS[..], patterns].concat())
     }
 
+    /// Asks for the records whose bucket matches one of the patterns. Each pattern is a separate question.
+    pub(crate) fn read_in_parts(&self, patterns: &[&str]) -> Result<Reading, CliError> {
+        self.read_by(ask::records_in_parts, patterns)
+    }
+
     fn read_by(&self, ask: Asking, patterns: &[&str]) -> Result<Reading, CliError> {
         let (policy, key) = self.policy_and_key()?;
-        let mut connection = self.connect_with(key.as_ref())?;
-        let answer = ask(&mut connection, patterns, &policy)?;
-        let names = Names::read(&answer.set, answer.now)?;
-        self.warn_of_clock(&answer.pong);
-        Ok(Reading { connection, answer, names })
+        let reading = Reading::new(self.connect_with(key.as_ref())?, ask, patterns, &policy)?;
+        self.warn_of_clock(&reading.answer.pong);
+        Ok(reading)
+    }
+
+    /// Asks the daemon at the usual port of this computer, whatever HOST is.
+    pub(crate) fn read_here(&self, patterns: &[&str]) -> Result<Reading, CliError> {
+        let status = self.find_of_user().ok().map(|found| found.status);
+        let (policy, key) = self.policy_and_key_by(|| Ok(status))?;
+        let timeout = self.timeout.min(HERE_TIMEOUT);
+        let connection = Connection::open(&Host::usual_here(), timeout, key.as_ref())?;
+        Reading::new(connection, ask::records_in_parts, patterns, &policy)
     }
 
     /// Pings the daemon, and asks for its host name.
@@ -140,9 +204,9 @@ impl Context {
 
     /// Fails when HOST is another computer.
     pub(crate) fn require_here(&self) -> Result<(), CliError> {
-        match self.host.is_here() {
+        match self.is_here()? {
             true => Ok(()),
-            false => Err(CliError::NotHere { host: self.host.to_string() }),
+            false => Err(self.not_here()),
         }
     }
 
@@ -177,20 +241,34 @@ impl Context {
         if answer == done { Ok(()) } else { Err(client.unexpected(&answer).into()) }
     }
 
-    fn find(&self) -> Result<Found, CliError> {
-        let search = Search {
-            host: &self.host,
-            named: self.socket.as_deref(),
-            swarm: self.swarm.as_deref(),
-            timeout: self.timeout,
+    /// Finds the control socket of the daemon at HOST, or of this user's daemon if HOST is another computer.
+    pub(crate) fn find(&self) -> Result<Found, CliError> {
+        let here = Host::usual_here();
+        let (host, peer) = match self.target()? {
+            Target::Host(host, _) if host.is_here() => (host, None),
+            Target::Robot(robot) if robot.is_me => (&here, Some(robot.peer)),
+            Target::Host(..) | Target::Robot(_) => return self.find_of_user(),
         };
-        if !self.host.is_here() {
-            return search.of_user();
+        let found = self.search(host).at_host()?;
+        if peer.is_some_and(|peer| peer != found.status.peer) {
+            return Err(self.not_here());
         }
-        let found = search.at_host()?;
         // If a socket was found earlier, it stays.
         let _ = self.found.set(found.client.path().to_owned());
         Ok(found)
+    }
+
+    /// Finds the control socket of this user's daemon, whatever HOST is.
+    pub(crate) fn find_of_user(&self) -> Result<Found, CliError> {
+        self.search(&Host::usual_here()).of_user()
+    }
+
+    fn search<'a>(&'a self, host: &'a Host) -> Search<'a> {
+        Search { host, named: self.socket.as_deref(), swarm: self.swarm.as_deref(), timeout: self.timeout }
+    }
+
+    fn not_here(&self) -> CliError {
+        CliError::NotHere { host: self.host.to_string() }
     }
 }
 
@@ -199,10 +277,18 @@ impl Context {
     /// Finds the swarm whose policy and key are used. The sources are, in this order: `--swarm`, the daemon on this
     /// computer, and this user's swarm file. Returns `None` for the open swarm.
     pub(crate) fn swarm(&self) -> Result<Option<Swarm>, CliError> {
+        self.swarm_by(|| self.status())
+    }
+
+    /// Finds the swarm as [`Self::swarm`] does, with the status of the daemon on this computer from `status`.
+    fn swarm_by(
+        &self,
+        status: impl FnOnce() -> Result<Option<Status>, CliError>,
+    ) -> Result<Option<Swarm>, CliError> {
         if let Some(path) = &self.swarm {
             return Swarm::read(path).map(Some);
         }
-        if let Some(status) = self.status()? {
+        if let Some(status) = status()? {
             return status.swarm.map(Swarm::of_daemon).transpose();
         }
         match Places::current().swarm_file() {
@@ -213,7 +299,14 @@ impl Context {
 
     /// Returns the policy that decides which records count, and the key for connections.
     pub(crate) fn policy_and_key(&self) -> Result<(Policy, Option<SwarmKey>), CliError> {
-        let file = self.swarm()?.map(|swarm| swarm.file);
+        self.policy_and_key_by(|| self.status())
+    }
+
+    fn policy_and_key_by(
+        &self,
+        status: impl FnOnce() -> Result<Option<Status>, CliError>,
+    ) -> Result<(Policy, Option<SwarmKey>), CliError> {
+        let file = self.swarm_by(status)?.map(|swarm| swarm.file);
         Ok(file.map_or_else(Default::default, |file| (file.policy(), file.key().cloned())))
     }
 

@@ -6,6 +6,7 @@ use dcache::{PeerId, Role, StatementError, SwarmFileError};
 use service::JobNumber;
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,14 @@ use std::time::Duration;
 pub(crate) enum CliError {
     #[error("the name of {host} cannot be resolved: {source}. Check the spelling, or give the IP address.")]
     Unresolved { host: String, source: io::Error },
+    #[error(transparent)]
+    NoRobot(#[from] Box<NoRobot>),
+    #[error(transparent)]
+    SharedName(#[from] Box<SharedName>),
+    #[error(transparent)]
+    UnreachableRobot(#[from] Box<UnreachableRobot>),
+    #[error("{0}")]
+    NotFound(String),
     #[error("no daemon answers at {host}: {}", why(source))]
     Unreachable { host: String, source: io::Error },
     #[error(
@@ -64,6 +73,10 @@ pub(crate) enum CliError {
     Exists(PathBuf),
     #[error("{} is not a file, and a file cannot replace it; choose another place with -o", .0.display())]
     NotAFile(PathBuf),
+    #[error("{} is not a file, and a page cannot replace it; choose another place with --html", .0.display())]
+    NotAPage(PathBuf),
+    #[error("{} cannot be written: {source}. Choose another place with --html.", clean(&path.display().to_string(), 300))]
+    PageUnwritten { path: PathBuf, source: io::Error },
     #[error("two of these files would be written to {}: fetch each of them alone, with its own -o", .0.display())]
     SamePlace(PathBuf),
     #[error("{} cannot be written: {source}. Choose another place with -o.", clean(&path.display().to_string(), 300))]
@@ -187,6 +200,68 @@ pub(crate) enum CliError {
     SwarmUnwritten { path: PathBuf, source: io::Error },
     #[error("the old and the new item are the same")]
     Same,
+}
+
+/// No robot that the daemon on this computer knows has this name, and it cannot be resolved as a host name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no robot called {} is known{}{} `online` lists the robots.",
+    clean(name, 80),
+    source.as_ref().map_or(String::new(), |source| format!(", and the name cannot be resolved: {source}")) + ".",
+    similar.as_ref().map_or(String::new(), |similar| format!(" Did you mean {}?", clean(similar, 80)))
+)]
+pub(crate) struct NoRobot {
+    pub(crate) name: String,
+    /// A robot with a similar name.
+    pub(crate) similar: Option<String>,
+    /// The reason why the name is no host name; `None` if it cannot be one.
+    pub(crate) source: Option<io::Error>,
+}
+
+/// Several robots have this name.
+#[derive(Debug, thiserror::Error)]
+#[error("several robots are called {}: write {}", clean(name, 80), candidates.join(", or "))]
+pub(crate) struct SharedName {
+    pub(crate) name: String,
+    /// How to name each of them, and where it was last heard; cleaned.
+    pub(crate) candidates: Vec<String>,
+}
+
+/// The daemon on this computer knows the robot, but no address leads to it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{robot} is known ({last_heard}), but does not answer{}. `doctor` says what may be wrong.",
+    match &tried[..] {
+        [] => ": it states no address that can be tried".to_owned(),
+        tried => format!(" at {}", tried.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")),
+    }
+)]
+pub(crate) struct UnreachableRobot {
+    /// Name and peer ID of the robot, cleaned.
+    pub(crate) robot: String,
+    /// Where and when it was last heard, cleaned.
+    pub(crate) last_heard: String,
+    pub(crate) tried: Vec<SocketAddr>,
+    /// The error of the last address.
+    pub(crate) source: Option<Box<CliError>>,
+}
+
+impl From<NoRobot> for CliError {
+    fn from(error: NoRobot) -> Self {
+        Self::NoRobot(Box::new(error))
+    }
+}
+
+impl From<SharedName> for CliError {
+    fn from(error: SharedName) -> Self {
+        Self::SharedName(Box::new(error))
+    }
+}
+
+impl From<UnreachableRobot> for CliError {
+    fn from(error: UnreachableRobot) -> Self {
+        Self::UnreachableRobot(Box::new(error))
+    }
 }
 
 /// The control socket belongs to another daemon than the one that answers at HOST.

@@ -1,11 +1,11 @@
 //! Reads the HOST argument of the command line.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// Default TCP port of the line protocol.
-const DEFAULT_PORT: u16 = 8000;
+pub(crate) const DEFAULT_PORT: u16 = 8000;
 /// Maximum length, in bytes, of a DNS name or an IP address. A DNS name has at most 255 bytes (RFC 1035, section
 /// 2.3.4). The limit is higher because an interface name may follow an IPv6 address.
 const MAX_NAME_BYTES: usize = 300;
@@ -21,7 +21,7 @@ pub(crate) struct Host {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "HOST is a name or an IP address. Append :PORT (1 to 65535) if the port is not {DEFAULT_PORT}; an IPv6 address with a port \
+    "HOST is the name of a robot, another host name or an IP address. Append :PORT (1 to 65535) if the port is not {DEFAULT_PORT}; an IPv6 address with a port \
      is [ADDRESS]:PORT"
 )]
 pub(crate) struct HostError;
@@ -50,6 +50,23 @@ impl Host {
     pub(crate) fn is_here(&self) -> bool {
         let is_loopback = self.name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         is_loopback || self.name == "localhost"
+    }
+
+    /// Returns whether the text is a name that may belong to a robot: no IP address and not `localhost`.
+    pub(crate) fn is_name(&self) -> bool {
+        let address = self.name.split_once('%').map_or(self.name.as_str(), |(address, _)| address);
+        self.name != "localhost" && address.parse::<IpAddr>().is_err()
+    }
+
+    /// Returns the port if the command line contains it.
+    pub(crate) fn named_port(&self) -> Option<u16> {
+        self.is_port_named.then_some(self.port)
+    }
+}
+
+impl From<SocketAddr> for Host {
+    fn from(address: SocketAddr) -> Self {
+        Self { name: address.ip().to_string(), port: address.port(), is_port_named: true }
     }
 }
 
@@ -110,6 +127,16 @@ mod tests {
         }
         for text in ["duckie.local", "localhost.example.org", "10.0.0.7"] {
             assert!(!text.parse::<Host>().unwrap().is_here(), "{text}");
+        }
+        for (text, is_name) in [
+            ("duckie7", true),
+            ("duckie7.local:9000", true),
+            ("entebot208~JnuCcN", true),
+            ("localhost", false),
+            ("10.0.0.7", false),
+            ("fe80::1%wlan0", false),
+        ] {
+            assert_eq!(text.parse::<Host>().unwrap().is_name(), is_name, "{text}");
         }
     }
 

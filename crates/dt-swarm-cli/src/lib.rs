@@ -33,11 +33,13 @@ mod pattern;
 mod period;
 mod random;
 mod readmission;
+mod robots;
 mod roles;
 mod shared_files;
 mod signing;
 mod swarm_file;
 mod tables;
+mod target;
 mod text;
 mod validity;
 

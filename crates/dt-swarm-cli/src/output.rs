@@ -27,6 +27,7 @@
 //! | `role` | `root`, `admin`, `trusted` or `peer`; `null` is none. |
 //! | `state` | A state, as one of a few words that the field lists. |
 //! | `reason` | A sentence that says why something fails, waits or does not count. |
+//! | `origin` | How a fact was learned: `record`, `line`, `dns_sd` or `pong`. |
 //! | `is_…`, `has_…` | `true` or `false`. |
 //!
 //! Texts from other peers are in the document unchanged. Characters that could control a terminal are written as
@@ -36,6 +37,7 @@ pub(crate) mod answered;
 pub(crate) mod channel;
 pub(crate) mod fields;
 pub(crate) mod names;
+pub(crate) mod robot;
 pub(crate) mod shared_folder;
 pub(crate) mod transfer;
 #[cfg(test)]

@@ -185,7 +185,7 @@ fn hostile_texts_do_not_reach_the_terminal() {
     daemon.propose(1, &format!("share/info/{CID}"), &info, validity);
     daemon.propose(1, "share/a\u{202e}b", "x", validity);
     let host = daemon.serve();
-    for command in ["summary", "report", "ping", "version"] {
+    for command in ["summary", "report", "ping", "version", "online", "network"] {
         for form in ["--json", "--timeout=10"] {
             let output = run(&[&host, command, form]);
             assert_eq!(output.code, 0, "{}", output.stderr);

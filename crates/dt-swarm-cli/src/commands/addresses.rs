@@ -1,0 +1,110 @@
+//! `addresses`: the addresses of a robot.
+
+use super::Command;
+use super::find::Found;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::output::fields::PeerRef;
+use crate::output::robot::{Known, MAX_ADDRESS_SHOWN, RobotEntry};
+use crate::tables::table;
+use crate::text::clean;
+use clap::Args;
+use dcache::PeerId;
+use serde::Serialize;
+
+/// Shows the addresses at which a robot accepts lines and IPFS connections, each with its age and source.
+#[derive(Debug, Args)]
+pub(crate) struct Addresses {
+    /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
+    name: String,
+}
+
+/// The addresses of the robots of a name.
+#[derive(Debug, Serialize)]
+pub(crate) struct AddressList {
+    /// The robots that have the name, present ones first.
+    robots: Vec<Reachable>,
+}
+
+/// A robot and its addresses.
+#[derive(Debug, Serialize)]
+struct Reachable {
+    /// The peer ID; `null` for a robot without dt-swarm.
+    peer: Option<PeerId>,
+    /// The host name that the robot states; `null` if it is not known.
+    hostname: Option<String>,
+    /// The addresses, as the robot states them.
+    addresses: Vec<Known>,
+}
+
+impl Command for Addresses {
+    type Output = AddressList;
+
+    fn run(&self, context: &Context) -> Result<AddressList, CliError> {
+        let found = Found::search(context, &self.name)?;
+        Ok(AddressList { robots: found.robots.into_iter().map(Reachable::new).collect() })
+    }
+}
+
+impl Reachable {
+    fn new(robot: RobotEntry) -> Self {
+        Self { peer: robot.peer, hostname: robot.hostname, addresses: robot.addresses }
+    }
+
+    fn show_name(&self) -> String {
+        match self.peer {
+            Some(peer) => PeerRef { peer, hostname: self.hostname.clone() }.show(),
+            None => clean(self.hostname.as_deref().unwrap_or("?"), 64),
+        }
+    }
+}
+
+impl Output for AddressList {
+    fn show(&self) -> String {
+        let mut rows = table(&["address", "stated", "robot"]);
+        for robot in &self.robots {
+            for address in &robot.addresses {
+                let shown = clean(&address.value, MAX_ADDRESS_SHOWN);
+                rows.add_row([shown, address.show_source(), robot.show_name()]);
+            }
+        }
+        if self.robots.iter().all(|robot| robot.addresses.is_empty()) {
+            return "No address is known: the robot states none, or its statements have expired.\n"
+                .to_owned();
+        }
+        format!("{}\n", rows.trim_fmt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::vocabulary;
+    use crate::robots::fixture::{fact, robot};
+    use discovery::protocol::{Place, Robot};
+
+    fn list(robots: &[Robot]) -> AddressList {
+        AddressList { robots: RobotEntry::all(robots).into_iter().map(Reachable::new).collect() }
+    }
+
+    #[test]
+    fn each_address_is_on_its_own_line_with_its_robot() {
+        let mut robots = [robot(1, "duckie1", Place::Here), robot(2, "duckie1", Place::Here)];
+        robots[0].addresses = vec![fact("/ip4/10.0.0.7/tcp/8000", 70), fact("/ip4/10.0.0.7/tcp/6002", 200)];
+        robots[1].addresses = vec![fact("/ip4/10.0.0.8/tcp/8000\u{1b}", 1)];
+        let (text, json) = (list(&robots).show(), vocabulary::checked(&list(&robots)));
+        assert_eq!(text.lines().filter(|line| line.contains("/ip4/")).count(), 3, "{text}");
+        assert!(text.contains("3 min ago, by a signed record") && !text.contains('\u{1b}'), "{text}");
+        assert_eq!(json["robots"][0]["addresses"][1]["age_seconds"], 200);
+        assert_eq!(json["robots"][1]["addresses"][0]["value"], "/ip4/10.0.0.8/tcp/8000\u{1b}");
+    }
+
+    #[test]
+    fn a_robot_without_addresses_is_reported() {
+        let foreign = Robot { peer: None, ..robot(1, "tower", Place::Here) };
+        let list = list(&[foreign]);
+        assert!(list.show().contains("No address is known"));
+        vocabulary::checked(&list);
+    }
+}

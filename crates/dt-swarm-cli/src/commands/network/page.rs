@@ -1,0 +1,195 @@
+//! The graph of robots as an HTML page with a drawing.
+//!
+//! The page needs no other file and contains no script. Every text of another host is cleaned and escaped. A policy in
+//! the page forbids browsers to load anything or to run scripts.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::graph::{Graph, IPFS, Link, Node};
+use crate::text::{count, date};
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+use std::fmt::Write as _;
+
+/// Start of the page. It marks a file that the command may overwrite.
+pub(super) const START: &str = "<!DOCTYPE html>\n<!-- dt-swarm network -->\n";
+/// Maximum number of robots in the drawing. The table below it has all of them.
+const MAX_DRAWN: usize = 120;
+/// Colours of channels, used in turn. They differ also for most people who do not see all colours.
+const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+/// Colour of IPFS connections.
+const IPFS_COLOUR: &str = "#999999";
+const HEAD: &str = "<html lang=\"en\"><head><meta charset=\"utf-8\">
+<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">
+<title>Network of robots</title>
+<style>
+body { font-family: sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; }
+svg { width: 100%; height: auto; } svg text { font-size: 13px; text-anchor: middle; }
+table { border-collapse: collapse; } td, th { padding: 0.2em 0.8em; text-align: left; }
+</style></head><body>
+";
+
+/// Width and height of the drawing, and the radius of the circle of robots.
+struct Canvas {
+    size: f64,
+    radius: f64,
+}
+
+/// Returns the page.
+pub(super) fn page(graph: &Graph) -> String {
+    let mut page = format!("{START}{HEAD}<h1>Network of robots</h1>\n");
+    let daemon = escaped(&graph.daemon.peer.show());
+    let robots = count(graph.robots.len(), "robot");
+    // Writing to a String does not fail.
+    let _ = writeln!(page, "<p>As {daemon} knows it at {}: {robots}.</p>", date(graph.time.0));
+    let colours = colours(&graph.links);
+    page += &drawing(graph, &colours);
+    page += &legend(&colours);
+    page += "<h2>Links</h2>\n<table><tr><th>Robot</th><th>hears</th><th>on</th><th>from</th><th></th></tr>\n";
+    for link in &graph.links {
+        page += &row(link);
+    }
+    page + "</table>\n</body></html>\n"
+}
+
+/// Returns the text for HTML, in elements and in quoted attributes.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Gives each channel a colour.
+fn colours(links: &[Link]) -> BTreeMap<String, &'static str> {
+    let mut colours = BTreeMap::new();
+    for link in links {
+        let next = COLOURS[colours.len() % COLOURS.len()];
+        let colour = if link.channel == IPFS { IPFS_COLOUR } else { next };
+        colours.entry(link.show_channel()).or_insert(colour);
+    }
+    colours
+}
+
+/// Draws the daemon that was asked in the middle of a circle, and the other robots on the circle.
+fn drawing(graph: &Graph, colours: &BTreeMap<String, &'static str>) -> String {
+    let (centre, around): (Vec<_>, Vec<_>) = graph.robots.iter().partition(|robot| robot.is_daemon);
+    let drawn = &around[..around.len().min(MAX_DRAWN)];
+    let canvas = Canvas::of(drawn.len());
+    let mut places: BTreeMap<Node, (f64, f64)> = BTreeMap::new();
+    for robot in centre {
+        places.insert(node(robot), canvas.centre());
+    }
+    for (number, robot) in drawn.iter().enumerate() {
+        places.insert(node(robot), canvas.on_circle(number, drawn.len()));
+    }
+    let size = canvas.size;
+    let mut svg = format!("<svg viewBox=\"0 0 {size:.0} {size:.0}\" role=\"img\">\n");
+    for link in &graph.links {
+        if let (Some(one), Some(other)) = (places.get(&link.hearer), places.get(&link.heard)) {
+            svg += &line(link, *one, *other, colours);
+        }
+    }
+    for (node, place) in &places {
+        svg += &circle(node, *place);
+    }
+    svg += "</svg>\n";
+    if drawn.len() < around.len() {
+        // Writing to a String does not fail.
+        let _ = writeln!(svg, "<p>{} not drawn.</p>", count(around.len() - drawn.len(), "more robot"));
+    }
+    svg
+}
+
+fn node(robot: &crate::output::robot::RobotEntry) -> Node {
+    Node { peer: robot.peer, hostname: robot.hostname.clone() }
+}
+
+impl Canvas {
+    /// Returns a canvas on which the names of this number of robots hardly overlap.
+    fn of(robots: usize) -> Self {
+        let radius = (robots as f64 * 9.0).max(180.0);
+        Self { size: 2.0 * radius + 240.0, radius }
+    }
+
+    fn centre(&self) -> (f64, f64) {
+        (self.size / 2.0, self.size / 2.0)
+    }
+
+    fn on_circle(&self, number: usize, of: usize) -> (f64, f64) {
+        let angle = TAU * number as f64 / of.max(1) as f64;
+        let (x, y) = self.centre();
+        (x + self.radius * angle.sin(), y - self.radius * angle.cos())
+    }
+}
+
+fn line(
+    link: &Link,
+    (x1, y1): (f64, f64),
+    (x2, y2): (f64, f64),
+    colours: &BTreeMap<String, &'static str>,
+) -> String {
+    let channel = link.show_channel();
+    let colour = colours.get(&channel).copied().unwrap_or(IPFS_COLOUR);
+    let title = format!("{} hears {} on {channel}", link.hearer.show(), link.heard.show());
+    format!(
+        "<line x1=\"{x1:.0}\" y1=\"{y1:.0}\" x2=\"{x2:.0}\" y2=\"{y2:.0}\" stroke=\"{colour}\" \
+         stroke-width=\"1.5\"><title>{}</title></line>\n",
+        escaped(&title)
+    )
+}
+
+fn circle(node: &Node, (x, y): (f64, f64)) -> String {
+    let below = y + 22.0;
+    format!(
+        "<circle cx=\"{x:.0}\" cy=\"{y:.0}\" r=\"7\" fill=\"#333\"/><text x=\"{x:.0}\" y=\"{below:.0}\">{}</text>\n",
+        escaped(&node.show())
+    )
+}
+
+fn legend(colours: &BTreeMap<String, &'static str>) -> String {
+    let entry = |(channel, colour): (&String, &&str)| {
+        format!("<span style=\"color:{colour}\">&#9632;</span> {} ", escaped(channel))
+    };
+    format!("<p>{}</p>\n", colours.iter().map(entry).collect::<String>())
+}
+
+fn row(link: &Link) -> String {
+    let address = crate::text::clean(link.address.as_deref().unwrap_or_default(), 100);
+    let cells = [link.hearer.show(), link.heard.show(), link.show_channel(), address, link.show_age()];
+    let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
+    format!("<tr>{cells}</tr>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::network::graph::tests::graph;
+
+    #[test]
+    fn the_page_has_all_robots_and_links_and_needs_nothing_else() {
+        let page = page(&graph("duckie2"));
+        assert!(page.starts_with(START));
+        assert_eq!(page.matches("<circle ").count(), 4, "{page}");
+        assert_eq!(page.matches("<line ").count(), 4);
+        assert_eq!(page.matches("<tr><td>").count(), 4);
+        for foreign in ["http:", "https:", "src=", "href=", "url(", "<script", "@import"] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn texts_of_other_hosts_cannot_leave_their_place() {
+        let page = page(&graph("</title><script>alert(1)</script>\"'&\u{1b}"));
+        assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
+        assert!(page.contains("&lt;/title&gt;&lt;script&gt;"), "{page}");
+        assert_eq!(escaped("<a href=\"x\">'&"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
+    }
+}

@@ -1,0 +1,283 @@
+//! `online`: the table of robots.
+
+use super::Command;
+use crate::ask;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::fields::{Daemon, Timestamp};
+use crate::output::robot::RobotEntry;
+use crate::output::{Form, Live, Output, Print};
+use crate::robots::Table;
+use crate::tables::table;
+use crate::text::count;
+use clap::Args;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+const EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost online            shows the robots that are present
+  dt-swarm-cli localhost online --watch    shows them live, until Ctrl-C
+  dt-swarm-cli duckie7 online --all        asks the robot duckie7, and also shows robots that left";
+
+const HEADER: [&str; 8] = ["Name", "Hardware", "Type", "Model", "Status", "Where", "ID", "Version"];
+/// Minimum time between two requests of `--watch`.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Minimum time between two requests of `--watch` as a multiple of the time that an answer takes.
+const LOOK_FACTOR: u32 = 20;
+/// Maximum number of shared names that are listed below the table.
+const MAX_SHARED_SHOWN: usize = 5;
+
+/// Shows the robots that are present, also those on other networks and those without dt-swarm.
+///
+/// Where is `here` for a robot that was heard on a network of this robot, `elsewhere` for one that was heard by other
+/// ways, and says how long ago. A robot whose name another robot has too is shown with the end of its ID, such as
+/// entebot208~JnuCcN. Every command accepts such a name as HOST.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Online {
+    /// Shows the table again at each change, until Ctrl-C; a line for each change if the output is not a terminal.
+    #[arg(long)]
+    watch: bool,
+    /// Also shows robots that left.
+    #[arg(long)]
+    all: bool,
+}
+
+/// The robots that a daemon knows at one moment.
+#[derive(Debug, Serialize)]
+pub(crate) struct Robots {
+    /// The daemon that answered.
+    daemon: Daemon,
+    /// The time of this computer's clock when the daemon answered.
+    time: Timestamp,
+    /// The robots that are here first, then those elsewhere. With `--all`, robots that left are last.
+    robots: Vec<RobotEntry>,
+    /// The number of robots that left.
+    robots_left: usize,
+    #[serde(skip)]
+    live: Option<String>,
+}
+
+/// The output of `online`.
+pub(crate) enum OnlineOutput {
+    Now(Robots),
+    Live(Live<Robots>),
+}
+
+impl Command for Online {
+    type Output = OnlineOutput;
+
+    fn run(&self, context: &Context) -> Result<OnlineOutput, CliError> {
+        let first = Robots::new(context.robots()?, self.all);
+        Ok(match self.watch {
+            true => OnlineOutput::Live(watch(context.clone(), self.all, first)),
+            false => OnlineOutput::Now(first),
+        })
+    }
+}
+
+/// Returns the table at each moment for a terminal, and otherwise at each change.
+fn watch(context: Context, is_all: bool, first: Robots) -> Live<Robots> {
+    let is_redrawn = context.form() == Form::Text && std::io::stdout().is_terminal();
+    let mut before = BTreeMap::new();
+    let mut pause = LOOK_EVERY;
+    let mut next = Some(first);
+    let look = move || {
+        loop {
+            let mut robots = match next.take() {
+                Some(first) => first,
+                None => {
+                    std::thread::sleep(pause);
+                    let begun = Instant::now();
+                    let table = context.robots()?;
+                    pause = LOOK_EVERY.max(begun.elapsed() * LOOK_FACTOR);
+                    Robots::new(table, is_all)
+                }
+            };
+            let lines = robots.lines();
+            let changes = changes(&before, &lines);
+            before = lines;
+            if is_redrawn || !changes.is_empty() {
+                robots.live = Some(if is_redrawn { robots.screen() } else { changes });
+                return Ok(robots);
+            }
+        }
+    };
+    Live::new(std::iter::repeat_with(look))
+}
+
+impl Robots {
+    fn new(table: Table, is_all: bool) -> Self {
+        let mut robots = RobotEntry::all(&table.robots);
+        let robots_left = robots.iter().filter(|robot| robot.is_away()).count();
+        robots.retain(|robot| is_all || !robot.is_away());
+        Self { daemon: table.daemon, time: Timestamp(ask::clock()), robots, robots_left, live: None }
+    }
+
+    /// Returns a line for each robot, without ages. The keys identify the robots.
+    fn lines(&self) -> BTreeMap<String, String> {
+        let line = |robot: &RobotEntry| {
+            let key = robot.peer.map_or_else(|| robot.hostname.clone(), |peer| Some(peer.to_string()));
+            let (name, id, status) = (robot.show_handle(), robot.show_id(), robot.show_status());
+            (key.unwrap_or_default(), format!("{name} ({id}) {status}, {}", robot.state))
+        };
+        self.robots.iter().map(line).collect()
+    }
+
+    /// Returns the text that replaces the content of a terminal. Lines that are wider than the terminal are cut.
+    fn screen(&self) -> String {
+        format!("\x1b[H\x1b[2J\x1b[?7l{}\x1b[?7h", self.table())
+    }
+
+    fn table(&self) -> String {
+        let mut rows = table(&HEADER);
+        for robot in &self.robots {
+            rows.add_row(robot.row());
+        }
+        let present = self.robots.iter().filter(|robot| !robot.is_away()).count();
+        let mut shown = format!("{}\n\n{}", rows.trim_fmt(), count(present, "robot"));
+        // Writing to a String does not fail.
+        let _ = match self.robots_left {
+            0 => writeln!(shown, " online"),
+            left if self.robots.len() > present => writeln!(shown, " online, {left} left"),
+            left => writeln!(shown, " online; --all also shows {} that left", count(left, "robot")),
+        };
+        shown + &self.notes(present)
+    }
+
+    /// Returns what the user should know about the table.
+    fn notes(&self, present: usize) -> String {
+        let mut notes = String::new();
+        let shared = self.robots.iter().filter(|robot| robot.is_name_shared && !robot.is_away());
+        let shared: Vec<String> = shared.take(MAX_SHARED_SHOWN).map(RobotEntry::show_handle).collect();
+        if !shared.is_empty() {
+            let _ = writeln!(
+                notes,
+                "Several robots have the same name. Write {} to mean one of them.",
+                shared.join(" or ")
+            );
+        }
+        for robot in self.robots.iter().filter(|robot| robot.is_copied).take(MAX_SHARED_SHOWN) {
+            let _ = writeln!(
+                notes,
+                "Two robots use the key of {} ({}), as after an SD card was copied. `doctor` says what to do.",
+                robot.show_handle(),
+                robot.show_id()
+            );
+        }
+        if present <= 1 {
+            notes += "No other robot is online. `doctor` says what may be wrong.\n";
+        }
+        notes
+    }
+}
+
+/// Returns a line for each robot that came (`+`), left (`-`) or changed (`~`).
+fn changes(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    for (_, line) in before.iter().filter(|(key, _)| !now.contains_key(*key)) {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "- {line}");
+    }
+    for (key, line) in now {
+        let _ = match before.get(key) {
+            None => writeln!(text, "+ {line}"),
+            Some(former) if former != line => writeln!(text, "~ {line}"),
+            Some(_) => Ok(()),
+        };
+    }
+    text
+}
+
+impl Output for Robots {
+    fn show(&self) -> String {
+        self.live.clone().unwrap_or_else(|| self.table())
+    }
+}
+
+impl Print for OnlineOutput {
+    fn print(self, form: Form) -> Result<(), CliError> {
+        match self {
+            Self::Now(robots) => robots.print(form),
+            Self::Live(live) => live.print(form),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::fields::PeerRef;
+    use crate::output::vocabulary;
+    use crate::robots::fixture::{fact, heard, peer, robot};
+    use discovery::protocol::{Place, Robot};
+
+    fn shown(robots: Vec<Robot>, is_all: bool) -> Robots {
+        let peer = PeerRef::unnamed(peer(1));
+        let daemon =
+            Daemon { peer, version: None, uptime_seconds: None, clock_ahead_seconds: None, records: None };
+        Robots::new(Table { daemon, robots }, is_all)
+    }
+
+    fn class() -> Vec<Robot> {
+        let shared = |who| Robot { shares_name: true, ..robot(who, "entebot208", Place::Here) };
+        let mut robots =
+            vec![robot(1, "duckie1", Place::Here), shared(2), shared(3), robot(4, "old", Place::Away)];
+        robots[0].is_me = true;
+        robots[1].configuration = Some(fact("DB21J", 5));
+        robots[1].heard = vec![heard("udp eth0", Some("10.0.0.7:1240"), 2)];
+        robots
+    }
+
+    #[test]
+    fn robots_that_left_are_shown_only_when_asked_for() {
+        let (some, all) = (shown(class(), false), shown(class(), true));
+        assert!(!some.show().contains("old"), "{}", some.show());
+        assert!(
+            some.show().contains("3 robots online; --all also shows 1 robot that left\n"),
+            "{}",
+            some.show()
+        );
+        assert!(all.show().contains("last heard 60 s ago"), "{}", all.show());
+        assert!(all.show().contains("3 robots online, 1 left\n"), "{}", all.show());
+    }
+
+    #[test]
+    fn robots_of_one_name_are_shown_as_they_are_named() {
+        let text = shown(class(), false).show();
+        for who in [2, 3] {
+            let id = peer(who).to_string();
+            assert_eq!(text.matches(&format!("entebot208~{}", &id[id.len() - 6..])).count(), 2, "{text}");
+        }
+        let row = text.lines().find(|line| line.contains("DB21J")).unwrap();
+        assert!(row.contains("here: udp eth0, 2 s ago"), "{row}");
+    }
+
+    #[test]
+    fn the_document_follows_the_vocabulary() {
+        let json = vocabulary::checked(&shown(class(), true));
+        assert_eq!((&json["robots"][0]["is_daemon"], &json["robots_left"]), (&true.into(), &1.into()));
+        assert_eq!(json["robots"][3]["state"], "away");
+    }
+
+    #[test]
+    fn a_robot_that_is_alone_gets_advice() {
+        assert!(shown(class()[..1].into(), false).show().contains("`doctor`"));
+    }
+
+    #[test]
+    fn only_changes_are_printed() {
+        let mut robots = class();
+        let before = shown(robots.clone(), false).lines();
+        robots[1].heard[0].age_seconds = 3;
+        assert_eq!(changes(&before, &shown(robots.clone(), false).lines()), "");
+        (robots[1].place, robots[2].place) = (Place::Elsewhere, Place::Away);
+        let text = changes(&before, &shown(robots, false).lines());
+        let marks: String = text.lines().filter_map(|line| line.chars().next()).collect();
+        assert_eq!(marks, "-~", "{text}");
+    }
+}

@@ -1,0 +1,148 @@
+//! The table of robots: who is here, who is elsewhere, and who left.
+//!
+//! The daemon on this computer has the table: it hears robots on its channels. Another daemon sends its signed records,
+//! from which the table is made here.
+
+mod reach;
+mod records;
+mod selector;
+
+pub(crate) use reach::addresses;
+pub(crate) use records::BY_RECORDS;
+pub(crate) use selector::{Choice, Selector, handles};
+
+use crate::context::{Context, Reading};
+use crate::error::CliError;
+use crate::local_daemon::Found;
+use crate::output::fields::{Daemon, PeerRef};
+use control::{Client, ClientError};
+use discovery::Discovery;
+use discovery::protocol::{Answer, Request, Robot};
+use swarm::route_protocol::{Learned, RouteAnswer, RouteProtocol, RouteRequest};
+
+/// Maximum number of robots that are read from the daemon.
+const MAX_ROBOTS: usize = 200_000;
+
+/// The robots that a daemon knows.
+pub(crate) struct Table {
+    /// The daemon that answered.
+    pub(crate) daemon: Daemon,
+    /// The robots: those that are here first, then those elsewhere, then those that left.
+    pub(crate) robots: Vec<Robot>,
+}
+
+impl Context {
+    /// Asks the daemon at HOST for the robots that it knows.
+    pub(crate) fn robots(&self) -> Result<Table, CliError> {
+        let mut learned = Vec::new();
+        if self.is_here()? {
+            match self.find() {
+                Ok(mut found) => match of_daemon(&mut found.client)? {
+                    Some(robots) => return Ok(Table::of_daemon(&found, robots)),
+                    None => learned = heard(&mut found.client),
+                },
+                Err(error) if self.is_socket_named() => return Err(error),
+                // The daemon belongs to another user. Everybody may read its records.
+                Err(_) => {}
+            }
+        }
+        let reading = self.read_in_parts(&records::PATTERNS)?;
+        Ok(Table::of_records(&reading, learned))
+    }
+
+    /// Returns the robots that the daemon on this computer knows; `None` if no daemon answers here.
+    pub(crate) fn robots_known_here(&self) -> Option<Vec<Robot>> {
+        let mut learned = Vec::new();
+        if let Ok(mut found) = self.find_of_user() {
+            match of_daemon(&mut found.client) {
+                Ok(Some(robots)) => return Some(robots),
+                _ => learned = heard(&mut found.client),
+            }
+        }
+        let reading = self.read_here(&records::PATTERNS).ok()?;
+        Some(Table::of_records(&reading, learned).robots)
+    }
+}
+
+/// Asks the daemon behind a control socket for its table. Returns `None` if it has none: it is an older daemon, or its
+/// service for discovery does not run.
+fn of_daemon(client: &mut Client) -> Result<Option<Vec<Robot>>, CliError> {
+    let mut robots = Vec::new();
+    loop {
+        match client.call::<Discovery>(&Request::Robots { from: robots.len() }) {
+            Ok(Answer::Robots { robots: page }) if page.is_empty() || robots.len() > MAX_ROBOTS => break,
+            Ok(Answer::Robots { robots: page }) => robots.extend(page),
+            Ok(other) => return Err(client.unexpected(&other).into()),
+            Err(ClientError::Failure(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(robots).filter(|robots| !robots.is_empty()))
+}
+
+/// Asks the daemon behind a control socket on which channels it heard its peers.
+fn heard(client: &mut Client) -> Vec<Learned> {
+    match client.call::<RouteProtocol>(&RouteRequest::List {}) {
+        Ok(RouteAnswer::Routes { learned, .. }) => learned,
+        _ => Vec::new(),
+    }
+}
+
+impl Table {
+    fn of_daemon(found: &Found, mut robots: Vec<Robot>) -> Self {
+        sort(&mut robots);
+        let me = robots.iter().find(|robot| robot.is_me);
+        let hostname = me.and_then(|me| Some(me.name.as_ref()?.value.clone()));
+        let daemon = Daemon {
+            peer: PeerRef { peer: found.status.peer, hostname },
+            version: Some(found.status.version.clone()),
+            uptime_seconds: None,
+            clock_ahead_seconds: None,
+            records: None,
+        };
+        Self { daemon, robots }
+    }
+
+    fn of_records(reading: &Reading, learned: Vec<Learned>) -> Self {
+        let (answer, me) = (&reading.answer, reading.answer.pong.peer);
+        let mut robots = records::robots(&answer.set, answer.now, me);
+        records::add_heard(&mut robots, learned);
+        sort(&mut robots);
+        Self { daemon: Daemon::new(&answer.pong, reading.names.of(me).hostname), robots }
+    }
+}
+
+/// Sorts by place, then by name, then by peer ID. Robots without a name are last.
+fn sort(robots: &mut [Robot]) {
+    robots.sort_by_cached_key(|robot| {
+        let name = robot.name.as_ref().map(|name| name.value.clone());
+        (robot.place, name.is_none(), name, robot.peer)
+    });
+}
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    use dcache::{Keypair, PeerId};
+    use discovery::protocol::{Fact, Heard, Place, Robot, Source};
+
+    pub(crate) fn key(who: u8) -> Keypair {
+        Keypair::from_seed([who; 32])
+    }
+
+    pub(crate) fn peer(who: u8) -> PeerId {
+        key(who).peer_id()
+    }
+
+    pub(crate) fn fact(value: &str, age_seconds: u64) -> Fact {
+        Fact { value: value.to_owned(), age_seconds, source: Source::Record }
+    }
+
+    pub(crate) fn heard(channel: &str, address: Option<&str>, age_seconds: u64) -> Heard {
+        Heard { channel: channel.to_owned(), address: address.map(str::to_owned), age_seconds }
+    }
+
+    /// A robot with this name at this place.
+    pub(crate) fn robot(who: u8, name: &str, place: Place) -> Robot {
+        Robot { peer: Some(peer(who)), name: Some(fact(name, 60)), place, ..Robot::default() }
+    }
+}
