@@ -159,6 +159,7 @@ impl Brain {
             ChannelEvent::Malformed { channel } => {
                 self.node.penalize(&metrics::BRAIN_LINES_REFUSED_MALFORMED, channel);
             }
+            ChannelEvent::OtherSwarm { source } => self.node.hear_other_key(now, source),
             ChannelEvent::Drained { channel } => self.drained(now, channel),
         }
     }

@@ -33,6 +33,7 @@ mod channel;
 mod channels;
 mod clocks;
 mod forward;
+mod hearing;
 mod history;
 mod interface;
 mod neighbours;
@@ -56,6 +57,7 @@ mod troubles;
 mod waiting;
 
 pub use brain::Brain;
+pub use hearing::{Hearing, OtherSwarm};
 pub use interface::{Input, Now, Output, Routing, Settings};
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod claims;
 mod copied;
 mod decide;
 mod directory;
+pub mod doctor;
 mod foreign;
 pub mod protocol;
 mod shell;

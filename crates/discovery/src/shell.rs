@@ -31,7 +31,10 @@ impl Endpoint for Discovery {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
         match request {
             Request::Robots { .. } => Ok(Answer::Robots { robots: Vec::new() }),
-            Request::Doctor { .. } => Ok(Answer::Findings { findings: Vec::new() }),
+            Request::Doctor { peer } => {
+                let findings = crate::doctor::diagnose(&self.context, peer).await?;
+                Ok(Answer::Findings { findings })
+            }
         }
     }
 }

@@ -60,6 +60,7 @@ commands! {
     ping::Ping,
     stats::Stats,
     channels::Channels,
+    doctor::Doctor,
     version::Version,
     query::Query,
     watch::Watch,

@@ -187,6 +187,17 @@ pub(crate) enum CliError {
     SwarmUnwritten { path: PathBuf, source: io::Error },
     #[error("the old and the new item are the same")]
     Same,
+    #[error("no present robot is called {:?}; `summary 'pri/*/info/hostname'` lists the names", clean(.0, 64))]
+    NoSuchRobot(String),
+    #[error(
+        "{number} robots are called {:?}: give the peer ID of one of them: {}",
+        clean(name, 64),
+        .peers.iter().take(8).map(PeerId::to_string).collect::<Vec<_>>().join(" or "),
+        number = .peers.len()
+    )]
+    SeveralRobots { name: String, peers: Vec<PeerId> },
+    #[error("something is wrong: {} found", if *.0 == 1 { "1 fault".to_owned() } else { format!("{} faults", .0) })]
+    FoundFaults(usize),
 }
 
 /// The control socket belongs to another daemon than the one that answers at HOST.
