@@ -1,6 +1,7 @@
 //! The whole brain: passes each input to the part that handles it.
 
 mod admit;
+mod hearing;
 mod receive;
 mod routes;
 
@@ -17,6 +18,8 @@ use crate::signer_rates::SignerRates;
 use crate::{Input, Now, Output, Settings};
 use admit::RecordSource;
 use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
+pub(crate) use hearing::OtherHost;
+pub use hearing::{Hearing, OtherSwarm};
 use routing::{Capacity, ChannelEvent, ChannelId, Medium, Status, Table};
 use std::net::IpAddr;
 use std::time::Duration;

@@ -33,7 +33,6 @@ mod channel;
 mod channels;
 mod clocks;
 mod forward;
-mod hearing;
 mod history;
 mod interface;
 mod neighbours;
@@ -56,8 +55,7 @@ mod trickle;
 mod troubles;
 mod waiting;
 
-pub use brain::Brain;
-pub use hearing::{Hearing, OtherSwarm};
+pub use brain::{Brain, Hearing, OtherSwarm};
 pub use interface::{Input, Now, Output, Routing, Settings};
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The state that all parts of the brain share.
 
+use crate::brain::OtherHost;
 use crate::channel::Channel;
 use crate::channels::Channels;
-use crate::hearing::OtherHost;
 use crate::neighbours::Neighbours;
 use crate::paths::Paths;
 use crate::replica::Replica;
