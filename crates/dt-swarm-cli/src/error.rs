@@ -1,6 +1,6 @@
 //! The errors of the program. Each message names the cause and the way out. Inner errors are kept as sources.
 
-use crate::text::{clean, clean_lines};
+use crate::text::{clean, clean_lines, count};
 use control::{ClientError, Failure, FailureKind, KeyFileError, KeyName, KeyNameError};
 use dcache::{PeerId, Role, StatementError, SwarmFileError};
 use service::JobNumber;
@@ -187,16 +187,16 @@ pub(crate) enum CliError {
     SwarmUnwritten { path: PathBuf, source: io::Error },
     #[error("the old and the new item are the same")]
     Same,
-    #[error("no present robot is called {:?}; `summary 'pri/*/info/hostname'` lists the names", clean(.0, 64))]
+    #[error("no present robot is called {:?}; `query 'pri/*/info/hostname'` lists the names", clean(.0, 64))]
     NoSuchRobot(String),
     #[error(
         "{number} robots are called {:?}: give the peer ID of one of them: {}",
         clean(name, 64),
-        .peers.iter().take(8).map(PeerId::to_string).collect::<Vec<_>>().join(" or "),
+        some_of(peers),
         number = .peers.len()
     )]
     SeveralRobots { name: String, peers: Vec<PeerId> },
-    #[error("something is wrong: {} found", if *.0 == 1 { "1 fault".to_owned() } else { format!("{} faults", .0) })]
+    #[error("{} found", count(*.0, "fault"))]
     FoundFaults(usize),
 }
 
@@ -214,6 +214,11 @@ pub(crate) struct OtherDaemon {
     /// The peer behind the socket.
     pub(crate) found: PeerId,
     pub(crate) advice: &'static str,
+}
+
+/// Lists the first of several peers.
+fn some_of(peers: &[PeerId]) -> String {
+    peers.iter().take(8).map(PeerId::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 fn peers(peers: &[PeerId]) -> String {

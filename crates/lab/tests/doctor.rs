@@ -46,8 +46,8 @@ fn diagnose(robot: &Robot, arguments: &[&str]) -> Result<Diagnosis> {
     let socket = socket.to_string_lossy();
     let arguments = [&["doctor", "--json", "--socket", &socket], arguments].concat();
     let Finished { status, stdout, .. } = robot.host().run(robot.cli_command(&arguments), SOON)?;
-    let json: Value =
-        serde_json::from_str(&stdout).map_err(|error| Error::answer(error.to_string(), stdout))?;
+    let json: Value = serde_json::from_str(&stdout)
+        .map_err(|error| Error::Answer { what: error.to_string(), answer: stdout })?;
     let findings = json["findings"].as_array().cloned().unwrap_or_default();
     let diagnosis = Diagnosis { findings, is_success: status.success() };
     assert_eq!(diagnosis.is_success, diagnosis.all("broken").is_empty(), "{json:#}");

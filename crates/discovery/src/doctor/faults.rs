@@ -81,13 +81,13 @@ telemetry::faults! {
         "{name} does not accept TCP connections at {addresses}";
         "check that no firewall blocks its TCP port (8000)";
 
-    PEER_NOT_HEARD = "peer.not-heard":
-        "{name} is not heard on any channel of this host; its records come through others";
-        "connect both to one network, or to a common server";
-
     PEER_NO_PONG = "peer.no-pong":
         "{name} is heard on {channel}, but does not answer a ping: it does not hear this host";
         "check the firewalls of both, and the access point";
+
+    PEER_NOT_HEARD = "peer.not-heard":
+        "{name} is not heard on any channel of this host; its records come through others";
+        "connect both to one network, or to a common server";
 
     SWARM_OTHER_KEY = "swarm.other-key":
         "{host} sends lines that this robot cannot read: it belongs to a swarm with another key, or only one of the two \

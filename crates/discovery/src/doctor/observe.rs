@@ -117,7 +117,8 @@ fn other_host((source, age): (Option<SocketAddr>, Duration)) -> OtherHost {
 async fn connect(context: &Context, observed: &mut Observed) {
     let facts = context.facts.borrow().clone();
     let own = facts.lines.iter().map(SocketAddr::port);
-    let own_ports: Vec<u16> = own.chain(facts.ipfs.iter().flatten().filter_map(records::port)).collect();
+    let own_ports: Vec<u16> =
+        own.chain(facts.ipfs.iter().flatten().filter_map(|at| records::port(at))).collect();
     let own_ports = [own_ports.as_slice(), &USUAL_PORTS].concat();
     let is_fit = |address: &SocketAddr| targets::check(*address, &own_ports, false).is_ok();
     let networks = observed.networks.clone().unwrap_or_default();

@@ -25,9 +25,9 @@ pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
     let of_it = observed.neighbours.iter().filter(|one| one.peer == target.peer);
     let heard: Vec<&Neighbour> = of_it.filter(|one| one.heard <= LATELY).collect();
     findings.extend(hearing(observed, target, &name, &heard));
-    let line = |addresses| report!(PEER_LINE_UNREACHABLE, name = name, addresses = addresses);
+    let line = |addresses: String| report!(PEER_LINE_UNREACHABLE, name = name, addresses = addresses);
     findings.push(connected("peer.line", "TCP", &name, &target.lines, line));
-    let ipfs = |addresses| report!(PEER_IPFS_UNREACHABLE, name = name, addresses = addresses);
+    let ipfs = |addresses: String| report!(PEER_IPFS_UNREACHABLE, name = name, addresses = addresses);
     findings.push(connected("peer.ipfs", "IPFS", &name, &target.ipfs, ipfs));
     findings
 }

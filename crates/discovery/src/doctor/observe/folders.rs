@@ -23,7 +23,7 @@ const OTHERS: u32 = 0o077;
 const PRIVATE_FILES: [&str; 2] = ["identity.key", "records.redb"];
 
 /// Returns the work that looks at the data folder.
-pub(super) fn data(context: &Context) -> impl FnOnce() -> DataFolder + Send + 'static {
+pub(super) fn data(context: &Context) -> impl FnOnce() -> DataFolder + Send + use<> {
     let path = context.folders.data.clone();
     let store = context.node.borrow().as_ref().map(|node| node.store().clone());
     move || DataFolder {
@@ -37,7 +37,7 @@ pub(super) fn data(context: &Context) -> impl FnOnce() -> DataFolder + Send + 's
 }
 
 /// Returns the work that looks at the shared folder.
-pub(super) fn shared(context: &Context) -> impl FnOnce() -> Option<SharedFolder> + Send + 'static {
+pub(super) fn shared(context: &Context) -> impl FnOnce() -> Option<SharedFolder> + Send + use<> {
     let folders = context.folders.clone();
     move || {
         let path = folders.shared.as_ref()?;

@@ -32,7 +32,8 @@ pub(super) async fn add(
 
 /// Returns the robots that are present, except `me`.
 fn present(set: &Set, me: PeerId, now: Time) -> Vec<Present> {
-    let views = set.bucket(&PEER.path(), now).take(MAX_PRESENT);
+    let bucket = PEER.path();
+    let views = set.bucket(&bucket, now).take(MAX_PRESENT);
     let peers = views.filter_map(|view| view.item.data.as_str().parse::<PeerId>().ok());
     let present = |peer: PeerId| {
         let stated = stated(set, peer, now)?;
@@ -60,7 +61,8 @@ fn target(set: &Set, me: PeerId, peer: PeerId, now: Time) -> Target {
 /// Returns the time since a robot stated its presence; `None` if it is not present. Each statement ends one lifetime
 /// later.
 fn stated(set: &Set, peer: PeerId, now: Time) -> Option<Duration> {
-    let view = set.item(&Item { bucket: PEER.path(), data: Data::from(peer) }, now)?;
+    let item = Item { bucket: PEER.path(), data: Data::from(peer) };
+    let view = set.item(&item, now)?;
     let own = view.proposals.iter().find(|record| record.signer() == peer)?;
     let begun = Time(own.validity().until()?.0.saturating_sub(PEER.lifetime()));
     Some(Duration::from_secs(now.since(begun)))
@@ -94,7 +96,7 @@ fn socket(multiaddress: &str) -> Option<SocketAddr> {
 }
 
 /// Returns the TCP port of a multiaddress.
-pub(super) fn port(multiaddress: &String) -> Option<u16> {
+pub(super) fn port(multiaddress: &str) -> Option<u16> {
     socket(multiaddress).map(|address| address.port())
 }
 
