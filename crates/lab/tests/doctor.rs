@@ -246,7 +246,7 @@ fn a_disk_that_is_nearly_full_is_named() -> Result {
     let Some(lab) = or_skip("disk", Lab::new("disk")) else { return Ok(()) };
     let mut robot = Robot::new(lab.host("a")?, "disk_free_mib = 32\n")?;
     let disk = SmallDisk::mount(&robot.data_folder(), 256 * MIB)
-        .map_err(|error| Unavailable::new(format!("no disk of a chosen size: {error}")));
+        .map_err(|error| Unavailable { reason: format!("no disk of a chosen size: {error}") });
     let Some(disk) = or_skip("disk", disk) else { return Ok(()) };
     robot.restart()?;
     assert!(wait_until(SOON, "a disk with room", || {

@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Maximum time for each part that only reads the host.
 const DEADLINE: Duration = Duration::from_secs(4);
-/// Maximum number of pings on each network. One of two may get lost on a bad radio.
-const PINGS: u32 = 4;
+/// Maximum number of pings on each network. Together with their answers they take longer than the longest interval between
+/// beacons on a local network, so a robot that does not hear this one is heard meanwhile.
+const PINGS: u32 = 6;
 /// Time for the answers to a ping.
 const ANSWERS: Duration = Duration::from_millis(400);
 /// Time after which a silent robot is not expected to answer.
