@@ -1,6 +1,7 @@
 //! The whole brain: passes each input to the part that handles it.
 
 mod admit;
+mod hearing;
 mod receive;
 mod routes;
 
@@ -17,6 +18,8 @@ use crate::signer_rates::SignerRates;
 use crate::{Input, Now, Output, Settings, Sighting};
 use admit::RecordSource;
 use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
+pub(crate) use hearing::OtherHost;
+pub use hearing::{Hearing, OtherSwarm};
 use routing::{Capacity, ChannelEvent, ChannelId, Medium, Status, Table};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -165,6 +168,7 @@ impl Brain {
             ChannelEvent::Malformed { channel } => {
                 self.node.penalize(&metrics::BRAIN_LINES_REFUSED_MALFORMED, channel);
             }
+            ChannelEvent::OtherSwarm { source } => self.node.hear_other_key(now, source),
             ChannelEvent::Drained { channel } => self.drained(now, channel),
         }
     }

@@ -56,7 +56,7 @@ mod trickle;
 mod troubles;
 mod waiting;
 
-pub use brain::Brain;
+pub use brain::{Brain, Hearing, OtherSwarm};
 pub use interface::{Input, Now, Output, Routing, Settings};
 pub use sightings::Sighting;
 

@@ -46,6 +46,8 @@ pub(crate) struct Neighbour {
     /// Time at which it was last heard.
     pub(crate) heard: Duration,
     pub(crate) shown: Option<Shown>,
+    /// Time at which it last answered a ping on this network.
+    pub(crate) answered: Option<Duration>,
     /// Time of day that its clock last showed. `None` if the neighbour does not know the time, or has not told it.
     pub(crate) clock: Option<ShownTime>,
     /// Time of the comparison that is planned because its beacon differs.

@@ -1,5 +1,6 @@
 //! The state that all parts of the brain share.
 
+use crate::brain::OtherHost;
 use crate::channel::Channel;
 use crate::channels::Channels;
 use crate::neighbours::Neighbours;
@@ -40,6 +41,10 @@ pub(crate) struct Node {
     /// Addresses that other peers named and this node dialled lately.
     pub(crate) targets: Targets<()>,
     pub(crate) troubles: Troubles,
+    /// The latest host whose datagrams are sealed with another key.
+    pub(crate) other_key: Option<OtherHost>,
+    /// The latest host that sent a record signed in another swarm.
+    pub(crate) other_records: Option<OtherHost>,
     pub(crate) counters: Counters,
     pub(crate) random: ChaCha8Rng,
     /// Outputs of the current input.
@@ -62,6 +67,8 @@ impl Node {
             waiting: WaitingLines::default(),
             targets: Targets::default(),
             troubles: Troubles::default(),
+            other_key: None,
+            other_records: None,
             counters: Counters::default(),
             random: ChaCha8Rng::seed_from_u64(seed),
             outputs: Vec::new(),

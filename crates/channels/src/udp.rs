@@ -56,6 +56,8 @@ struct Udp {
     sending: BTreeMap<SocketAddr, SendStreak>,
     last_reports: LastReports,
     tokens: Tokens,
+    /// Time of the last report of a host of another swarm.
+    other_swarm: Option<Duration>,
     outgoing: mpsc::Sender<OutgoingLine>,
     started: Instant,
 }
@@ -78,6 +80,7 @@ pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<
         sending: BTreeMap::new(),
         last_reports: LastReports::default(),
         tokens: Tokens::default(),
+        other_swarm: None,
         outgoing,
         started: Instant::now(),
     };

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use routing::MAX_LINE_BYTES;
-use seal::Sealer;
+use seal::{Sealer, Unsealed};
 use std::borrow::Cow;
 
 /// Maximum number of bytes that [`Wire::write`] adds to a line: the nonce and the tag.
@@ -51,10 +51,23 @@ impl Wire {
     /// Decodes received bytes to a line. Returns `None` if they were sealed with another key, are a replay, or were
     /// sent by this node itself, which hears its own broadcasts.
     pub fn read<'bytes>(&self, bytes: &'bytes [u8]) -> Option<Cow<'bytes, [u8]>> {
+        self.open(bytes).ok()
+    }
+
+    /// Decodes received bytes like [`Self::read`].
+    ///
+    /// # Errors
+    /// Returns the reason when the bytes cannot be decoded.
+    pub(crate) fn open<'bytes>(&self, bytes: &'bytes [u8]) -> Result<Cow<'bytes, [u8]>, Unsealed> {
         match &self.sealer {
-            None => Some(Cow::Borrowed(bytes)),
-            Some(sealer) => sealer.open(bytes).ok().map(Cow::Owned),
+            None => Ok(Cow::Borrowed(bytes)),
+            Some(sealer) => sealer.open(bytes).map(Cow::Owned),
         }
+    }
+
+    /// Returns whether bytes that this wire, which has no key, received look like a sealed line. Plain lines are text.
+    pub(crate) fn seems_sealed(&self, bytes: &[u8]) -> bool {
+        self.sealer.is_none() && bytes.len() >= seal::OVERHEAD && std::str::from_utf8(bytes).is_err()
     }
 
     /// Encodes a line for channels that carry text without line breaks. A sealed line begins with `~` and contains no
@@ -105,6 +118,21 @@ mod tests {
         assert_eq!(theirs.read_text(&text).as_deref(), Some(line.as_bytes()));
         assert!(theirs.read(&bytes).is_none() && theirs.read_text(&text).is_none(), "a replay is refused");
         assert!(ours.read(&bytes).is_none(), "our own line is refused");
+    }
+
+    #[test]
+    fn a_line_of_a_swarm_with_another_key_is_recognised() {
+        let (ours, theirs, other, none) = (wire(1, 1), wire(1, 2), wire(2, 3), Wire::plain());
+        let sealed = other.write("{}");
+        assert_eq!(ours.open(&sealed), Err(Unsealed::Forged));
+        assert_eq!(ours.open(b"{}"), Err(Unsealed::Plain));
+        let known = theirs.write("{}");
+        assert!(ours.open(&known).is_ok());
+        assert_eq!(ours.open(&known), Err(Unsealed::Replayed));
+        assert!(
+            none.seems_sealed(&sealed) && !none.seems_sealed(&[b' '; 99]) && !none.seems_sealed(b"short")
+        );
+        assert!(!ours.seems_sealed(&sealed));
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod claims;
 mod copied;
 mod decide;
 mod directory;
+pub mod doctor;
 pub mod foreign;
 mod profile;
 pub mod protocol;

@@ -90,6 +90,8 @@ mod tests {
             "x h discard bafy --key root",
             "x h undiscard a.bag",
             "x h channels",
+            "x h doctor",
+            "x h doctor duckie7 --json",
             "x h add f --copy",
             "x h pin bafy --json",
             "x h unpin bafy",

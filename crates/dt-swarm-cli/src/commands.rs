@@ -64,6 +64,7 @@ commands! {
     ping::Ping,
     stats::Stats,
     channels::Channels,
+    doctor::Doctor,
     version::Version,
     query::Query,
     watch::Watch,

@@ -1,6 +1,6 @@
 //! The errors of the program. Each message names the cause and the way out. Inner errors are kept as sources.
 
-use crate::text::{clean, clean_lines};
+use crate::text::{clean, clean_lines, count};
 use control::{ClientError, Failure, FailureKind, KeyFileError, KeyName, KeyNameError};
 use dcache::{PeerId, Role, StatementError, SwarmFileError};
 use service::JobNumber;
@@ -200,6 +200,17 @@ pub(crate) enum CliError {
     SwarmUnwritten { path: PathBuf, source: io::Error },
     #[error("the old and the new item are the same")]
     Same,
+    #[error("no present robot is called {:?}; `query 'pri/*/info/hostname'` lists the names", clean(.0, 64))]
+    NoSuchRobot(String),
+    #[error(
+        "{number} robots are called {:?}: give the peer ID of one of them: {}",
+        clean(name, 64),
+        some_of(peers),
+        number = .peers.len()
+    )]
+    SeveralRobots { name: String, peers: Vec<PeerId> },
+    #[error("{} found", count(*.0, "fault"))]
+    FoundFaults(usize),
 }
 
 /// No robot that the daemon on this computer knows has this name, and it cannot be resolved as a host name.
@@ -278,6 +289,11 @@ pub(crate) struct OtherDaemon {
     /// The peer behind the socket.
     pub(crate) found: PeerId,
     pub(crate) advice: &'static str,
+}
+
+/// Lists the first of several peers.
+fn some_of(peers: &[PeerId]) -> String {
+    peers.iter().take(8).map(PeerId::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 fn peers(peers: &[PeerId]) -> String {

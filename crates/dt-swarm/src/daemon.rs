@@ -18,8 +18,8 @@ use gateway::{BLOCK_TIMEOUT, Holders};
 use http_server::{Settings, run_server};
 use rand::TryRng as _;
 use service::{
-    Banner, Context, Environment, LocalFacts, OpenError, PrivatePlaces, Registration, Router, Services,
-    SettingsError, supervise,
+    Banner, Context, Environment, Folders, LocalFacts, OpenError, PrivatePlaces, Registration, Router,
+    Services, SettingsError, supervise,
 };
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -88,6 +88,10 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let shared_folder = config.shared_folder(&environment);
     permissions::create_data_folder(&config.data_dir, shared_folder.as_deref())
         .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;
+    let folders = Folders {
+        data: config.data_dir.clone(),
+        shared: shared_folder.clone().or_else(|| environment.in_home("shared-logs").ok()),
+    };
     let has_key = membership.file().is_some_and(|file| file.key().is_some());
     permissions::tighten(&config, shared_folder.as_deref(), has_key);
     let keypair = Arc::new(identity::load_or_make(&config.data_dir)?);
@@ -119,7 +123,8 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         .enable_all()
         .build()?;
     let environment = Arc::new(environment);
-    let daemon = Daemon { shared, environment, private, services, tasks: JoinSet::new() };
+    let folders = Arc::new(folders);
+    let daemon = Daemon { shared, environment, private, folders, services, tasks: JoinSet::new() };
     let result = runtime.block_on(daemon.run(membership));
     // A blocked thread must not keep the process running.
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -150,6 +155,7 @@ struct Daemon {
     environment: Arc<Environment>,
     /// Files and folders of the daemon that no service may give to other peers.
     private: Arc<PrivatePlaces>,
+    folders: Arc<Folders>,
     services: &'static [Registration],
     tasks: JoinSet<()>,
 }
@@ -218,6 +224,7 @@ impl Daemon {
         Context::new("", swarm.clone(), store.clone(), node.subscribe(), facts.subscribe())
             .within(self.environment.clone(), stop.clone())
             .with_private(self.private.clone())
+            .with_folders(self.folders.clone())
     }
 
     /// Runs a task and restarts it if it fails. The task stops by itself on the stop token, because it has data to

@@ -227,6 +227,12 @@ pub enum ChannelEvent {
         /// Channel on which it arrived.
         channel: ChannelId,
     },
+    /// A datagram was received that belongs to another swarm: it was sealed with another key, or only one of the two
+    /// swarms has a key.
+    OtherSwarm {
+        /// Host that sent it.
+        source: SocketAddr,
+    },
     /// A link has sent all lines that were queued for it.
     Drained {
         /// Identifier of the link.

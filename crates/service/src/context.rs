@@ -26,6 +26,15 @@ pub struct Environment {
     pub vehicle_name: Option<String>,
 }
 
+/// Folders of the daemon on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folders {
+    /// The data folder: identity, records and, usually, blocks.
+    pub data: PathBuf,
+    /// The folder whose files are shared; `None` if there is no home folder and none is configured.
+    pub shared: Option<PathBuf>,
+}
+
 /// Error for a path in the home folder when there is no home folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no home folder: set HOME, or choose the folders with --data-dir and --shared")]
@@ -64,6 +73,8 @@ pub struct Context {
     pub environment: Arc<Environment>,
     /// Files and folders of the daemon itself, which no service shares with other peers.
     pub private: Arc<PrivatePlaces>,
+    /// Folders of the daemon on the disk.
+    pub folders: Arc<Folders>,
     pub(crate) store: Arc<Store>,
     pub(crate) stop: CancellationToken,
 }
@@ -78,7 +89,8 @@ impl Context {
         facts: watch::Receiver<LocalFacts>,
     ) -> Self {
         let (environment, private, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
-        Self { name, swarm, node, facts, environment, private, store, stop }
+        let folders = Arc::default();
+        Self { name, swarm, node, facts, environment, private, folders, store, stop }
     }
 
     /// Returns this context with another environment and a token that ends supervised tasks.
@@ -91,6 +103,12 @@ impl Context {
     #[must_use]
     pub fn with_private(self, private: Arc<PrivatePlaces>) -> Self {
         Self { private, ..self }
+    }
+
+    /// Returns this context with these folders of the daemon.
+    #[must_use]
+    pub fn with_folders(self, folders: Arc<Folders>) -> Self {
+        Self { folders, ..self }
     }
 
     /// Returns this context for the service called `name`.

@@ -30,7 +30,7 @@ mod supervise;
 mod wake;
 
 pub use banner::Banner;
-pub use context::{Context, Environment, NoHome};
+pub use context::{Context, Environment, Folders, NoHome};
 pub use contract::{Endpoint, Service, ServiceError};
 pub use control::{Failure, FailureKind, MAX_ANSWER_BYTES, MAX_PAGE_ROWS, Protocol, page};
 pub use decide::{Decide, Decision};

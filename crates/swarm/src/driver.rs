@@ -299,6 +299,11 @@ impl Run {
                 let now = self.now();
                 asking(&self.brain, now);
             }
+            Command::Ping { pinged } => {
+                let now = self.now();
+                self.brain.ping(now).into_iter().for_each(|output| self.output(output));
+                let _ = pinged.send(());
+            }
             Command::Route { routing, routed } => {
                 let now = self.now();
                 self.brain.route(routing, now);

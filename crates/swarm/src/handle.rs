@@ -18,6 +18,7 @@ type Asking = Box<dyn FnOnce(&Brain, Now) + Send>;
 pub(crate) enum Command {
     Read(Reading),
     Ask(Asking),
+    Ping { pinged: oneshot::Sender<()> },
     Route { routing: Routing, routed: oneshot::Sender<()> },
     Say { statements: Vec<Statement>, said: oneshot::Sender<Result<(), SayError>> },
     Carry { records: Vec<Record>, said: oneshot::Sender<Result<(), SayError>> },
@@ -182,6 +183,17 @@ impl Swarm {
         let asking: Asking = Box::new(move |brain, now| drop(answer.send(asking(brain, now))));
         self.commands.send(Command::Ask(asking)).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
+    }
+
+    /// Sends a ping to all peers on each local network and on each link that lasts. The brain notes who answers; see
+    /// [`Brain::hearings`].
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn ping(&self) -> Result<(), Stopped> {
+        let (pinged, done) = oneshot::channel();
+        self.commands.send(Command::Ping { pinged }).await.map_err(|_| Stopped)?;
+        done.await.map_err(|_| Stopped)
     }
 
     /// Replaces the routing of lines.

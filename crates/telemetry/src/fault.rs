@@ -89,11 +89,21 @@ impl FaultReport {
 
     /// Returns the description of the fault and the remedy, for people.
     pub fn message(&self) -> String {
-        let mut message = self.fill(self.fault.sentence) + "; " + &self.fill(self.fault.way_out);
+        let mut message = self.sentence() + "; " + &self.way_out();
         if let Some(wait) = self.retry_in {
             message += &format!(" (next attempt in {} s)", wait.as_secs_f64().ceil());
         }
         message
+    }
+
+    /// Returns the description of the fault, without the remedy.
+    pub fn sentence(&self) -> String {
+        self.fill(self.fault.sentence)
+    }
+
+    /// Returns the remedy.
+    pub fn way_out(&self) -> String {
+        self.fill(self.fault.way_out)
     }
 
     fn fill(&self, mut text: &str) -> String {

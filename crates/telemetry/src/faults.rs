@@ -228,6 +228,11 @@ crate::faults! {
         "{target}: nothing can be sent, because the interface is down: {error}";
         "check that it is connected";
 
+    UDP_MULTICASTS_FILTERED = "udp.multicasts-filtered":
+        "{interface}: peers are heard by broadcast, but not by multicast: something filters multicast, here or in the \
+         network, so robots without dt-swarm and names that end in .local are not found";
+        "allow multicast there; dt-swarm itself uses broadcast instead";
+
     UDP_NETMASK_WRONG = "udp.netmask-wrong":
         "{interface}: heard {host}, which is outside this network";
         "correct the netmask of this host or of that host";

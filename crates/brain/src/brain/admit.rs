@@ -79,7 +79,7 @@ impl Brain {
                     }
                 }
             }
-            Err(reason) => self.refused(origin, reason),
+            Err(reason) => self.refused(now, origin, reason),
         }
     }
 
@@ -96,7 +96,7 @@ impl Brain {
         match (self.node.replica.admit_verified(record, now.moment.time), source) {
             (Ok(admission), _) => self.settle(now, admission, former, source),
             (Err(reason), RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) => {
-                self.refused(origin, reason);
+                self.refused(now, origin, reason);
             }
             (Err(_), RecordSource::Own) => {}
         }
@@ -112,10 +112,13 @@ impl Brain {
         }
     }
 
-    fn refused(&mut self, origin: Origin, reason: Refusal) {
+    fn refused(&mut self, now: Now, origin: Origin, reason: Refusal) {
         let Origin { channel, source } = origin;
         self.node.channels.tally(channel, |tally| tally.refused += 1);
         self.node.outputs.push(Output::Refused { channel, source, reason });
+        if reason == Refusal::Forged {
+            self.node.hear_other_records(now, source);
+        }
         let metric = refusals::of_others(reason);
         match reason {
             // Only a malicious peer causes these. The other refusals happen among honest peers.

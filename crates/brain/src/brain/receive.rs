@@ -107,6 +107,7 @@ impl Brain {
             Ok(Message::Pong { validity }) if envelope.records.is_empty() => {
                 if let Some(peer) = envelope.from.brain_of() {
                     node.note_clock(now, origin, peer, &validity);
+                    node.note_pong(now, origin, peer);
                 }
                 self.comparisons.completed(node, now, origin.channel);
             }

@@ -7,8 +7,13 @@ use super::socket::Arrival;
 use super::unicast::Admission;
 use crate::wire::Wire;
 use routing::{Address, ChannelEvent, ChannelId, Envelope};
+use seal::Unsealed;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Minimum interval between two reports of hosts of other swarms, so that a flood of their datagrams costs little.
+const OTHER_SWARM_EVERY: Duration = Duration::from_secs(1);
 
 impl Udp {
     pub(super) async fn receive(&mut self, arrival: Arrival, bytes: &[u8]) {
@@ -17,9 +22,13 @@ impl Udp {
             return;
         }
         let wire: Wire = self.settings.wire.clone();
-        let Some(line) = wire.read(bytes) else {
-            return tracing::debug!(source = %arrival.source, "a datagram of another swarm, or a replay");
+        let line = match wire.open(bytes) {
+            Ok(line) => line,
+            Err(reason) => return self.refuse(arrival.source, reason).await,
         };
+        if wire.seems_sealed(bytes) {
+            self.report_other_swarm(arrival.source).await;
+        }
         let lan = self.lans.iter().position(|lan| lan.interface.index == arrival.interface);
         let mode = lan.and_then(|lan| self.lans[lan].cast_mode(arrival.destination));
         let event = match (lan, mode) {
@@ -41,6 +50,23 @@ impl Udp {
             },
         };
         self.switchboard.report(event).await;
+    }
+
+    /// Reports a datagram that could not be opened, unless it is a replay or was sent by this node itself.
+    async fn refuse(&mut self, source: SocketAddr, reason: Unsealed) {
+        tracing::debug!(%source, %reason, "a datagram was refused");
+        if matches!(reason, Unsealed::Plain | Unsealed::Forged) {
+            self.report_other_swarm(source).await;
+        }
+    }
+
+    /// Reports that a host belongs to another swarm, at most once in [`OTHER_SWARM_EVERY`].
+    async fn report_other_swarm(&mut self, source: SocketAddr) {
+        let now = self.now();
+        if self.other_swarm.is_none_or(|last| now.saturating_sub(last) >= OTHER_SWARM_EVERY) {
+            self.other_swarm = Some(now);
+            self.switchboard.report(ChannelEvent::OtherSwarm { source }).await;
+        }
     }
 
     /// Records which peer was heard by which mode. Returns whether the line is new, and not a copy of one

@@ -26,6 +26,9 @@ pub(crate) fn lan_fault(lan: &Lan, port: u16, now: Duration) -> Option<FaultRepo
     if lan.cast.is_silent(CastMode::Broadcast, CastMode::Multicast4, now) {
         return Some(report!(faults::UDP_BROADCASTS_FILTERED, interface = interface, port = port));
     }
+    if lan.cast.is_silent(CastMode::Multicast4, CastMode::Broadcast, now) {
+        return Some(report!(faults::UDP_MULTICASTS_FILTERED, interface = interface));
+    }
     let UnicastHeard { host, since, last } = lan.unicast_heard?;
     let is_lasting = last.saturating_sub(since) >= LONG && now.saturating_sub(last) < LONG;
     (is_lasting && !lan.cast.is_anybody_heard(now))

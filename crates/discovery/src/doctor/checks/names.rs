@@ -1,0 +1,59 @@
+//! Robots with the same host name.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use crate::doctor::faults::NAME_CLASH;
+use crate::doctor::findings::{names, warning, works};
+use crate::doctor::observed::{Observed, shown};
+use crate::protocol::Finding;
+use std::collections::BTreeMap;
+use telemetry::report;
+
+/// Maximum number of names that are reported.
+const MAX_CLASHES: usize = 4;
+/// Maximum number of characters of a name that are shown.
+const MAX_NAME: usize = 64;
+
+pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
+    let mut by_name: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    if !observed.hostname.is_empty() {
+        by_name.entry(&observed.hostname).or_default().push("this one".to_owned());
+    }
+    for robot in &observed.present {
+        let Some(name) = &robot.name else { continue };
+        by_name.entry(name).or_default().push(shown(robot.peer, None));
+    }
+    let clashes = by_name.iter().filter(|(_, robots)| robots.len() > 1);
+    let clash = |(name, robots): (&&str, &Vec<String>)| {
+        let name: String = name.chars().take(MAX_NAME).collect();
+        warning(&report!(NAME_CLASH, number = robots.len(), name = name, peers = names(robots)))
+    };
+    let clashes: Vec<Finding> = clashes.take(MAX_CLASHES).map(clash).collect();
+    match clashes.is_empty() {
+        true => vec![works("name", format!("no other robot is called {}", observed.hostname))],
+        false => clashes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::observed::Present;
+    use dcache::Keypair;
+    use std::time::Duration;
+
+    #[test]
+    fn two_robots_with_one_name_are_a_warning() {
+        let robot = |seed: u8, name: &str| Present {
+            peer: Keypair::from_seed([seed; 32]).peer_id(),
+            name: Some(name.to_owned()),
+            stated: Duration::ZERO,
+            lines: Vec::new(),
+            reached: None,
+        };
+        let check = |present| check(&Observed { hostname: "duckie".into(), present, ..Observed::default() });
+        let found = check(vec![robot(1, "duckie"), robot(2, "other"), robot(3, "duckie")]);
+        assert_eq!((found.len(), found[0].code.as_str()), (1, "name.clash"));
+        assert!(found[0].message.starts_with("3 robots are called duckie"), "{found:?}");
+        assert_eq!(check(vec![robot(1, "other"), robot(2, "third")])[0].code, "name");
+    }
+}
