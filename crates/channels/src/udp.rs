@@ -11,6 +11,8 @@ mod receive;
 mod send_failure;
 mod settings;
 mod socket;
+mod sweep;
+mod sweeping;
 mod trouble;
 mod unicast;
 mod upkeep;
@@ -32,6 +34,7 @@ use socket::{Departure, Sockets};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+use sweep::SweepBudget;
 use telemetry::{FaultReport, faults, report};
 use tokio::sync::{mpsc, watch as watched};
 use tokio::time::Instant;
@@ -56,6 +59,7 @@ struct Udp {
     sending: BTreeMap<SocketAddr, SendStreak>,
     last_reports: LastReports,
     tokens: Tokens,
+    sweep_budget: SweepBudget,
     outgoing: mpsc::Sender<OutgoingLine>,
     started: Instant,
 }
@@ -78,6 +82,7 @@ pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<
         sending: BTreeMap::new(),
         last_reports: LastReports::default(),
         tokens: Tokens::default(),
+        sweep_budget: SweepBudget::default(),
         outgoing,
         started: Instant::now(),
     };
@@ -100,7 +105,7 @@ impl Udp {
                     self.list_interfaces().await;
                     upkeep = Upkeep::default();
                 }
-                () = tokio::time::sleep_until(self.started + latest) => {}
+                () = tokio::time::sleep_until(self.started + latest.min(self.next_sweep())) => {}
                 Some(line) = waiting.recv() => self.send(line).await,
                 received = self.sockets.receive(&mut buffer) => match received {
                     Ok(arrival) => self.receive(arrival, &buffer[..arrival.length]).await,
@@ -110,6 +115,7 @@ impl Udp {
                 wanted = wanted(&mut peers) => self.configure(&wanted).await,
                 found = self.names.next() => self.found(found).await,
             }
+            self.sweep().await;
             if upkeep.is_due(self.now(), self.is_troubled(), self.next_look_up()) {
                 self.tend().await;
                 upkeep.done(self.now());
@@ -177,7 +183,7 @@ impl Udp {
     async fn join(&mut self, interface: Interface, medium: impl Fn(&Interface) -> Medium) {
         tracing::info!(%interface, "broadcasting on an interface");
         let channel = self.up(medium(&interface)).await;
-        let mut lan = Lan::new(channel, interface.clone());
+        let mut lan = Lan::new(channel, interface.clone(), self.now());
         lan.refresh(interface, &self.sockets);
         self.lans.push(lan);
     }
@@ -255,7 +261,10 @@ impl Udp {
         let (bytes, now, port) = (self.settings.wire.write(&outgoing.line), self.now(), self.settings.port);
         let lan = self.lans.iter_mut().find(|lan| lan.channel == outgoing.channel);
         match (lan, outgoing.target) {
-            (Some(lan), Target::All) => lan.send_to_all(&self.sockets, port, &bytes, now).await,
+            (Some(lan), Target::All) => {
+                lan.keep_beacon(&outgoing.line, now);
+                lan.send_to_all(&self.sockets, port, &bytes, now).await;
+            }
             (Some(lan), Target::Host(to)) => {
                 // Uses this interface even when no route leads to the host, for example because of a wrong netmask.
                 let departure = Departure { to, from: None, interface: lan.interface.index };

@@ -2,6 +2,7 @@
 
 use crate::ledger::Journey;
 use crate::line::{Count, Kind, Tally};
+use crate::node::NodeId;
 use crate::scenario::{Records, Seconds};
 use crate::world::{Sums, World};
 use serde::Serialize;
@@ -31,6 +32,9 @@ pub struct Report {
     pub records: usize,
     /// Time until shared files became safe everywhere; absent if no files were shared.
     pub files: Option<FilesSafe>,
+    /// Time from the start of the last node until each node listed all others; absent if the scenario does not ask for
+    /// it.
+    pub meetings: Option<Spans>,
     /// Time until new records reached all nodes, for each kind of records.
     pub spreads: Vec<Spread>,
     /// Lines and bytes sent and received during the measurement.
@@ -117,6 +121,7 @@ impl World {
         let spreads: Vec<Spread> =
             groups.iter().enumerate().map(|(group, records)| self.spread(group, records)).collect();
         self.check_spreads(&groups, &spreads);
+        let meetings = self.met();
         Report {
             scenario: name.to_owned(),
             seed: self.options.seed,
@@ -128,6 +133,7 @@ impl World {
             converged_after,
             records,
             files: self.files_safe(),
+            meetings,
             spreads,
             traffic: self.traffic(),
             refusals: self.refusals.clone(),
@@ -140,6 +146,22 @@ impl World {
         let time = spans(times.chain(std::iter::repeat_n(None, lacking)));
         let count = complete + lacking;
         (count > 0).then_some(FilesSafe { count, complete, time })
+    }
+
+    /// Returns the times until nodes listed all others. Fails the run if one node needed too long.
+    fn met(&mut self) -> Option<Spans> {
+        let presence = self.scenario.presence.clone().filter(|presence| presence.is_timed)?;
+        let nodes: Vec<NodeId> = self.honest().map(|(node, _)| node).collect();
+        let met = spans(nodes.into_iter().map(|node| self.meetings.since_last_start(node)));
+        if let Some(Seconds(within)) = presence.within
+            && met.worst.is_none_or(|worst| worst > within.as_secs_f64())
+        {
+            self.failures.push(format!(
+                "a node listed all others {:?} s after the last start, not within {within:?}",
+                met.worst
+            ));
+        }
+        Some(met)
     }
 
     fn spread(&self, group: usize, records: &Records) -> Spread {

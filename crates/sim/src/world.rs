@@ -5,6 +5,7 @@ use crate::event::{Event, Queue};
 use crate::ledger::Ledger;
 use crate::line::Tally;
 use crate::link::{Link, LinkId};
+use crate::meetings::Meetings;
 use crate::network::Network;
 use crate::node::{Body, Life, Node, NodeId, Port};
 use crate::safety::Safety;
@@ -69,6 +70,7 @@ pub(crate) struct World {
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) ledger: Ledger,
     pub(crate) safety: Safety,
+    pub(crate) meetings: Meetings,
     /// Records that nodes hold at their first start.
     pub(crate) stock: BTreeMap<NodeId, Vec<Record>>,
     pub(crate) failures: Vec<String>,
@@ -100,6 +102,7 @@ impl World {
             links: BTreeMap::new(),
             ledger: Ledger::default(),
             safety: Safety::default(),
+            meetings: Meetings::default(),
             stock: BTreeMap::new(),
             failures: Vec::new(),
             refusals: BTreeMap::new(),
@@ -219,6 +222,7 @@ impl World {
             self.fail(format!("node {node} took a record that no node signed: {record:?}"));
         }
         self.ledger.reached(record, node, self.now);
+        self.note_meeting(node, record);
         match record.signer() == self.nodes[node].me {
             true => self.nodes[node].heard_own(record),
             false => self.ledger.taken += 1,

@@ -126,6 +126,13 @@ impl Unicast {
         Some((peer.channel, !is_free && is_due))
     }
 
+    /// Allows this number of bytes to a host that has not proven its address, although it has sent fewer.
+    pub(crate) fn credit(&mut self, address: SocketAddr, bytes: usize) {
+        if let Some(peer) = self.peers.get_mut(&address) {
+            peer.received = peer.received.saturating_add(bytes as u64);
+        }
+    }
+
     /// Records that a host has proven its address.
     pub(crate) fn prove(&mut self, address: SocketAddr) {
         if let Some(peer) = self.peers.get_mut(&address) {

@@ -31,23 +31,52 @@ pub fn avahi_available() -> Result<(), Unavailable> {
 }
 
 impl Avahi {
-    /// Starts the daemon on a host, whose name it publishes.
+    /// Starts the daemon on a host, whose name it publishes, and waits until it is ready.
     ///
     /// # Errors
     /// When it does not start.
     pub fn start(host: &Host) -> Result<Self> {
-        let configuration = host.folder().join("avahi.conf");
-        let text = format!("[server]\nenable-dbus=no\nhost-name={}\n", host.name());
-        fs::write(&configuration, text).map_err(Error::io(configuration.display().to_string()))?;
+        let avahi = Self::launch(host, None)?;
+        avahi.wait_until_ready()?;
+        Ok(avahi)
+    }
+
+    /// Starts the daemon on a host, whose name it publishes, without waiting for it to be ready. With `service`, it also
+    /// publishes a service with this name and type.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch(host: &Host, service: Option<(&str, &str)>) -> Result<Self> {
+        let write = |name: &str, text: String| {
+            let path = host.folder().join(name);
+            fs::write(&path, text).map_err(Error::io(path.display().to_string())).map(|()| path)
+        };
+        let configuration =
+            write("avahi.conf", format!("[server]\nenable-dbus=no\nhost-name={}\n", host.name()))?;
+        let services = service.map_or_else(String::new, |(name, sort)| {
+            format!(
+                "<service-group><name>{name}</name><service><type>{sort}</type><port>1</port></service></service-group>"
+            )
+        });
+        let services = write("avahi.service", services)?;
         let mut command = host.command("sh");
-        // Each daemon has its own folder for its PID file, because `ip netns exec` gives every command mounts of its
-        // own.
+        // Each daemon has its own folders for its PID file and its services, because `ip netns exec` gives every command
+        // mounts of its own.
         let script = "mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon && \
+                      if [ -s \"$1\" ]; then mount -t tmpfs tmpfs /etc/avahi/services && \
+                      cp \"$1\" /etc/avahi/services/lab.service; fi && \
                       exec avahi-daemon -f \"$0\" --no-drop-root --no-chroot --no-rlimits --no-proc-title";
-        command.arg("-c").arg(script).arg(&configuration);
+        command.arg("-c").arg(script).arg(&configuration).arg(&services);
         let process = host.spawn("avahi", command)?;
-        process.wait_for_line(|line| line.contains("Server startup complete"), START_LIMIT)?;
         Ok(Self { host: host.clone(), process })
+    }
+
+    /// Waits until the daemon publishes.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn wait_until_ready(&self) -> Result {
+        self.process.wait_for_line(|line| line.contains("Server startup complete"), START_LIMIT).map(drop)
     }
 
     /// Returns the host of the daemon.
