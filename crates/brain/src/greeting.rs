@@ -15,7 +15,7 @@ use crate::node::Node;
 use crate::origin::Origin;
 use crate::outbox::{Cause, QueuedRecord};
 use dcache::buckets::{self, PEER, PRIVATE, Priority};
-use dcache::{Key, Kind, PeerId};
+use dcache::{Key, Kind, PeerId, Record};
 use routing::{Allowance, ChannelId};
 use std::time::Duration;
 use telemetry::metrics;
@@ -62,7 +62,7 @@ impl Node {
         let greetings = self.channels.get_mut(id).and_then(|channel| channel.greetings.as_mut());
         let Some(at) = greetings.and_then(|greetings| greetings.plan(now.elapsed, wait)) else { return };
         self.count(&metrics::BRAIN_GREETINGS_SENT);
-        for record in self.greeting(id) {
+        for record in self.greeting(now, id) {
             self.schedule(record, at);
         }
     }
@@ -74,13 +74,15 @@ impl Node {
     }
 
     /// Returns the records by which this node is found: its presence first, then what it states about itself.
-    fn greeting(&self, channel: ChannelId) -> Vec<QueuedRecord> {
+    fn greeting(&self, now: Now, channel: ChannelId) -> Vec<QueuedRecord> {
         let set = self.replica.set();
-        let presence = set.records_beside(self.me, &PEER.path());
-        let about = PRIVATE.of(self.me);
+        let (present, about) = (PEER.path(), PRIVATE.of(self.me));
+        let presence = set.records_beside(self.me, &present);
         let leads = |key: &Key| buckets::family(&key.item.bucket).priority == Priority::Leading;
         let own = presence.chain(set.records_beside(self.me, &about));
-        let keys = own.filter(|record| record.kind() == Kind::Propose).map(Key::from).filter(leads);
+        let is_valid =
+            |record: &&Record| record.kind() == Kind::Propose && record.validity().contains(now.moment.time);
+        let keys = own.filter(is_valid).map(Key::from).filter(leads);
         let queued = |key| QueuedRecord { channel, key, round: 0, cause: Cause::Greeting };
         keys.take(MAX_RECORDS).map(queued).collect()
     }

@@ -99,13 +99,13 @@ impl Udp {
         // One byte more than the longest datagram, so that longer ones are detected.
         let mut buffer = vec![0; MAX_LINE_BYTES + MAX_OVERHEAD + 1];
         loop {
-            let latest = upkeep.latest(self.is_troubled(), self.next_look_up());
+            let latest = upkeep.latest(self.is_troubled(), self.next_look_up()).min(self.next_sweep());
             tokio::select! {
                 () = watch.changed() => {
                     self.list_interfaces().await;
                     upkeep = Upkeep::default();
                 }
-                () = tokio::time::sleep_until(self.started + latest.min(self.next_sweep())) => {}
+                () = tokio::time::sleep_until(self.started + latest) => {}
                 Some(line) = waiting.recv() => self.send(line).await,
                 received = self.sockets.receive(&mut buffer) => match received {
                     Ok(arrival) => self.receive(arrival, &buffer[..arrival.length]).await,

@@ -85,7 +85,7 @@ impl Fleet {
         let (robots, observers) = (&mut self.robots, &mut self.observers);
         let scheduled = thread::scope(|scope| {
             let mut threads = Vec::new();
-            let mut launch = |node: usize, robot: &mut Robot| {
+            let mut launch = |node: usize, robot: &mut Robot| -> Result {
                 robot.launch()?;
                 let host = hosts[node].clone();
                 threads.push(scope.spawn(move || Observer::start(&host, node, &["/peer"], sightings)));

@@ -4,7 +4,7 @@
 use super::socket::Departure;
 use super::sweep::Step;
 use super::{Udp, note_lost};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Time until a sweep looks again for a beacon of this node.
@@ -57,13 +57,9 @@ impl Udp {
 
     /// Opens a channel to a host that answers a sweep, and allows it the few bytes of path validation.
     pub(super) async fn open_swept(&mut self, lan: Option<usize>, source: SocketAddr) {
-        let is_asked = |host: Ipv4Addr| lan.is_some_and(|lan| self.lans[lan].sweep.take_answer(host));
-        let SocketAddr::V4(v4) = source else { return };
-        if v4.port() == self.settings.port
-            && self.unicast.get(source).is_none()
-            && is_asked(*v4.ip())
-            && self.admit(source).await
-        {
+        let (SocketAddr::V4(v4), Some(lan)) = (source, lan) else { return };
+        let is_new = v4.port() == self.settings.port && self.unicast.get(source).is_none();
+        if is_new && self.lans[lan].sweep.take_answer(*v4.ip()) && self.admit(source).await {
             self.unicast.credit(source, CREDIT);
         }
     }

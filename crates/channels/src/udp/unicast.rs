@@ -198,6 +198,14 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_was_asked_gets_a_few_bytes_before_it_proves_its_address() {
+        let mut unicast = Unicast::default();
+        unicast.add(host(1), ChannelId(1), false, at(0));
+        unicast.credit(host(1), 100);
+        assert!(unicast.may_send(host(1), 60) && !unicast.may_send(host(1), 60));
+    }
+
+    #[test]
     fn a_configured_host_stays_and_needs_no_proof() {
         let mut unicast = Unicast::default();
         unicast.add(host(1), ChannelId(1), true, at(0));
