@@ -32,6 +32,7 @@ fn present_at(world: &World, node: usize) -> usize {
 #[test]
 fn a_newcomer_lists_all_nodes_after_a_moment_and_without_a_comparison() {
     let mut world = present_class(6);
+    let before = world.counter_of(0, &metrics::BRAIN_GREETINGS_SENT);
     let newcomer = world.add();
     world.refuses_links = true;
     world.join(newcomer, 1);
@@ -39,7 +40,7 @@ fn a_newcomer_lists_all_nodes_after_a_moment_and_without_a_comparison() {
     world.run(Duration::from_millis(60));
     assert_eq!(present_at(&world, newcomer), 7);
     assert_eq!(world.counter_of(newcomer, &metrics::BRAIN_COMPARISONS_STARTED), 0);
-    assert_eq!(world.counter_of(0, &metrics::BRAIN_GREETINGS_SENT), 1);
+    assert_eq!(world.counter_of(0, &metrics::BRAIN_GREETINGS_SENT), before + 1);
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn a_renewed_presence_and_a_presence_from_afar_are_no_reason_to_greet() {
 fn a_host_that_makes_up_peers_causes_few_greetings() {
     let mut world = present_class(2);
     let before = world.counter_of(0, &metrics::BRAIN_GREETINGS_SENT);
-    for number in 0..200_u8 {
+    for number in 50..250_u8 {
         let stranger = Keypair::from_seed([number; 32]);
         let item = Item { bucket: PEER.path(), data: Data::new(&stranger.peer_id().to_string()).unwrap() };
         let validity = Validity::starting(world.now().moment.time, 600);
