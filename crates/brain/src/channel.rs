@@ -1,6 +1,7 @@
 //! One channel: its medium, its remaining budget, and its beacon timer.
 
 use crate::budget::Budget;
+use crate::greeting::Greetings;
 use crate::trickle::{TimerAction, Trickle};
 use routing::{Address, Capacity, ChannelStatus, Medium, Reach};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) struct Channel {
     budget: Option<Budget>,
     /// Timer of the beacons that show this node's records.
     timer: Option<Trickle>,
+    /// Greetings of newcomers; `None` where peers are not greeted.
+    pub(crate) greetings: Option<Greetings>,
     pub(crate) tally: ChannelStatus,
 }
 
@@ -44,6 +47,7 @@ impl Channel {
             penalties: 0,
             budget: None,
             timer: None,
+            greetings: None,
             tally: ChannelStatus::default(),
         }
     }
@@ -55,6 +59,7 @@ impl Channel {
         self.tally.name = name;
         self.budget = Some(Budget::full(capacity.clone(), elapsed));
         self.timer = Some(Trickle::new(capacity.beacons, elapsed, chance));
+        self.greetings = (capacity.reach == Reach::Lan).then(|| Greetings::new(elapsed));
         self.capacity = Some(capacity);
     }
 

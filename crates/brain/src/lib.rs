@@ -33,6 +33,7 @@ mod channel;
 mod channels;
 mod clocks;
 mod forward;
+mod greeting;
 mod history;
 mod interface;
 mod neighbours;

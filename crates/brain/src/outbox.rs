@@ -66,6 +66,8 @@ pub(crate) enum Cause {
     Found,
     /// A record that a peer on this channel lacks.
     Missed,
+    /// A record of this node that a newcomer on this channel most likely lacks.
+    Greeting,
 }
 
 impl Cause {
@@ -73,7 +75,7 @@ impl Cause {
     pub(crate) fn repeats(self) -> usize {
         match self {
             Self::News => usize::MAX,
-            Self::Renewal | Self::Relay => 2,
+            Self::Renewal | Self::Relay | Self::Greeting => 2,
             Self::Missed => 1,
             Self::Found => 0,
         }

@@ -40,7 +40,7 @@ impl Node {
         }
     }
 
-    fn schedule(&mut self, record: QueuedRecord, due: Duration) {
+    pub(crate) fn schedule(&mut self, record: QueuedRecord, due: Duration) {
         if !self.channels.outbox.schedule(record, due) {
             self.count(&metrics::BRAIN_RECORDS_DROPPED_QUEUE_FULL);
         }

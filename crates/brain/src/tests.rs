@@ -12,6 +12,7 @@ use telemetry::{Metric, metrics};
 
 mod clocks;
 mod copied_key;
+mod greeting;
 mod hearing;
 mod hostile;
 mod local;

@@ -11,6 +11,8 @@ mod receive;
 mod send_failure;
 mod settings;
 mod socket;
+mod sweep;
+mod sweeping;
 mod trouble;
 mod unicast;
 mod upkeep;
@@ -32,6 +34,7 @@ use socket::{Departure, Sockets};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+use sweep::SweepBudget;
 use telemetry::{FaultReport, faults, report};
 use tokio::sync::{mpsc, watch as watched};
 use tokio::time::Instant;
@@ -58,6 +61,7 @@ struct Udp {
     tokens: Tokens,
     /// Time of the last report of a host of another swarm.
     other_swarm: Option<Duration>,
+    sweep_budget: SweepBudget,
     outgoing: mpsc::Sender<OutgoingLine>,
     started: Instant,
 }
@@ -81,6 +85,7 @@ pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<
         last_reports: LastReports::default(),
         tokens: Tokens::default(),
         other_swarm: None,
+        sweep_budget: SweepBudget::default(),
         outgoing,
         started: Instant::now(),
     };
@@ -97,7 +102,7 @@ impl Udp {
         // One byte more than the longest datagram, so that longer ones are detected.
         let mut buffer = vec![0; MAX_LINE_BYTES + MAX_OVERHEAD + 1];
         loop {
-            let latest = upkeep.latest(self.is_troubled(), self.next_look_up());
+            let latest = upkeep.latest(self.is_troubled(), self.next_look_up()).min(self.next_sweep());
             tokio::select! {
                 () = watch.changed() => {
                     self.list_interfaces().await;
@@ -113,6 +118,7 @@ impl Udp {
                 wanted = wanted(&mut peers) => self.configure(&wanted).await,
                 found = self.names.next() => self.found(found).await,
             }
+            self.sweep().await;
             if upkeep.is_due(self.now(), self.is_troubled(), self.next_look_up()) {
                 self.tend().await;
                 upkeep.done(self.now());
@@ -180,7 +186,7 @@ impl Udp {
     async fn join(&mut self, interface: Interface, medium: impl Fn(&Interface) -> Medium) {
         tracing::info!(%interface, "broadcasting on an interface");
         let channel = self.up(medium(&interface)).await;
-        let mut lan = Lan::new(channel, interface.clone());
+        let mut lan = Lan::new(channel, interface.clone(), self.now());
         lan.refresh(interface, &self.sockets);
         self.lans.push(lan);
     }
@@ -258,7 +264,10 @@ impl Udp {
         let (bytes, now, port) = (self.settings.wire.write(&outgoing.line), self.now(), self.settings.port);
         let lan = self.lans.iter_mut().find(|lan| lan.channel == outgoing.channel);
         match (lan, outgoing.target) {
-            (Some(lan), Target::All) => lan.send_to_all(&self.sockets, port, &bytes, now).await,
+            (Some(lan), Target::All) => {
+                lan.keep_beacon(&outgoing.line, now);
+                lan.send_to_all(&self.sockets, port, &bytes, now).await;
+            }
             (Some(lan), Target::Host(to)) => {
                 // Uses this interface even when no route leads to the host, for example because of a wrong netmask.
                 let departure = Departure { to, from: None, interface: lan.interface.index };

@@ -113,7 +113,8 @@ impl Life {
         let (peers, interfaces) =
             (follow(channels, &self.shared.plan, |plan| plan.udp.clone()), self.shared.choice.clone());
         let heard = self.shared.heard.clone();
-        let udp = UdpSettings { port, line_port, interfaces, peers, heard, wire: self.wire()? };
+        let known = follow(channels, &self.shared.plan, |plan| plan.known.clone());
+        let udp = UdpSettings { port, line_port, interfaces, peers, known, heard, wire: self.wire()? };
         let board = switchboard.clone();
         channels.spawn(supervise("udp", self.stop.clone(), move || {
             run_reporting_faults("udp", board.clone(), run_udp(udp.clone(), board.clone()))

@@ -8,7 +8,8 @@ use dcache::{Moment, Set, SwarmFile, Time, buckets};
 use ipfs::Multiaddr;
 use routing::{Address, Hop, Host, Part, Socket, Wild};
 use service::{Decide, Decision, DecisionLoop, LocalFacts};
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm::{Stopped, Swarm};
@@ -16,6 +17,8 @@ use tokio::sync::watch;
 
 /// Maximum number of addresses of the bucket `networks` that are used.
 const MAX_NETWORKS: usize = 16;
+/// Maximum number of addresses of peers that are kept for sweeps.
+const MAX_KNOWN: usize = 1024;
 /// Time for which changes of the bucket `networks` are collected before the plan is updated (debounce).
 const GATHER: Duration = Duration::from_millis(500);
 /// Maximum number of IRC channels in the plan. The maximum number of pubsub topics is the same.
@@ -29,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) nodes: Vec<Multiaddr>,
     pub(crate) paths: Vec<Address>,
     pub(crate) rooms: MeetingPoints,
+    /// Addresses that peers named as theirs. They are asked first when nobody is heard on a network.
+    pub(crate) known: Vec<Ipv4Addr>,
 }
 
 /// The IRC channels and pubsub topics where many peers meet. When they change, the channels are restarted.
@@ -94,13 +99,17 @@ fn place(socket: &Socket<'_>) -> Option<(String, u16)> {
     Some((host, socket.port.value()?))
 }
 
-/// Decider that reads the addresses in the bucket `networks`.
-struct NetworkList;
+/// Decider that reads the addresses in the bucket `networks`, and the private addresses of all peers.
+#[derive(Default)]
+struct NetworkList {
+    known: Vec<Ipv4Addr>,
+}
 
 impl Decide for NetworkList {
     type Action = Address;
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Address> {
+        self.known = known(set, now.time);
         let wake = set.next_edge(&[buckets::NETWORKS.matcher()], now.time);
         Decision { actions: networks(set, now.time), wake, ..Decision::default() }
     }
@@ -120,10 +129,12 @@ impl Planner {
     /// Updates the plan until the future is dropped or the swarm stops.
     pub(crate) async fn run(mut self) -> Result<(), Stopped> {
         let is_of_interest = |bucket: &dcache::BucketPath| buckets::NETWORKS.contains(bucket);
-        let mut decisions = DecisionLoop::new(self.swarm.clone(), NetworkList, is_of_interest, GATHER);
+        let mut decisions =
+            DecisionLoop::new(self.swarm.clone(), NetworkList::default(), is_of_interest, GATHER);
         loop {
             let networks = decisions.decide().await?;
-            let plan = self.current(networks);
+            let known = decisions.decider().known.clone();
+            let plan = Plan { known, ..self.current(networks) };
             self.routes.set_paths(plan.paths.clone()).await?;
             self.plan.send_if_modified(|told| {
                 let is_new = *told != plan;
@@ -169,6 +180,19 @@ fn networks(set: &Set, now: Time) -> Vec<Address> {
     let bucket = buckets::NETWORKS.path();
     let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());
     addresses.take(MAX_NETWORKS).collect()
+}
+
+/// Returns the private IPv4 addresses at which peers accept lines.
+fn known(set: &Set, now: Time) -> Vec<Ipv4Addr> {
+    let pattern = buckets::ADDRESSES.matcher();
+    let addresses =
+        set.matching(&pattern, now).filter_map(|view| view.item.data.as_str().parse::<Address>().ok());
+    let hosts = addresses.filter_map(|address| match address.tcp()? {
+        SocketAddr::V4(v4) => Some(*v4.ip()).filter(|ip| ip.is_private() || ip.is_link_local()),
+        SocketAddr::V6(_) => None,
+    });
+    let hosts: BTreeSet<Ipv4Addr> = hosts.take(MAX_KNOWN).collect();
+    hosts.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Packet filters of a host.
+//! Packet filters of a host, and of the switch of a network.
 
-use crate::{Host, Result};
+use crate::{Host, Network, Result, process};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -33,5 +33,22 @@ impl Host {
         let mut command = self.command("sh");
         command.args(["-c", "printf %s \"$0\" | nft -f -", &script]);
         self.run(command, LIMIT)?.success("nft").map(drop)
+    }
+}
+
+impl Network {
+    /// Drops frames between hosts that match one of these rules (nftables in the family `bridge`). The rules replace
+    /// former ones. They apply to all networks of the lab that are bridges.
+    ///
+    /// # Errors
+    /// When nftables refuses the rules.
+    pub fn drop_frames(&self, rules: &[&str]) -> Result {
+        let table = "table bridge lab_filter";
+        let rules: String = rules.iter().map(|rule| format!("  {rule} drop\n")).collect();
+        let chain = format!(" chain forward {{\n  type filter hook forward priority 0;\n{rules} }}\n");
+        let script = format!("{table}\ndelete {table}\n{table} {{\n{chain}}}\n");
+        let mut command = std::process::Command::new("ip");
+        command.args(["netns", "exec", &self.switch, "sh", "-c", "printf %s \"$0\" | nft -f -", &script]);
+        process::run(command, LIMIT)?.success("nft").map(drop)
     }
 }

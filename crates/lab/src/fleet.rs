@@ -63,19 +63,42 @@ impl Fleet {
     /// # Errors
     /// When one of them does not start.
     pub fn start(&mut self) -> Result {
-        self.robots.iter_mut().try_for_each(Robot::launch)?;
-        let observe =
-            |(node, robot): (usize, &Robot)| Observer::start(robot.host(), node, &["/peer"], &self.sightings);
-        let observe = &observe;
-        self.observers = thread::scope(|scope| {
-            let threads: Vec<_> =
-                self.robots.iter().enumerate().map(|robot| scope.spawn(move || observe(robot))).collect();
+        self.start_by(|robots, launch| {
+            robots.enumerate().try_for_each(|(number, robot)| launch(number, robot))
+        })
+    }
+
+    /// Starts all daemons, and observes each like [`Self::start`]. `schedule` calls the function that it is given once for
+    /// each robot, at the time at which the daemon is to start.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub(crate) fn start_by<T>(
+        &mut self,
+        schedule: impl FnOnce(
+            std::slice::IterMut<'_, Robot>,
+            &mut dyn FnMut(usize, &mut Robot) -> Result,
+        ) -> Result<T>,
+    ) -> Result<T> {
+        let hosts: Vec<Host> = self.robots.iter().map(|robot| robot.host().clone()).collect();
+        let sightings = &self.sightings;
+        let (robots, observers) = (&mut self.robots, &mut self.observers);
+        let scheduled = thread::scope(|scope| {
+            let mut threads = Vec::new();
+            let mut launch = |node: usize, robot: &mut Robot| -> Result {
+                robot.launch()?;
+                let host = hosts[node].clone();
+                threads.push(scope.spawn(move || Observer::start(&host, node, &["/peer"], sightings)));
+                Ok(())
+            };
+            let scheduled = schedule(robots.iter_mut(), &mut launch)?;
             let joined = threads.into_iter().map(|thread| thread.join());
-            joined
-                .map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect::<Result<_>>()
+            let all = joined.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            *observers = all.collect::<Result<_>>()?;
+            Ok::<T, Error>(scheduled)
         })?;
-        self.robots.iter_mut().try_for_each(|robot| robot.wait_until_ready())
+        self.robots.iter_mut().try_for_each(|robot| robot.wait_until_ready())?;
+        Ok(scheduled)
     }
 
     /// Waits until each robot has the presence records of `peers` robots, including its own. Returns the time of the

@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
 use lab::experiments::{
-    Attack, Class, Crashes, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, attack, class, crashes,
-    heal, irc, limits_held, merge, pair, spread, storage,
+    Attack, Class, Crashes, Discover, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, attack, class,
+    crashes, discover, heal, irc, limits_held, merge, pair, spread, storage,
 };
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
@@ -31,6 +31,7 @@ enum Command {
     Idle(Idle),
     // The types of the options of these commands hold their descriptions.
     Spread(Spread),
+    Discover(Discover),
     Heal(Heal),
     Merge(Merge),
     Irc(Irc),
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     let result = match Options::parse().command {
         Command::Idle(options) => idle(&options).map_err(Into::into),
         Command::Spread(options) => spread(&options).map_err(Into::into),
+        Command::Discover(options) => run_discover(&options).map_err(Into::into),
         Command::Heal(options) => run_heal(&options).map_err(Into::into),
         Command::Merge(options) => run_merge(&options).map_err(Into::into),
         Command::Class(options) => run_class(&options).map_err(Into::into),
@@ -73,6 +75,15 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+fn run_discover(options: &Discover) -> lab::Result {
+    let discovered = discover(options)?;
+    match options.json {
+        true => println!("{}", discovered.json(options)),
+        false => discovered.print(),
+    }
+    Ok(())
 }
 
 fn run_heal(options: &Heal) -> lab::Result {

@@ -55,6 +55,12 @@ impl Sightings {
         self.wait(deadline, |all| last(all.iter().map(|seen| has_count(seen, beginning, count))))
     }
 
+    /// Returns, for each node, the time since which it has `count` items whose names begin with `beginning`.
+    pub fn times_of_count(&self, beginning: &str, count: usize) -> Vec<Option<Instant>> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().map(|seen| has_count(seen, beginning, count)).collect()
+    }
+
     /// Waits until `when` returns a time, at most until the deadline.
     fn wait(&self, deadline: Instant, when: impl Fn(&[Seen]) -> Option<Instant>) -> Option<Instant> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -33,7 +33,12 @@ impl World {
             Link::new(network, address, [self.nodes[node].life, self.nodes[peer].life], self.now),
         );
         self.nodes[node].traffic.sent.add(Kind::Others, link::OPENING);
-        let delay = self.networks[network].delay(&mut self.random);
+        let late = link::opening_delay(self.networks[network].conditions.loss, &mut self.random);
+        if late > link::RINGING {
+            self.links.remove(&id);
+            return self.queue.push(self.now + link::RINGING, uncalled);
+        }
+        let delay = self.networks[network].delay(&mut self.random) + late;
         self.queue.push(self.now + delay, Event::Called { link: id });
     }
 

@@ -74,6 +74,9 @@ fn print_run(report: &Report, used: &Used) {
             "{read} tables of robots were read: a running robot was missing for at most {missing:.1} s; a robot was shown for at most {shown_after_end:.1} s after its end\n"
         );
     }
+    if let Some(met) = report.meetings {
+        println!("each node lists all others, median / worst after the last start: {}\n", spans(met));
+    }
     if !report.spreads.is_empty() {
         let mut table = table(&["new records", "count", "to all", "50 % median / worst", "99 %", "100 %"]);
         for spread in &report.spreads {
@@ -116,6 +119,30 @@ fn print_traffic(report: &Report) {
     }
 }
 
+/// Prints the time until each node listed all others: of all runs the median of the medians and of the worst nodes, and
+/// the worst node of all.
+fn print_meetings(reports: &[Report]) {
+    let met: Vec<Spans> = reports.iter().filter_map(|report| report.meetings).collect();
+    if met.is_empty() {
+        return;
+    }
+    let sorted = |of: fn(&Spans) -> Option<f64>| {
+        let mut times: Vec<f64> = met.iter().map(|spans| of(spans).unwrap_or(f64::INFINITY)).collect();
+        times.sort_by(f64::total_cmp);
+        times
+    };
+    let (medians, worst) = (sorted(|spans| spans.median), sorted(|spans| spans.worst));
+    let at = |times: &[f64], part: f64| times.get(((times.len() - 1) as f64 * part) as usize).copied();
+    println!(
+        "each node lists all others after the last start: median of runs {}; worst node of a run: median {}, 90 % {}, \
+         worst {}",
+        seconds(at(&medians, 0.5)),
+        seconds(at(&worst, 0.5)),
+        seconds(at(&worst, 0.9)),
+        seconds(at(&worst, 1.0))
+    );
+}
+
 fn print_used(reports: &[&Report], used: &Used) {
     let node_hours: f64 =
         reports.iter().map(|report| report.nodes as f64 * report.virtual_seconds / 3600.0).sum();
@@ -142,6 +169,7 @@ fn print_summary(reports: &[Report], used: &Used) {
         seconds(at(0.99)),
         seconds(at(1.0))
     );
+    print_meetings(reports);
     let mean =
         |value: fn(&Report) -> f64| reports.iter().map(value).sum::<f64>() / reports.len().max(1) as f64;
     println!(

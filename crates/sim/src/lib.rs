@@ -43,6 +43,7 @@ mod liar;
 mod line;
 mod link;
 mod living;
+mod meetings;
 mod network;
 mod node;
 mod plan;

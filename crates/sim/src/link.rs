@@ -2,8 +2,8 @@
 //!
 //! The model is an estimate. A line takes its bytes, its line end, and 66 bytes of headers (Ethernet, IP, TCP with time
 //! stamps) for each 1448 bytes. Opening and closing takes seven segments without content. Acknowledgements are not
-//! counted. Where datagrams get lost, segments do too. Each loss delays a line by 200 ms, 400 ms, ..., and all lines
-//! after it wait for it.
+//! counted. Where datagrams get lost, segments do too. Each loss of a segment delays its line by 200 ms, 400 ms, ...,
+//! and all lines after it wait for it. Each loss while the link is opened takes one second, then two, as in TCP.
 
 use crate::network::{Conditions, NetworkId};
 use crate::node::Life;
@@ -29,6 +29,8 @@ const SEGMENT: usize = 1448;
 /// Number of bytes for opening and closing a link. They count as sent by the node that dialled.
 pub(crate) const OPENING: u64 = 7 * HEADERS as u64;
 const RESEND: Duration = Duration::from_millis(200);
+/// Time after which the first segment of a link is sent again, as in Linux.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 /// Maximum number of times that a segment is lost. Even on a bad network, TCP delivers it within some seconds.
 const MOST_RESENDS: u32 = 5;
 
@@ -96,16 +98,29 @@ impl End {
     ) -> Duration {
         let takes = Duration::from_secs_f64(bytes as f64 / f64::from(on.link_rate.max(1)));
         self.free = self.free.max(now) + takes;
-        let mut late = Duration::ZERO;
-        for resend in 0..MOST_RESENDS {
-            if on.loss <= 0.0 || !random.random_bool(on.loss) {
-                break;
-            }
-            late += RESEND * (1 << resend);
-        }
+        let segments = bytes.div_ceil((SEGMENT + HEADERS) as u64);
+        let late: Duration = (0..segments).map(|_| resends(on.loss, RESEND, random)).sum();
         self.arrival = self.arrival.max(self.free + on.delay + late);
         self.arrival
     }
+}
+
+/// Returns the time by which losses delay a segment, when `first` is the time until it is sent for the second time. Each
+/// further try takes twice as long.
+fn resends(loss: f64, first: Duration, random: &mut ChaCha8Rng) -> Duration {
+    let mut late = Duration::ZERO;
+    for resend in 0..MOST_RESENDS {
+        if loss <= 0.0 || !random.random_bool(loss) {
+            break;
+        }
+        late += first * (1 << resend);
+    }
+    late
+}
+
+/// Returns the time by which losses delay the opening of a link. Its first segment and the answer may get lost.
+pub(crate) fn opening_delay(loss: f64, random: &mut ChaCha8Rng) -> Duration {
+    resends(loss * (2.0 - loss), OPEN_AGAIN, random)
 }
 
 /// A link between two nodes.

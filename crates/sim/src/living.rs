@@ -60,6 +60,7 @@ impl World {
         let (set, dropped) = of.begin(fresh.into_iter().chain(kept.unwrap_or_default()), self.now);
         of.body = Body::Brain(Box::new(Brain::new(of.me, set, Settings::default(), "sim", seed)));
         of.wake = None;
+        self.meetings.started(self.now);
         let networks = of.networks.clone();
         dropped.into_iter().for_each(|key| self.keep(node, key, None));
         networks.into_iter().for_each(|network| self.channel_up(node, network));

@@ -33,6 +33,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("laptop", include_str!("../scenarios/laptop.toml")),
     ("ten-thousand", include_str!("../scenarios/ten-thousand.toml")),
     ("irc-only", include_str!("../scenarios/irc-only.toml")),
+    ("join-20", include_str!("../scenarios/join-20.toml")),
+    ("join-20-loss", include_str!("../scenarios/join-20-loss.toml")),
+    ("join-50", include_str!("../scenarios/join-50.toml")),
+    ("join-50-loss", include_str!("../scenarios/join-50-loss.toml")),
     ("files", include_str!("../scenarios/files.toml")),
     ("come-and-go", include_str!("../scenarios/come-and-go.toml")),
 ];

@@ -2,6 +2,7 @@
 
 use crate::ledger::Journey;
 use crate::line::{Count, Kind, Tally};
+use crate::node::NodeId;
 use crate::scenario::{Records, Seconds};
 use crate::world::{Sums, World};
 use serde::Serialize;
@@ -33,6 +34,9 @@ pub struct Report {
     pub files: Option<FilesSafe>,
     /// Results of the checks of the tables of robots; absent if the scenario has none.
     pub tables: Option<TablesSeen>,
+    /// Time from the start of the last node until each node listed all others; absent if the scenario does not ask for
+    /// it.
+    pub meetings: Option<Spans>,
     /// Time until new records reached all nodes, for each kind of records.
     pub spreads: Vec<Spread>,
     /// Lines and bytes sent and received during the measurement.
@@ -131,6 +135,7 @@ impl World {
         let spreads: Vec<Spread> =
             groups.iter().enumerate().map(|(group, records)| self.spread(group, records)).collect();
         self.check_spreads(&groups, &spreads);
+        let meetings = self.met();
         Report {
             scenario: name.to_owned(),
             seed: self.options.seed,
@@ -143,6 +148,7 @@ impl World {
             records,
             files: self.files_safe(),
             tables: self.tables_seen(),
+            meetings,
             spreads,
             traffic: self.traffic(),
             refusals: self.refusals.clone(),
@@ -161,6 +167,22 @@ impl World {
         let (read, missing) = (self.tables.read, self.tables.missing.as_secs_f64());
         let shown_after_end = self.tables.shown_after_end.as_secs_f64();
         (read > 0).then_some(TablesSeen { read, missing, shown_after_end })
+    }
+
+    /// Returns the times until nodes listed all others. Fails the run if one node needed too long.
+    fn met(&mut self) -> Option<Spans> {
+        let presence = self.scenario.presence.clone().filter(|presence| presence.is_timed)?;
+        let nodes: Vec<NodeId> = self.honest().map(|(node, _)| node).collect();
+        let met = spans(nodes.into_iter().map(|node| self.meetings.since_last_start(node)));
+        if let Some(Seconds(within)) = presence.within
+            && met.worst.is_none_or(|worst| worst > within.as_secs_f64())
+        {
+            self.failures.push(format!(
+                "a node listed all others {:?} s after the last start, not within {within:?}",
+                met.worst
+            ));
+        }
+        Some(met)
     }
 
     fn spread(&self, group: usize, records: &Records) -> Spread {

@@ -138,6 +138,12 @@ pub struct Presence {
     /// Whether each node also states its host name, its version and an address.
     #[serde(default)]
     pub info: bool,
+    /// Whether the report names the time after which each node lists all others, counted from the start of the last
+    /// node. All nodes have to hold their own presence by then, so this is for scenarios without crashes and moves.
+    #[serde(default)]
+    pub is_timed: bool,
+    /// Maximum of that time. If one node needs longer, the run fails.
+    pub within: Option<Seconds>,
     /// Checks of the tables of robots; none by default.
     pub tables: Option<Tables>,
 }

@@ -5,6 +5,7 @@ use crate::event::{Event, Queue};
 use crate::ledger::Ledger;
 use crate::line::Tally;
 use crate::link::{Link, LinkId};
+use crate::meetings::Meetings;
 use crate::network::Network;
 use crate::node::{Body, Life, Node, NodeId, Port};
 use crate::safety::Safety;
@@ -71,6 +72,7 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) safety: Safety,
     pub(crate) tables: TableChecks,
+    pub(crate) meetings: Meetings,
     /// Records that nodes hold at their first start.
     pub(crate) stock: BTreeMap<NodeId, Vec<Record>>,
     pub(crate) failures: Vec<String>,
@@ -103,6 +105,7 @@ impl World {
             ledger: Ledger::default(),
             safety: Safety::default(),
             tables: TableChecks::default(),
+            meetings: Meetings::default(),
             stock: BTreeMap::new(),
             failures: Vec::new(),
             refusals: BTreeMap::new(),
@@ -222,6 +225,7 @@ impl World {
             self.fail(format!("node {node} took a record that no node signed: {record:?}"));
         }
         self.ledger.reached(record, node, self.now);
+        self.note_meeting(node, record);
         match record.signer() == self.nodes[node].me {
             true => self.nodes[node].heard_own(record),
             false => self.ledger.taken += 1,

@@ -111,6 +111,8 @@ metrics! {
         "Steps ignored because they belonged to no comparison of this node.";
     BRAIN_COMPARISONS_WANTED_TWICE = counter "brain.comparisons.wanted_twice", "{request}",
         "Requests refused because a peer asked for more records in a comparison than this node holds.";
+    BRAIN_GREETINGS_SENT = counter "brain.greetings.sent", "{greeting}",
+        "Times that this node sent its presence and addresses again because an unknown peer appeared.";
     BRAIN_LINES_DROPPED_OVER_BUDGET = counter "brain.lines.dropped.over_budget", "{line}",
         "Lines not sent because the channel's budget was used up.";
     BRAIN_LINES_DROPPED_TOO_LONG = counter "brain.lines.dropped.too_long", "{line}",

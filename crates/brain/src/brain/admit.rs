@@ -133,7 +133,8 @@ impl Brain {
             return;
         };
         let key = Key::from(&record);
-        let own = if former.is_some() { Cause::Renewal } else { Cause::News };
+        let is_known = former.is_some();
+        let own = if is_known { Cause::Renewal } else { Cause::News };
         let is_renewal = former.as_ref().is_some_and(|former| renews(&record, former, now.moment.time));
         self.node.replica.note_change(record.clone(), former, now.elapsed);
         self.node.outputs.push(Output::Admitted { record, is_renewal });
@@ -148,6 +149,11 @@ impl Brain {
         match brought_by {
             None => self.node.count(&metrics::BRAIN_OWN_RECORDS_TAKEN),
             Some(origin) => self.took(now.elapsed, origin),
+        }
+        if let RecordSource::Pushed(origin) = source
+            && !is_known
+        {
+            self.node.greet(now, origin, &key);
         }
         self.node.push(now, &key, cause, brought_by.map(|origin| origin.channel));
     }

@@ -3,8 +3,9 @@
 use super::cast::{CastMode, CastModes, CastSelector};
 use super::send_failure::SendStreak;
 use super::socket::{Departure, GROUP4, GROUP6, Sockets};
+use super::sweep::Sweep;
 use crate::interfaces::Interface;
-use routing::{Address, Capacity, ChannelId, Medium};
+use routing::{Address, Capacity, ChannelId, Envelope, Medium};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -13,6 +14,11 @@ use std::time::Duration;
 const STRANGER: Duration = Duration::from_secs(300);
 /// Maximum number of such hosts that are remembered.
 const MAX_STRANGERS: usize = 64;
+
+/// Age below which a beacon is sent in a sweep. Other nodes ignore old beacons.
+const RECENT_BEACON: Duration = Duration::from_secs(20);
+/// Text that each beacon contains.
+const BEACON_KEY: &str = "\"beacon\"";
 
 /// An interface in use, which is one channel.
 #[derive(Debug)]
@@ -30,6 +36,9 @@ pub(crate) struct Lan {
     strangers: BTreeMap<Ipv4Addr, Duration>,
     /// Latest host on the same link that sent a line for all hosts by unicast.
     pub(crate) unicast_heard: Option<UnicastHeard>,
+    pub(crate) sweep: Sweep,
+    /// Latest beacon of this node, and when it was sent. Kept only while a sweep needs it.
+    beacon: Option<(String, Duration)>,
 }
 
 /// A host that was heard by unicast, and when.
@@ -42,7 +51,7 @@ pub(crate) struct UnicastHeard {
 }
 
 impl Lan {
-    pub(crate) fn new(channel: ChannelId, interface: Interface) -> Self {
+    pub(crate) fn new(channel: ChannelId, interface: Interface, now: Duration) -> Self {
         Self {
             channel,
             interface,
@@ -52,7 +61,22 @@ impl Lan {
             broadcasting: SendStreak::default(),
             strangers: BTreeMap::new(),
             unicast_heard: None,
+            sweep: Sweep::new(now),
+            beacon: None,
         }
+    }
+
+    /// Keeps a line for all hosts for the next sweep, if it is a beacon and a sweep needs it.
+    pub(crate) fn keep_beacon(&mut self, line: &str, now: Duration) {
+        if self.sweep.is_near(now) && line.contains(BEACON_KEY) && is_beacon(line) {
+            self.beacon = Some((line.to_owned(), now));
+        }
+    }
+
+    /// Returns the latest beacon, if it is recent.
+    pub(crate) fn recent_beacon(&self, now: Duration) -> Option<&str> {
+        let (line, sent) = self.beacon.as_ref()?;
+        (now.saturating_sub(*sent) < RECENT_BEACON).then_some(line.as_str())
     }
 
     /// Returns the description of an interface for the brain.
@@ -212,6 +236,14 @@ impl Lan {
     }
 }
 
+/// Returns whether a line is a beacon of this node for all hosts.
+fn is_beacon(line: &str) -> bool {
+    let envelope = Envelope::decode(line.as_bytes());
+    envelope.is_ok_and(|envelope| {
+        envelope.beacon.is_some() && envelope.hops == 0 && envelope.to == Address::every_brain()
+    })
+}
+
 /// Returns the address of the line protocol over UDP at a host and port.
 pub(crate) fn udp_line(at: SocketAddr) -> Option<Address> {
     let family = if at.is_ipv4() { "ip4" } else { "ip6" };
@@ -229,7 +261,7 @@ mod tests {
         let networks = vec![Network { address, netmask, broadcast }];
         let link_local = "fe80::5".parse().ok();
         let interface = Interface { name: "eth0".to_owned(), index: 7, networks, link_local, global: None };
-        Lan::new(ChannelId(1), interface)
+        Lan::new(ChannelId(1), interface, Duration::ZERO)
     }
 
     fn ip(text: &str) -> IpAddr {

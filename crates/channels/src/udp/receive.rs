@@ -82,6 +82,7 @@ impl Udp {
         let now = self.now();
         let lan = &mut self.lans[lan];
         lan.meet(source.ip(), now);
+        lan.sweep.heard_by_cast(now);
         let peer = envelope.from.brain_of();
         // A forwarded line does not show where its original sender is.
         if let Some(peer) = peer.filter(|_| envelope.hops == 0) {
@@ -98,6 +99,7 @@ impl Udp {
         line: &[u8],
     ) -> Option<ChannelEvent> {
         if let Some(path) = Path::parse(line) {
+            self.open_swept(lan, arrival.source).await;
             self.handle_path(path, arrival).await;
             return None;
         }
@@ -123,16 +125,26 @@ impl Udp {
         let (source, now) = (arrival.source, self.now());
         if let Some(lan) = lan {
             self.lans[lan].note_unicast(source, now);
+            self.lans[lan].sweep.heard_by_unicast(now);
         }
         if self.unicast.get(source).is_some() {
             return;
         }
+        self.admit(source).await;
+    }
+
+    /// Opens a channel to a host that is not configured, if there is room. Returns whether it did.
+    pub(super) async fn admit(&mut self, source: SocketAddr) -> bool {
         match self.unicast.admission(source) {
             Admission::Free => {}
             Admission::InsteadOf(other) => self.close(other).await,
-            Admission::Full => return tracing::debug!(%source, "too many hosts send by unicast"),
+            Admission::Full => {
+                tracing::debug!(%source, "too many hosts send by unicast");
+                return false;
+            }
         }
         self.open(source, false).await;
+        true
     }
 
     /// Records a datagram of a host that has its own channel, and challenges the host if that is due. Returns the

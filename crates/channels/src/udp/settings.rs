@@ -4,6 +4,7 @@ use crate::heard::Heard;
 use crate::interfaces::InterfaceFilter;
 use crate::wire::Wire;
 use std::fmt;
+use std::net::Ipv4Addr;
 use tokio::sync::watch;
 
 /// Settings of the UDP channels.
@@ -17,6 +18,8 @@ pub struct UdpSettings {
     pub interfaces: InterfaceFilter,
     /// Hosts that get a unicast channel.
     pub peers: watch::Receiver<Vec<UdpPeer>>,
+    /// Hosts at which peers were reached before. A sweep of a network on which nobody is heard asks them first.
+    pub known: watch::Receiver<Vec<Ipv4Addr>>,
     /// Records which peers are heard on which interface.
     pub heard: Heard,
     /// Encoding of the lines.
@@ -25,12 +28,13 @@ pub struct UdpSettings {
 
 impl Default for UdpSettings {
     fn default() -> Self {
-        let (_, peers) = watch::channel(Vec::new());
+        let ((_, peers), (_, known)) = (watch::channel(Vec::new()), watch::channel(Vec::new()));
         Self {
             port: 1240,
             line_port: 8000,
             interfaces: InterfaceFilter::default(),
             peers,
+            known,
             heard: Heard::default(),
             wire: Wire::default(),
         }

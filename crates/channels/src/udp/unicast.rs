@@ -126,6 +126,13 @@ impl Unicast {
         Some((peer.channel, !is_free && is_due))
     }
 
+    /// Allows this number of bytes to a host that has not proven its address, although it has sent fewer.
+    pub(crate) fn credit(&mut self, address: SocketAddr, bytes: usize) {
+        if let Some(peer) = self.peers.get_mut(&address) {
+            peer.received = peer.received.saturating_add(bytes as u64);
+        }
+    }
+
     /// Records that a host has proven its address.
     pub(crate) fn prove(&mut self, address: SocketAddr) {
         if let Some(peer) = self.peers.get_mut(&address) {
@@ -188,6 +195,14 @@ mod tests {
         unicast.prove(host(1));
         assert!(unicast.may_send(host(1), 1_000_000));
         assert_eq!(unicast.note(host(1), LOCAL, 1, at(9)), Some((ChannelId(1), false)));
+    }
+
+    #[test]
+    fn a_host_that_was_asked_gets_a_few_bytes_before_it_proves_its_address() {
+        let mut unicast = Unicast::default();
+        unicast.add(host(1), ChannelId(1), false, at(0));
+        unicast.credit(host(1), 100);
+        assert!(unicast.may_send(host(1), 60) && !unicast.may_send(host(1), 60));
     }
 
     #[test]

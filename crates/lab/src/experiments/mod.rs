@@ -1,8 +1,10 @@
 //! Experiments with many daemons. They are subcommands of the program `lab`, and, in a small form, tests.
 
 mod attack;
+mod avahi_discovery;
 mod class;
 mod crashes;
+mod discover;
 mod figures;
 mod fraction;
 mod heal;
@@ -16,6 +18,7 @@ mod storage;
 pub use attack::{Attack, Attacked, Means, Outcome, attack};
 pub use class::{Class, ClassRuns, class};
 pub use crashes::{Crashes, Survived, crashes};
+pub use discover::{Discover, Discovered, Listing, discover};
 pub use figures::Distribution;
 pub use heal::{Heal, Healed, heal};
 pub use irc::{Irc, OverIrc, irc};

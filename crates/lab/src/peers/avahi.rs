@@ -31,7 +31,7 @@ pub fn avahi_available() -> Result<(), Unavailable> {
 }
 
 impl Avahi {
-    /// Starts the daemon on a host, whose name it publishes.
+    /// Starts the daemon on a host, whose name it publishes, and waits until it is ready.
     ///
     /// # Errors
     /// When it does not start.
@@ -39,11 +39,22 @@ impl Avahi {
         Self::start_with(host, &[])
     }
 
-    /// Starts the daemon on a host, and lets it publish services: the names of service files and their content.
+    /// Starts the daemon on a host, lets it publish services, and waits until it is ready. `services` are the names of
+    /// service files and their content.
     ///
     /// # Errors
     /// When it does not start.
     pub fn start_with(host: &Host, services: &[(&str, String)]) -> Result<Self> {
+        let avahi = Self::launch(host, services)?;
+        avahi.wait_until_ready()?;
+        Ok(avahi)
+    }
+
+    /// Starts the daemon like [`Self::start_with`], without waiting for it to be ready.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch(host: &Host, services: &[(&str, String)]) -> Result<Self> {
         let folder = host.folder().join("avahi-services");
         fs::create_dir_all(&folder).map_err(Error::io(folder.display().to_string()))?;
         for (name, content) in services {
@@ -54,15 +65,22 @@ impl Avahi {
         let text = format!("[server]\nenable-dbus=no\nhost-name={}\n", host.name());
         fs::write(&configuration, text).map_err(Error::io(configuration.display().to_string()))?;
         let mut command = host.command("sh");
-        // Each daemon has its own folder for its PID file, because `ip netns exec` gives every command mounts of its
-        // own.
+        // Each daemon has its own folders for its PID file and its services, because `ip netns exec` gives every command
+        // mounts of its own.
         let script = "mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon && \
                       mount --bind \"$1\" /etc/avahi/services && \
                       exec avahi-daemon -f \"$0\" --no-drop-root --no-chroot --no-rlimits --no-proc-title";
         command.arg("-c").arg(script).arg(&configuration).arg(&folder);
         let process = host.spawn("avahi", command)?;
-        process.wait_for_line(|line| line.contains("Server startup complete"), START_LIMIT)?;
         Ok(Self { host: host.clone(), process })
+    }
+
+    /// Waits until the daemon publishes.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn wait_until_ready(&self) -> Result {
+        self.process.wait_for_line(|line| line.contains("Server startup complete"), START_LIMIT).map(drop)
     }
 
     /// Returns the host of the daemon.
