@@ -1,42 +1,23 @@
 //! The table of robots from signed records alone, for a daemon whose control socket cannot be asked.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use dcache::buckets::{ADDRESSES, Bucket, HOSTNAME, INFO, IPFS_ADDRESSES, OfPeer, PEER, VERSION};
-use dcache::{PeerId, Record, Set, Time, Validity};
+use dcache::buckets::{ADDRESSES, Bucket, HOSTNAME, IPFS_ADDRESSES, OfPeer, PEER, ROBOT, VERSION};
+use dcache::{Data, PeerId, Record, Set, Time, Validity};
+use discovery::Profile;
 use discovery::protocol::{Fact, Heard, MAX_HEARD, MAX_SHOWN_ADDRESSES, Place, Robot, Source};
 use routing::{Hop, Part, Wild};
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use swarm::route_protocol::Learned;
-
-/// Last name of the bucket in which a robot states its profile, below `pri/ID/info`.
-const PROFILE: &str = "robot";
-/// Pattern of these buckets.
-const PROFILES: &str = "/pri/*/info/robot";
-/// Maximum length of a value of a profile, in bytes. Longer values are left out.
-const MAX_VALUE_BYTES: usize = 64;
 
 /// Patterns of the buckets from which the table is made.
 pub(crate) const PATTERNS: [&str; 6] = [
     PEER.pattern(),
     HOSTNAME.pattern(),
     VERSION.pattern(),
-    PROFILES,
+    ROBOT.pattern(),
     ADDRESSES.pattern(),
     IPFS_ADDRESSES.pattern(),
 ];
-
-/// The facts that a robot states in its profile. Unknown keys are ignored.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Profile {
-    robot_type: Option<String>,
-    configuration: Option<String>,
-    hardware: Option<String>,
-    distro: Option<String>,
-    device: Option<String>,
-    boot: Option<String>,
-}
 
 /// The newest value that a peer states, with the sequence number of its record.
 type Newest = BTreeMap<PeerId, (u64, Fact)>;
@@ -56,7 +37,7 @@ pub(crate) fn robots(set: &Set, now: Time, me: PeerId) -> Vec<Robot> {
     };
     take(newest(set, HOSTNAME, now), |robot, fact| robot.name = Some(fact));
     take(newest(set, VERSION, now), |robot, fact| robot.version = Some(fact));
-    take(profiles(set, now), put_profile);
+    take(newest(set, ROBOT, now), put_profile);
     for bucket in [ADDRESSES, IPFS_ADDRESSES] {
         add_addresses(&mut robots, set, bucket, now);
     }
@@ -103,27 +84,10 @@ fn keep_newest(newest: &mut Newest, peer: PeerId, record: &Record, fact: Fact) {
     }
 }
 
-/// Returns the newest profile of each peer, as its text.
-fn profiles(set: &Set, now: Time) -> Newest {
-    let mut newest = Newest::new();
-    let Ok(pattern) = dcache::Pattern::new(PROFILES) else { return newest };
-    for view in set.matching(&pattern, now) {
-        let mut names = view.item.bucket.names().skip(1);
-        let (peer, last) = (names.next().and_then(|name| name.parse().ok()), names.nth(1));
-        let (Some(peer), Some(PROFILE)) = (peer, last) else { continue };
-        for record in view.proposals {
-            keep_newest(&mut newest, peer, record, fact(record, INFO.lifetime(), now));
-        }
-    }
-    newest
-}
-
 fn put_profile(robot: &mut Robot, fact: Fact) {
-    let Ok(profile) = serde_json::from_str::<Profile>(&fact.value) else { return };
-    let part = |value: Option<String>| {
-        let value = value.filter(|value| !value.is_empty() && value.len() <= MAX_VALUE_BYTES)?;
-        Some(Fact { value, ..fact.clone() })
-    };
+    let Ok(data) = Data::new(&fact.value) else { return };
+    let profile = Profile::from_data(&data);
+    let part = |value: Option<String>| Some(Fact { value: value?, ..fact.clone() });
     robot.robot_type = part(profile.robot_type);
     robot.configuration = part(profile.configuration);
     robot.hardware = part(profile.hardware);
@@ -212,7 +176,7 @@ mod tests {
     }
 
     fn profile(who: u8) -> BucketPath {
-        INFO.below(peer(who), PROFILE)
+        ROBOT.of(peer(who))
     }
 
     #[test]
@@ -221,7 +185,7 @@ mod tests {
         say(&mut set, 1, PEER.path(), &peer(1).to_string(), PEER.lifetime(), 40);
         say(&mut set, 1, HOSTNAME.of(peer(1)), "old", HOSTNAME.lifetime(), 900);
         say(&mut set, 1, HOSTNAME.of(peer(1)), "duckie1", HOSTNAME.lifetime(), 70);
-        say(&mut set, 1, profile(1), r#"{"robot_type":"duckiebot","more":[1]}"#, INFO.lifetime(), 9);
+        say(&mut set, 1, profile(1), r#"{"type":"duckiebot","more":[1]}"#, ROBOT.lifetime(), 9);
         say(&mut set, 1, ADDRESSES.of(peer(1)), "/ip4/10.0.0.7/tcp/8000/dswarm-line", 3600, 5);
         say(&mut set, 2, HOSTNAME.of(peer(2)), "left", HOSTNAME.lifetime(), 9000);
         let robots = robots(&set, NOW, peer(3));
@@ -239,9 +203,9 @@ mod tests {
     #[test]
     fn a_profile_that_is_no_profile_is_left_out() {
         let mut set = Set::default();
-        let long = format!(r#"{{"robot_type":"{}","hardware":"jetson_nano"}}"#, "x".repeat(65));
-        for (who, text) in [(1, "no JSON"), (2, r#"{"robot_type":7}"#), (3, &long)] {
-            say(&mut set, who, profile(who), text, INFO.lifetime(), 0);
+        let long = format!(r#"{{"type":"{}","hardware":"jetson_nano"}}"#, "x".repeat(65));
+        for (who, text) in [(1, "no JSON"), (2, r#"{"type":7}"#), (3, &long)] {
+            say(&mut set, who, profile(who), text, ROBOT.lifetime(), 0);
             say(&mut set, who, HOSTNAME.of(peer(who)), "name", HOSTNAME.lifetime(), 0);
         }
         let robots = robots(&set, NOW, peer(1));
