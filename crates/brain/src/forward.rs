@@ -26,9 +26,6 @@ const MAX_HOPS: u8 = 8;
 const OF_A_SENDER: Allowance = Allowance { burst: 200, per_minute: 1200 };
 /// Rate limit, in bytes, for all senders together.
 const OF_ALL: Allowance = Allowance { burst: 256 * 1024, per_minute: 3_000_000 };
-/// Rate limit, in lines, for one host that this node has not heard. The host may be a node of the swarm that only
-/// others hear, or the victim of an attack.
-const TO_AN_UNHEARD_HOST: Allowance = Allowance { burst: 100, per_minute: 300 };
 /// Time for which the same line is not forwarded again. A sender that repeats a lost line waits longer.
 const DUPLICATE: Duration = Duration::from_millis(400);
 /// Maximum number of lines remembered to recognise duplicates.
@@ -40,8 +37,6 @@ pub(crate) struct Forwarding {
     pub(crate) is_on: bool,
     pub(crate) table: Table,
     hosts: SenderBudgets<IpAddr>,
-    /// Budgets of lines to hosts that this node has not heard.
-    unheard: SenderBudgets<IpAddr>,
     channels: SenderBudgets<ChannelId>,
     bytes: Option<Tokens>,
     /// Digests of the lines forwarded lately.
@@ -54,7 +49,6 @@ impl Forwarding {
             is_on: true,
             table: Table::new(me),
             hosts: SenderBudgets::default(),
-            unheard: SenderBudgets::default(),
             channels: SenderBudgets::default(),
             bytes: None,
             recent: VecDeque::new(),
@@ -95,6 +89,7 @@ impl Forwarding {
         let Some(from) = sender(node, origin, envelope) else {
             return node.count(&metrics::BRAIN_LINES_NOT_FORWARDED_NO_RETURN);
         };
+        node.note_return(now, origin);
         let onward = Envelope { from, hops: envelope.hops + 1, ..envelope.clone() };
         match self.forward(node, now, origin, onward) {
             true => node.count(&metrics::BRAIN_LINES_FORWARDED),
@@ -143,17 +138,6 @@ impl Forwarding {
         false
     }
 
-    /// Returns whether the host of a step was heard, or is still within the rate limit for hosts that were not heard.
-    fn may_disturb(&mut self, node: &Node, now: Now, next: &NextHop) -> bool {
-        match next {
-            NextHop::On(_, Target::Host(host)) if !node.is_heard(*host) => {
-                self.unheard.spend(host.ip(), TO_AN_UNHEARD_HOST, now.elapsed)
-            }
-            // Dialling has a rate limit of its own.
-            _ => true,
-        }
-    }
-
     fn forward(&mut self, node: &mut Node, now: Now, origin: Origin, mut onward: Envelope) -> bool {
         let to = match self.table.resolve(&onward.to, now.elapsed) {
             Ok(Resolution::Channel { address }) => address,
@@ -162,7 +146,7 @@ impl Forwarding {
         };
         let (part, rest) = to.split_first();
         let next = node.next_hop(&part, Some(origin.channel));
-        let next = next.filter(|next| node.is_of_swarm(next) && self.may_disturb(node, now, next));
+        let next = next.filter(|next| node.is_of_swarm(next) && node.may_disturb(now, next));
         let Some(next) = next else { return false };
         onward.to = match (rest, part) {
             (Some(rest), _) => rest,

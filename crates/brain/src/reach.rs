@@ -58,6 +58,27 @@ impl Node {
         self.is_heard(host) || is_fit()
     }
 
+    /// Notes that a host sent a line for another node. If this node forwarded a line to that host before, a node of the
+    /// swarm answers there.
+    pub(crate) fn note_return(&mut self, now: Now, origin: Origin) {
+        let source = origin.source.filter(|source| self.ports(false).contains(&source.port()));
+        if let Some(source) = source {
+            self.targets.heard((), source, now.elapsed);
+        }
+    }
+
+    /// Returns whether the host of a step was heard, or may be contacted once more. It may be a node of the swarm that
+    /// only others hear, or the victim of an attack. Datagrams and links to a host share one budget.
+    pub(crate) fn may_disturb(&mut self, now: Now, next: &NextHop) -> bool {
+        match next {
+            NextHop::On(_, Target::Host(host)) => {
+                self.is_heard(*host) || self.targets.admit((), *host, now.elapsed)
+            }
+            // The rate of dialling is limited where the link is opened.
+            NextHop::On(_, Target::All) | NextHop::Dial(_) => true,
+        }
+    }
+
     /// Returns whether a peer was heard from this host, or takes links there.
     pub(crate) fn is_heard(&self, host: SocketAddr) -> bool {
         self.neighbours.all().any(|(_, known)| known.source == Some(host) || known.line == Some(host))

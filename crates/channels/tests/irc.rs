@@ -321,6 +321,33 @@ async fn a_robot_disconnects_from_a_server_that_stops_answering() {
     robot.trouble("irc.not-irc").await;
 }
 
+/// A server lets the robot in and throws it out again and again. The robot obeys only its own backoff.
+#[tokio::test]
+async fn a_server_cannot_change_the_state_faster_than_the_backoff() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut robot = Client::start(settings(listener.local_addr().unwrap(), 1));
+    let (stream, _) = listener.accept().await.unwrap();
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read).lines();
+    let nick = lines.next_line().await.unwrap().unwrap();
+    let nick = nick.strip_prefix("NICK ").unwrap().to_owned();
+    write.write_all(format!(":irc.lab 001 {nick} :Welcome\r\n").as_bytes()).await.unwrap();
+    while !lines.next_line().await.unwrap().unwrap().starts_with("JOIN") {}
+    let in_and_out = format!(":{nick}!a@b JOIN {CHANNEL}\r\n:op!a@b KICK {CHANNEL} {nick} :a\u{202e}b\r\n");
+    let begun = tokio::time::Instant::now();
+    write.write_all((in_and_out.repeat(200) + "PING :end\r\n").as_bytes()).await.unwrap();
+    let kicked = robot.trouble("irc.kicked").await.message();
+    assert!(kicked.contains(r"a\u{202e}b"), "{kicked}");
+    while !lines.next_line().await.unwrap().unwrap().contains("end") {}
+    let events = std::iter::from_fn(|| robot.events.try_recv().ok());
+    let ups = events.filter(|event| matches!(event, ChannelEvent::Up { .. })).count() as u128;
+    // The first wait is at least half of the 300 ms in the settings.
+    assert!(ups <= begun.elapsed().as_millis() / 150, "{ups} changes in {:?}", begun.elapsed());
+    // A JOIN that comes too early counts when the wait ends.
+    write.write_all(format!(":{nick}!a@b JOIN {CHANNEL}\r\n").as_bytes()).await.unwrap();
+    robot.up().await;
+}
+
 /// However much the brain sends, the long-term rate is one line per interval.
 #[tokio::test]
 async fn the_rate_limit_holds_for_any_number_of_lines() {

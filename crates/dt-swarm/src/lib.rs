@@ -41,8 +41,8 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 /// Log filter that is used when `RUST_LOG` is not set. It shows the steps of the daemon, but only warnings and errors of
-/// libp2p.
-const LOGGED: &str = "info,libp2p=warn,libp2p_swarm=error,quinn=warn";
+/// libp2p. Any stranger can make yamux log an error for each connection, so it logs nothing.
+const LOGGED: &str = "info,libp2p=warn,libp2p_swarm=error,quinn=warn,yamux=off";
 
 /// Runs the daemon with these services until Ctrl-C or SIGTERM. Parses the command line of the process and sets up
 /// logging, so only `main` should call it.
@@ -62,5 +62,21 @@ pub fn run(services: &'static [Registration]) -> ExitCode {
             eprintln!("dt-swarm: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn strangers_cannot_fill_the_log_with_errors_of_yamux() {
+        let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(LOGGED)).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(!tracing::enabled!(target: "yamux::connection", Level::ERROR));
+            assert!(tracing::enabled!(target: "libp2p_swarm", Level::ERROR));
+            assert!(tracing::enabled!(target: "dt_swarm::daemon", Level::INFO));
+        });
     }
 }

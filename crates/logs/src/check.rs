@@ -51,9 +51,21 @@ pub(crate) async fn check(node: &Node, root: Cid, max_bytes: u64) -> Result<Desc
             description.filename, payload.name
         )));
     }
-    let size = node.file_size(root, payload.name.clone(), max_bytes).await?;
-    if description.size != size {
-        return Err(Fault::Bad(format!("its info file says {} bytes, but it has {size}", description.size)));
+    if description.size > max_bytes {
+        return Err(ReadError::TooLarge(max_bytes).into());
     }
+    check_size(node, root, payload.name.clone(), description.size).await?;
     Ok(description)
+}
+
+/// Checks that a file has the size that its info file says. Larger content is not read to its end.
+async fn check_size(node: &Node, root: Cid, name: String, expected: u64) -> Result<(), Fault> {
+    match node.file_size(root, name, expected).await {
+        Ok(size) if size == expected => Ok(()),
+        Ok(size) => Err(Fault::Bad(format!("its info file says {expected} bytes, but it has {size}"))),
+        Err(ReadError::TooLarge(_)) => {
+            Err(Fault::Bad(format!("its info file says {expected} bytes, but it has more")))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -75,6 +75,14 @@ impl<Who: Ord + Copy> Targets<Who> {
         has
     }
 
+    /// Notes that a node of the swarm sent something from a target, which is an answer if the target was contacted
+    /// lately.
+    pub fn heard(&mut self, who: Who, target: SocketAddr, elapsed: Duration) {
+        if self.hosts.contains_key(&canonical(target).ip()) {
+            self.reached(who, target, elapsed);
+        }
+    }
+
     /// Notes that a peer of the swarm answered at a target.
     pub fn reached(&mut self, who: Who, target: SocketAddr, elapsed: Duration) {
         let target = canonical(target);
@@ -185,6 +193,16 @@ mod tests {
             assert!(targets.admit(1, victim(6002), at(second)));
         }
         assert!(!targets.admit(1, victim(6003), at(89)), "only where the robot answered");
+    }
+
+    #[test]
+    fn a_host_that_was_not_contacted_does_not_answer() {
+        let mut targets = Targets::default();
+        targets.heard(1, victim(8000), at(0));
+        assert_eq!(targets.reached.len(), 0);
+        targets.admit(1, victim(8000), at(0));
+        targets.heard(1, victim(8000), at(0));
+        assert_eq!(targets.reached.len(), 1);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The metrics and faults of a daemon: one table of metrics, one table of faults.
+//! Also makes text of others safe for terminals and logs.
 //!
 //! Code identifies a metric or a fault by its row in the table, never by its text. The human-readable texts are in the
 //! tables.
@@ -16,8 +17,10 @@ mod check;
 mod fault;
 pub mod faults;
 pub mod metrics;
+mod text;
 
 #[doc(hidden)]
 pub use check::is_sorted_table;
 pub use fault::{Fault, FaultReport};
 pub use metrics::{Counters, Metric, MetricKind};
+pub use text::{clean, is_dangerous};

@@ -37,7 +37,7 @@ impl Session<'_> {
     fn welcome(&mut self, nick: String) {
         if let State::Entering { .. } = self.state {
             self.nick.name = nick;
-            self.state = State::Outside { join_at: Instant::now() };
+            self.state = State::Outside { join_at: Instant::now(), is_let_in: false };
         }
     }
 
@@ -53,10 +53,18 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Handles the report that this node has joined the channel. If it has not asked yet, it stays outside until the
+    /// wait ends. Otherwise a server that lets it in and out again and again would circumvent the backoff.
     async fn joined(&mut self) {
-        if matches!(self.state, State::Entering { .. } | State::Inside { .. }) {
-            return;
+        match &mut self.state {
+            State::Joining { .. } => self.come_in().await,
+            State::Outside { is_let_in, .. } => *is_let_in = true,
+            State::Entering { .. } | State::Inside { .. } => {}
         }
+    }
+
+    /// Reports the channel up to the brain.
+    pub(super) async fn come_in(&mut self) {
         let channel = self.switchboard.new_id();
         let (sender, waiting) = mpsc::channel(MAX_WAITING);
         self.switchboard.add(channel, Route::Network(sender));
@@ -79,7 +87,7 @@ impl Session<'_> {
         if let State::Inside { channel, since, .. } = self.state {
             self.time_inside = since.elapsed();
             self.pieces.clear();
-            self.state = State::Outside { join_at: Instant::now() };
+            self.state = State::Outside { join_at: Instant::now(), is_let_in: false };
             self.switchboard.remove(channel);
             self.switchboard.report(ChannelEvent::Down { channel }).await;
         }
@@ -87,15 +95,17 @@ impl Session<'_> {
 
     /// Handles a removal from the channel, or a refusal to let this node in. Schedules the next attempt.
     pub(super) async fn not_inside(&mut self, error: SessionError) {
-        if !matches!(self.state, State::Inside { .. } | State::Joining { .. }) {
-            return;
+        match &mut self.state {
+            State::Inside { .. } | State::Joining { .. } => {}
+            State::Outside { is_let_in, .. } => return *is_let_in = false,
+            State::Entering { .. } => return,
         }
         self.leave().await;
         if self.time_inside >= self.settings.waits.steady {
             self.rejoin.reset();
         }
         let wait = self.rejoin.next();
-        self.state = State::Outside { join_at: Instant::now() + wait };
+        self.state = State::Outside { join_at: Instant::now() + wait, is_let_in: false };
         self.reporter.failed(&error, wait).await;
     }
 

@@ -5,7 +5,7 @@ use super::inbox::Inbox;
 use super::nick::nick;
 use super::pace::Pace;
 use super::reporter::Reporter;
-use super::session_error::{SessionError, quoted};
+use super::session_error::SessionError;
 use super::settings::IrcSettings;
 use crate::backoff::Backoff;
 use crate::route::OutgoingLine;
@@ -25,6 +25,8 @@ use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
 const MAX_IRC_LINE: usize = 4096;
 /// Maximum number of nicks that are tried on one connection.
 pub(super) const MAX_NICKS: u32 = 10;
+/// Maximum number of characters of the real name, so that its command is shorter than 512 bytes.
+const MAX_REAL_NAME: usize = 160;
 /// User name, which stands before the `@` in the prefix of this node.
 const USER: &str = "dswarm";
 
@@ -62,8 +64,8 @@ pub(super) struct Nick {
 pub(super) enum State {
     /// Waits for the welcome of the server. `is_nick_due` means that the next nick is still to be sent.
     Entering { is_nick_due: bool, until: Instant },
-    /// Not in the channel; joins it at `join_at`.
-    Outside { join_at: Instant },
+    /// Not in the channel; joins it at `join_at`. `is_let_in` means that the server has let this node in before that.
+    Outside { join_at: Instant, is_let_in: bool },
     /// Waits for the answer to a JOIN.
     Joining { until: Instant },
     /// In the channel; `waiting` yields the lines to send there.
@@ -117,7 +119,8 @@ impl<'a> Session<'a> {
     }
 
     async fn enter(&mut self) -> Result<(), SessionError> {
-        let real_name = quoted(&format!("{} {}", self.settings.hostname, self.settings.peer));
+        let real_name = format!("{} {}", self.settings.hostname, self.settings.peer);
+        let real_name = real_name.chars().filter(|c| !c.is_control()).take(MAX_REAL_NAME).collect();
         self.send(Command::NICK(self.nick.name.clone())).await?;
         self.send(Command::USER(USER.to_owned(), "0".to_owned(), real_name)).await
     }
@@ -143,7 +146,7 @@ impl<'a> Session<'a> {
         let due = match &self.state {
             State::Entering { is_nick_due: false, until } => return *until,
             State::Entering { until, .. } => return self.pace.free_for_control().min(*until),
-            State::Outside { join_at } => self.pace.free_for_control().max(*join_at),
+            State::Outside { join_at, .. } => self.pace.free_for_control().max(*join_at),
             State::Joining { until } => *until,
             State::Inside { .. } if !self.pieces.is_empty() => self.pace.free(),
             State::Inside { .. } => self.silent_until(),
@@ -164,7 +167,13 @@ impl<'a> Session<'a> {
             State::Entering { until, .. } if now >= *until => Err(SessionError::Silent),
             State::Entering { .. } => self.send_nick().await,
             _ if now >= self.silent_until() => self.ping(now).await,
-            State::Outside { join_at } if now >= *join_at => self.join(now).await,
+            State::Outside { join_at, is_let_in } if now >= *join_at => match is_let_in {
+                true => {
+                    self.come_in().await;
+                    Ok(())
+                }
+                false => self.join(now).await,
+            },
             State::Joining { until } if now >= *until => {
                 self.not_inside(SessionError::JoinUnanswered).await;
                 Ok(())

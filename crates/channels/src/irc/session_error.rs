@@ -139,10 +139,10 @@ impl From<AnyDelimiterCodecError> for SessionError {
     }
 }
 
-/// Returns a server's text in a form that is safe to display: truncated, and without control characters, which could
-/// move a terminal's cursor.
+/// Returns a server's text in a form that is safe to display: truncated, with escapes for the characters that could
+/// control a terminal or mislead its reader.
 pub(crate) fn quoted(text: &str) -> String {
-    text.chars().filter(|one| !one.is_control()).take(MAX_QUOTED).collect()
+    telemetry::clean(text, MAX_QUOTED)
 }
 
 #[cfg(test)]
@@ -151,9 +151,9 @@ mod tests {
     use std::error::Error as _;
 
     #[test]
-    fn a_quoted_text_is_truncated_and_has_no_control_characters() {
-        assert_eq!(quoted("\x1b[2Jbye\x02\r\n"), "[2Jbye");
-        assert_eq!(quoted(&"ä".repeat(1000)).chars().count(), MAX_QUOTED);
+    fn a_quoted_text_is_truncated_and_its_dangerous_characters_are_escaped() {
+        assert_eq!(quoted("\x1b[2Jbye\u{202e}\r"), r"\u{1b}[2Jbye\u{202e}\u{d}");
+        assert_eq!(quoted(&"ä".repeat(1000)), "ä".repeat(MAX_QUOTED) + "…");
     }
 
     #[test]

@@ -124,7 +124,7 @@ mod tests {
         let Heard::NotInside(kicked) = hear(":op!a@b KICK #duckiebots duck :be\x07gone") else { panic!() };
         assert_eq!(kicked.report().code(), "irc.kicked");
         assert!(
-            kicked.to_string().starts_with("op kicked this node out of the channel: begone; "),
+            kicked.to_string().starts_with(r"op kicked this node out of the channel: be\u{7}gone; "),
             "{kicked}"
         );
         assert!(matches!(hear(":op!a@b KICK #duckiebots ada :bye"), Heard::Nothing));

@@ -72,21 +72,21 @@ impl Exporting<'_> {
                 let mut entries = entries(links)?.into_iter();
                 entries.try_for_each(|entry| self.entry(&entry.cid, &path.join(&entry.name), depth + 1))
             }
-            file @ Node::File { .. } => self.file(file, path),
+            file @ Node::File { .. } => self.file((*cid, file), path),
         }
     }
 
-    fn file(&mut self, node: Node, path: &Path) -> Result<(), ExportError> {
+    fn file(&mut self, file: (Cid, Node), path: &Path) -> Result<(), ExportError> {
         let failed = |error| ExportError::Write(path.to_owned(), error);
         // `create_new` follows no link and overwrites nothing. A directory with the same name twice fails here.
-        let mut file =
+        let mut output =
             BufWriter::new(OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?);
         let written = &mut self.written;
-        stream(self.store, node, &mut self.budget, &mut |piece| {
+        stream(self.store, file, &mut self.budget, &mut |piece| {
             *written += piece.len() as u64;
-            file.write_all(piece).map_err(failed)
+            output.write_all(piece).map_err(failed)
         })?;
-        file.flush().map_err(failed)
+        output.flush().map_err(failed)
     }
 }
 

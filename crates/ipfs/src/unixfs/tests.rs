@@ -276,10 +276,75 @@ fn repeated_links_cost_no_more_than_the_reader_allows() {
             root = node(&store, if files { &FILE } else { &DIRECTORY }, &links);
         }
         let refused = export(&store, &root, &folder.path().join("out"), 1000).unwrap_err();
-        let costs = matches!(refused, ExportError::Read(ReadError::TooLarge(_) | ReadError::TooManyBlocks));
+        let ExportError::Read(refused) = refused else { panic!("{refused}") };
+        let costs =
+            matches!(refused, ReadError::TooLarge(_) | ReadError::TooManyBlocks | ReadError::EmptyPart(_));
         assert!(costs, "{refused}");
         assert_eq!(walk_complete(&store, &root, None).unwrap().keys.len(), 31, "each block once");
     }
+}
+
+/// Stores nodes that each link twice to the one before, and returns the last.
+fn doubled(store: &Store, mut root: Cid, levels: usize) -> Cid {
+    for _ in 0..levels {
+        root = node(store, &FILE, &[("", root), ("", root)]);
+    }
+    root
+}
+
+/// Sixty nodes that link twice to the next one have 2^60 ways to their leaf.
+#[test]
+fn a_small_dag_with_many_ways_costs_little_whatever_size_is_allowed() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let allowed = 1 << 40;
+    let nothing = doubled(&store, put(&store, RAW, b""), 60);
+    let behind_a_byte = node(&store, &FILE, &[("", put(&store, RAW, b"x")), ("", nothing)]);
+    for root in [nothing, behind_a_byte] {
+        let begun = std::time::Instant::now();
+        assert!(matches!(file_size(&store, &root, "", allowed), Err(ReadError::EmptyPart(_))));
+        assert!(matches!(cat(&store, &root, "", allowed), Err(ReadError::EmptyPart(_))));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+    // Each way delivers one byte, which is too little for the visits.
+    let begun = std::time::Instant::now();
+    let bytes = doubled(&store, put(&store, RAW, b"x"), 60);
+    assert!(matches!(file_size(&store, &bytes, "", allowed), Err(ReadError::TooLarge(_))));
+    assert_eq!(file_size(&store, &bytes, "", 1 << 60).unwrap(), 1 << 60);
+    assert!(matches!(cat(&store, &bytes, "", allowed), Err(ReadError::TooManyBlocks)));
+    let mut directory = put(&store, RAW, b"");
+    for _ in 0..30 {
+        directory = node(&store, &DIRECTORY, &[("a", directory), ("b", directory)]);
+    }
+    let refused = export(&store, &directory, &folder.path().join("out"), allowed).unwrap_err();
+    assert!(matches!(refused, ExportError::Read(ReadError::TooManyBlocks)), "{refused}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_file_of_equal_blocks_is_read() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let size = 100 * MIB as usize;
+    let root = add(&store, Bytes::from(vec![0; size]), Format::V1);
+    assert!(walk_complete(&store, &root, None).unwrap().keys.len() < 6, "the blocks are equal");
+    assert_eq!(file_size(&store, &root, "", size as u64).unwrap(), size as u64);
+    let mut read = 0;
+    read_through(&store, &root, "", size as u64, &mut |piece| -> Result<(), ReadError> {
+        read += piece.len();
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(read, size);
+}
+
+#[test]
+fn a_directory_of_many_small_files_is_exported() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let entries: Vec<_> = (0..3000).map(|n| entry(&format!("{n}"), n % 3)).collect();
+    let root = add_directory(&store, &entries, Format::V1, &mut |_, _, _| true).unwrap().root;
+    assert_eq!(export(&store, &root, &folder.path().join("out"), MIB).unwrap(), 3000);
 }
 
 #[test]
