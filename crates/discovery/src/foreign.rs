@@ -148,6 +148,15 @@ impl ForeignRobots {
         never
     }
 
+    /// Returns a receiver that is notified when a client wants fresh facts. A wish from before the start counts.
+    fn wishes(&self) -> watch::Receiver<u64> {
+        let mut wishes = self.0.wishes.subscribe();
+        if *wishes.borrow() > 0 {
+            wishes.mark_changed();
+        }
+        wishes
+    }
+
     fn take_message(&self, bytes: &[u8], source: IpAddr) {
         match dns::read(bytes) {
             Ok(message) => self.table().take_message(&message, source.to_canonical(), self.now()),

@@ -30,7 +30,7 @@ pub(super) async fn ping_on_request(
     robots: &ForeignRobots,
     networks: watch::Receiver<Vec<OwnNetwork>>,
 ) -> Infallible {
-    let mut wishes = robots.0.wishes.subscribe();
+    let mut wishes = robots.wishes();
     loop {
         if wishes.changed().await.is_err() {
             // No client can ask any more.
