@@ -10,9 +10,9 @@ use super::facts::{FactKind, parse_instance, service_name};
 use serde_json::{Map, Value};
 use std::net::Ipv4Addr;
 
-/// Lifetimes, in seconds, of records that contain the name of a host, and of others (RFC 6762, section 10).
+/// Lifetime, in seconds, of records that contain the name of a host (RFC 6762, section 10).
 const TTL_HOST: u32 = 120;
-/// See [`TTL_HOST`].
+/// Lifetime, in seconds, of other records.
 const TTL_OTHER: u32 = 75 * 60;
 /// Longest lifetime, in seconds, in an answer to an ephemeral port (RFC 6762, section 6.7).
 const TTL_LEGACY: u32 = 10;
