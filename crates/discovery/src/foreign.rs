@@ -36,17 +36,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What is known about a robot that was found without dt-swarm. Its texts come from other hosts and are bounded when
+/// A robot that was found without dt-swarm. Its texts come from other hosts and are bounded when
 /// they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForeignRobot {
     /// The host name.
     pub name: String,
-    /// Type, configuration and hardware, as the robot states them.
+    /// The type, as the robot states it.
     pub robot_type: Option<String>,
-    /// See [`Self::robot_type`].
+    /// The configuration, as the robot states it.
     pub configuration: Option<String>,
-    /// See [`Self::robot_type`].
+    /// The hardware, as the robot states it.
     pub hardware: Option<String>,
     /// `Ready` or `Booting`; `None` if the robot only answered a ping.
     pub status: Option<String>,
@@ -58,7 +58,7 @@ pub struct ForeignRobot {
     pub age: Duration,
 }
 
-/// What this robot tells the programs of Duckietown about itself.
+/// The facts that this robot tells the programs of Duckietown about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     /// Name of the robot. Without a name, nothing is told.
@@ -147,6 +147,15 @@ impl ForeignRobots {
             when(publish_facts, advertiser::advertise(told, profile)),
         );
         never
+    }
+
+    /// Returns a receiver that is notified when a client wants fresh facts. A wish from before the start counts.
+    fn wishes(&self) -> watch::Receiver<u64> {
+        let mut wishes = self.0.wishes.subscribe();
+        if *wishes.borrow() > 0 {
+            wishes.mark_changed();
+        }
+        wishes
     }
 
     fn take_message(&self, bytes: &[u8], source: IpAddr) {

@@ -20,9 +20,9 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 
-/// The group and the port of multicast DNS.
+/// The group of multicast DNS.
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-/// See [`GROUP`].
+/// The port of multicast DNS.
 const PORT: u16 = 5353;
 /// Sockets of Avahi. In containers, the socket of the host may be mounted.
 const AVAHI: [&str; 2] = ["/run/avahi-daemon/socket", "/var/run/avahi-daemon/socket"];

@@ -32,7 +32,7 @@ pub(super) async fn browse(
     robots: &ForeignRobots,
     mut networks: watch::Receiver<Vec<OwnNetwork>>,
 ) -> Infallible {
-    let mut wishes = robots.0.wishes.subscribe();
+    let mut wishes = robots.wishes();
     let mut schedule = Schedule::new(robots.now());
     let mut asked = Asked::open(robots, &networks.borrow_and_update());
     let question = question();

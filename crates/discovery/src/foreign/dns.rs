@@ -58,7 +58,7 @@ pub struct Message {
 /// A question for the records with a name and a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The name.
+    /// The name of the records.
     pub name: Name,
     /// Number of the type, such as 12 for PTR.
     pub kind: u16,
@@ -66,7 +66,7 @@ pub struct Question {
     pub wants_unicast: bool,
 }
 
-/// A record.
+/// A record of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The name to which the record belongs.
@@ -75,7 +75,7 @@ pub struct Record {
     pub ttl: u32,
     /// Whether the record replaces all older ones with its name and type.
     pub replaces: bool,
-    /// The content.
+    /// The content of the record.
     pub data: Data,
 }
 
@@ -86,7 +86,7 @@ pub enum Data {
     Ptr(Name),
     /// Port and host of an instance.
     Srv {
-        /// The port.
+        /// Port of the instance.
         port: u16,
         /// Name of the host.
         target: Name,

@@ -18,7 +18,7 @@ pub const MAX_PONG_BYTES: usize = 2048;
 pub const MAX_TEXT_BYTES: usize = 63;
 /// Version of the format.
 const VERSION: &str = "1";
-/// What robots say when they do not know their type, configuration or hardware.
+/// The value of a type, configuration or hardware that the robot does not know.
 const UNKNOWN: &str = "unknown";
 
 /// A ping: asks a robot for its answer.

@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// Minimum time between two rounds of pings.
 const ROUND: Duration = Duration::from_secs(30);
-/// Number of pings that are sent at once, and the pause after them. Each ping to an absent host costs a broadcast of the
+/// Number of pings that are sent at once. Each ping to an absent host costs a broadcast of the
 /// address resolution, which uses the slowest rate of a radio.
 const AT_ONCE: usize = 8;
-/// See [`AT_ONCE`].
+/// Pause after the pings that are sent at once.
 const PAUSE: Duration = Duration::from_millis(25);
 /// Time to wait for answers after the last ping. The resolution of an address may be repeated twice, a second apart.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,7 +30,7 @@ pub(super) async fn ping_on_request(
     robots: &ForeignRobots,
     networks: watch::Receiver<Vec<OwnNetwork>>,
 ) -> Infallible {
-    let mut wishes = robots.0.wishes.subscribe();
+    let mut wishes = robots.wishes();
     loop {
         if wishes.changed().await.is_err() {
             // No client can ask any more.

@@ -10,9 +10,9 @@ use super::facts::{FactKind, parse_instance, service_name};
 use serde_json::{Map, Value};
 use std::net::Ipv4Addr;
 
-/// Lifetimes, in seconds, of records that contain the name of a host, and of others (RFC 6762, section 10).
+/// Lifetime, in seconds, of records that contain the name of a host (RFC 6762, section 10).
 const TTL_HOST: u32 = 120;
-/// See [`TTL_HOST`].
+/// Lifetime, in seconds, of other records.
 const TTL_OTHER: u32 = 75 * 60;
 /// Longest lifetime, in seconds, in an answer to an ephemeral port (RFC 6762, section 6.7).
 const TTL_LEGACY: u32 = 10;
@@ -288,7 +288,7 @@ mod tests {
             let profile = Profile { configuration: Some(value.clone()), ..profile("a") };
             for (name, text) in Publication::of(&profile).unwrap().facts {
                 let (kind, _) = parse_instance(&name, &service_name()).unwrap();
-                prop_assert!(!text.contains(&b'='));
+                prop_assert!(!strings(&text)[0].contains(&b'='));
                 if kind == FactKind::Configuration && value.trim().len() <= 63 {
                     prop_assert_eq!(value_of(kind, &text), Some(value.trim().to_owned()));
                 }

@@ -138,8 +138,8 @@ fn answers_to_pings_complete_an_entry_or_make_one() {
     // Another robot with the same name.
     table.take_pong(pong("a"), ip("10.77.0.10"), at(3));
     let robots = table.list(at(3));
-    assert_eq!(robots.iter().map(|robot| robot.is_by_ping).collect::<Vec<_>>(), [true, false]);
-    assert_eq!((robots[0].address, robots[0].status.as_deref()), (Some(ip("10.77.0.10")), None));
+    assert_eq!(robots.iter().map(|robot| robot.is_by_ping).collect::<Vec<_>>(), [false, true]);
+    assert_eq!((robots[1].address, robots[1].status.as_deref()), (Some(ip("10.77.0.10")), None));
     assert_eq!(table.list(at(303)).len(), 1);
 }
 
