@@ -146,3 +146,65 @@ pub(crate) mod fixture {
         Robot { peer: Some(peer(who)), name: Some(fact(name, 60)), place, ..Robot::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::robot;
+    use super::*;
+    use control::{AnswerFrame, Failure, FailureKind, RequestFrame, raw};
+    use discovery::protocol::Place;
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixListener;
+    use std::time::Duration;
+
+    /// Asks a control socket that answers each request for robots by `answer`.
+    fn asked(answer: impl Fn(usize) -> AnswerFrame + Send + 'static) -> Result<Option<Vec<Robot>>, CliError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
+                let frame = RequestFrame::parse(line.as_bytes()).unwrap();
+                assert_eq!(frame.service, "discovery");
+                let Ok(Request::Robots { from }) = serde_json::from_str(frame.request.get()) else {
+                    panic!()
+                };
+                writeln!(stream, "{}", answer(from).encode()).unwrap();
+            }
+        });
+        let mut client = Client::connect(&path, Duration::from_secs(5)).unwrap();
+        let robots = of_daemon(&mut client);
+        drop(client);
+        server.join().unwrap();
+        robots
+    }
+
+    #[test]
+    fn all_pages_of_the_table_are_read() {
+        let pages = |from: usize| {
+            let all: Vec<Robot> = (1..=5).map(|who| robot(who, "duckie", Place::Here)).collect();
+            let robots = all.into_iter().skip(from).take(2).collect();
+            AnswerFrame::Answer(raw(&Answer::Robots { robots }))
+        };
+        assert_eq!(asked(pages).unwrap().map(|robots| robots.len()), Some(5));
+    }
+
+    #[test]
+    fn a_daemon_without_a_table_is_no_error() {
+        let empty = |_| AnswerFrame::Answer(raw(&Answer::Robots { robots: Vec::new() }));
+        assert!(asked(empty).unwrap().is_none());
+        let failure = || Failure::new(FailureKind::Wrong, "not a valid request to discovery");
+        assert!(asked(move |_| AnswerFrame::Failure(failure())).unwrap().is_none());
+    }
+
+    #[test]
+    fn present_robots_are_first_and_nameless_ones_last() {
+        let nameless = Robot { name: None, ..robot(4, "", Place::Here) };
+        let mut robots = vec![robot(1, "z", Place::Away), nameless, robot(2, "b", Place::Elsewhere)];
+        robots.extend([robot(3, "y", Place::Here), robot(5, "a", Place::Here)]);
+        sort(&mut robots);
+        let peers: Vec<_> = robots.iter().map(|robot| robot.peer).collect();
+        assert_eq!(peers, [5, 3, 4, 2, 1].map(|who| Some(fixture::peer(who))));
+    }
+}
