@@ -104,7 +104,7 @@ fn a_wrong_clock_is_named() -> Result {
     let Some(lab) = or_skip("wrong clock", Lab::new("clock")) else { return Ok(()) };
     let _right = [Robot::start(&lab, "b")?, Robot::start(&lab, "c")?];
     for ((clock, code), name) in
-        clocks.into_iter().zip(["clock.differs", "clock.unset"]).zip(["late", "unset"])
+        clocks.into_iter().zip(["clock.differs", "clock.unset"]).zip(["early", "unset"])
     {
         let mut robot = Robot::new(lab.host(name)?, "")?.with_clock(Some(clock));
         robot.restart()?;
@@ -114,7 +114,7 @@ fn a_wrong_clock_is_named() -> Result {
 }
 
 fn clocks() -> Result<[FakeClock; 2], Unavailable> {
-    Ok([FakeClock::ahead(-3600)?, FakeClock::unset()?])
+    Ok([FakeClock::ahead(3600)?, FakeClock::unset()?])
 }
 
 /// Starts a robot on whose host a port was taken before, and waits until `doctor` names it.
@@ -342,6 +342,8 @@ fn a_copied_card_is_named() -> Result {
 fn swarm_file(lab: &Lab, name: &str, key: Option<u8>) -> Result<PathBuf> {
     let root = dcache::Keypair::from_seed([7; 32]).peer_id();
     let file = dcache::SwarmFile::new(name, [root].into()).unwrap();
+    let id = dcache::SwarmId::from_bytes([key.unwrap_or_default(); dcache::SWARM_ID_BYTES]);
+    let file = file.with_binding(dcache::Binding { id, from: dcache::Time(0) });
     let file = match key {
         Some(key) => file.with_key(seal::SwarmKey::from_bytes([key; 32])),
         None => file,

@@ -107,7 +107,10 @@ impl Brain {
             Ok(Message::Pong { validity }) if envelope.records.is_empty() => {
                 if let Some(peer) = envelope.from.brain_of() {
                     node.note_clock(now, origin, peer, &validity);
-                    node.note_pong(now, origin, peer);
+                    // A beacon is a pong to all. Only a pong to this node answers its ping.
+                    if envelope.to == node.here && envelope.beacon.is_none() {
+                        node.note_pong(now, origin, peer);
+                    }
                 }
                 self.comparisons.completed(node, now, origin.channel);
             }

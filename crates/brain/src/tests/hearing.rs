@@ -17,6 +17,7 @@ fn a_ping_shows_which_of_the_peers_that_are_heard_also_hear_this_node() {
     nodes.iter().for_each(|node| world.join(*node, 1));
     world.run(Duration::from_secs(10));
     assert_eq!(heard(&world).len(), 2);
+    assert!(heard(&world).iter().all(|(_, answers)| !answers), "beacons are no answers");
     let ping = |world: &mut World| {
         let now = world.now();
         for output in world.nodes[0].brain.ping(now) {
