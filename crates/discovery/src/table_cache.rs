@@ -17,7 +17,10 @@ const ESCAPED: usize = 6;
 
 /// The last table. Clones refer to the same table.
 #[derive(Clone, Default)]
-pub(crate) struct TableCache(Arc<Mutex<Option<(Instant, Vec<Robot>)>>>);
+pub(crate) struct TableCache(Arc<Mutex<Option<Table>>>);
+
+/// The rows of a table, and the time at which it was made.
+type Table = (Instant, Vec<Robot>);
 
 impl TableCache {
     /// Keeps a new table in place of the former one, and returns its first page. Must be called within a runtime.
@@ -45,7 +48,7 @@ impl TableCache {
         Some(page)
     }
 
-    fn table(&self) -> MutexGuard<'_, Option<(Instant, Vec<Robot>)>> {
+    fn table(&self) -> MutexGuard<'_, Option<Table>> {
         // Each change is a single assignment, so a poisoned lock is safe to use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
