@@ -205,12 +205,17 @@ impl Brain {
     }
 
     /// Removes expired records and recomputes the roles. Does so at intervals, and at once when the clock was set, or
-    /// when the time becomes known or unknown.
+    /// when the time becomes known or unknown. The roles are also recomputed when one of them begins or ends: once
+    /// then, instead of each time that they are used.
     fn advance(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.moment, now.moment);
         let has_jumped = before.time.0.abs_diff(now.moment.time.0) > CLOCK_CHANGE;
         let is_changed = before.is_certain != now.moment.is_certain || has_jumped;
         if now.elapsed < self.next_expiry && !is_changed {
+            let dropped = self.node.replica.update_roles(now.moment);
+            if !dropped.is_empty() {
+                self.node.outputs.push(Output::Removed(dropped));
+            }
             return;
         }
         self.next_expiry = now.elapsed + EXPIRE_EVERY;

@@ -107,6 +107,11 @@ impl Replica {
         dropped
     }
 
+    /// Updates the roles, if one of them begins or ends. Returns the keys of the records that are removed.
+    pub(crate) fn update_roles(&mut self, moment: Moment) -> Vec<Key> {
+        self.set.update_roles(moment)
+    }
+
     /// Removes records that need not be kept any longer, and returns their keys.
     pub(crate) fn advance(&mut self, moment: Moment) -> Vec<Key> {
         self.set.advance(moment)

@@ -14,8 +14,6 @@ pub(crate) struct Authority {
     /// member has quotas of its own. All other signers are strangers, and their records also count towards a common
     /// quota.
     members: BTreeSet<PeerId>,
-    /// The signers whose records in the buckets of roles may change the holders, the members or the denied peers.
-    authors: BTreeSet<PeerId>,
     /// Peers that a peer with a stronger role denies. No statement of theirs counts, in any bucket.
     denied: BTreeSet<PeerId>,
     /// Span in which these sets are valid: between the last and the next time at which one of the records begins or
@@ -66,8 +64,7 @@ impl Authority {
     pub(crate) fn of_roots(policy: &Policy) -> Self {
         let roots = policy.roots().clone();
         let holders = [(Role::Root, roots.clone())].into();
-        let denied = BTreeSet::new();
-        Self { holders, members: roots.clone(), authors: roots, denied, span: Validity::ALWAYS }
+        Self { holders, members: roots, denied: BTreeSet::new(), span: Validity::ALWAYS }
     }
 
     /// Computes the authority from the records that hold at `time`. A node that does not know the time passes in
@@ -97,18 +94,27 @@ impl Authority {
         authority
     }
 
+    /// Returns the peers whose records give roles or deny peers: the roots and the admins that are computed so far.
+    ///
+    /// A peer that holds neither role at a time holds neither of them in the whole span around this time: the records
+    /// of the stronger roles bound the span. So its own records change nothing in the span, and do not bound it.
+    /// Otherwise an admin whose role was taken away could make the authority change each second.
+    fn authors(&self) -> BTreeSet<PeerId> {
+        self.holders(Role::Root).chain(self.holders(Role::Admin)).collect()
+    }
+
     /// Denies the peers that the holders of this role dismiss from the bucket of present peers, unless these hold an
     /// equal or a stronger role.
     fn deny(&mut self, source: &impl RecordSource, role: Role, time: Time) {
-        let (bucket, authors) = (buckets::PEER.path(), self.authors.clone());
+        let (bucket, mut authors) = (buckets::PEER.path(), self.authors());
+        authors.retain(|author| self.role(*author) == Some(role));
         for author in authors {
-            let counts = self.role(author) == Some(role);
             for record in source.records_of(author, &bucket).filter(|record| is_denial(record.item(), author))
             {
                 self.span = within(self.span, record.validity(), time);
                 let Ok(peer) = record.item().data.as_str().parse() else { continue };
                 let denies = record.kind() == Kind::Dismiss && record.validity().contains(time);
-                if counts && denies && self.role(peer) < Some(role) {
+                if denies && self.role(peer) < Some(role) {
                     self.denied.insert(peer);
                 }
             }
@@ -133,15 +139,11 @@ impl Authority {
     ) {
         let rule = policy.rule(&bucket);
         let mut tallies: BTreeMap<PeerId, Tally> = BTreeMap::new();
-        let mut named = BTreeSet::new();
-        // The authors include each peer that was ever named for a stronger role. It may hold that role at another time,
-        // so its records also bound the span.
-        for author in &self.authors {
-            for record in source.records_of(*author, &bucket) {
+        for author in self.authors() {
+            for record in source.records_of(author, &bucket) {
                 self.span = within(self.span, record.validity(), time);
-                let counts = self.may(rule.requirement(record.kind()).who, record.item(), *author);
+                let counts = self.may(rule.requirement(record.kind()).who, record.item(), author);
                 let Ok(peer) = record.item().data.as_str().parse() else { continue };
-                named.insert(peer);
                 if counts {
                     self.members.insert(peer);
                 }
@@ -152,10 +154,6 @@ impl Authority {
         }
         let holders = tallies.into_iter().filter(|(_, tally)| tally.stands(rule)).map(|(peer, _)| peer);
         self.holders.insert(role, holders.collect());
-        if role == Role::Admin {
-            // Weaker roles give no roles.
-            self.authors.extend(named);
-        }
     }
 
     /// Withdraws every role from peers that did not hold it in `known`.
@@ -177,9 +175,10 @@ impl Authority {
         self.span.until()
     }
 
-    /// Returns whether a record by `signer` about `item` may change who holds a role or who is denied.
+    /// Returns whether a record by `signer` about `item` may change who holds a role or who is denied, in the span of
+    /// this authority.
     pub(crate) fn depends_on(&self, signer: PeerId, item: &Item) -> bool {
-        self.authors.contains(&signer) && (is_of_role(&item.bucket) || is_denial(item, signer))
+        self.role(signer) >= Some(Role::Admin) && (is_of_role(&item.bucket) || is_denial(item, signer))
     }
 
     /// Returns whether a peer with a stronger role denies `peer`.

@@ -204,6 +204,11 @@ impl Policy {
         QuotaGroup::try_from(row).unwrap_or(QuotaGroup::MAX)
     }
 
+    /// Returns the bucket of the row with this number, or `None` for the row of all other buckets.
+    pub(crate) fn bucket_of(&self, group: QuotaGroup) -> Option<&BucketPath> {
+        self.rules.get(usize::from(group)).map(|rule| &rule.prefix)
+    }
+
     /// Returns whether only the owner or the subject may make the statement, and the signer is another peer. No role
     /// could ever make such a statement count. Its record is refused before the signature is verified, and is not
     /// forwarded.

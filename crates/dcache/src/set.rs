@@ -55,6 +55,7 @@ pub use room::Room;
 pub use search::Search;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 /// Result of admitting a record that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,9 @@ pub struct Set {
     /// Records of all strangers, sorted by rank.
     pools: BTreeMap<Group, BTreeSet<Ranked>>,
     authority: Authority,
+    /// The roles at another time, which were asked for before [`Set::advance`] was told of this time. So they are
+    /// computed once, not for each question.
+    other_authority: OnceLock<Box<Authority>>,
     /// The roles at the moment when the time became unknown, which limit all later roles; `None` while the time is
     /// known.
     before_doubt: Option<Authority>,
@@ -106,6 +110,7 @@ impl Set {
             signers,
             pools,
             authority,
+            other_authority: OnceLock::new(),
             before_doubt: None,
             keys: Keys::default(),
             inventory: Inventory::default(),
@@ -305,6 +310,7 @@ impl Set {
             record.share_bucket(&neighbour.bucket);
         }
         let key = Key::from(&record);
+        self.forget_other_authority(&key);
         let group = self.group(&key.item);
         if !self.authority.is_member(key.signer) {
             self.pools.entry(group).or_default().insert(Ranked(record.clone()));
@@ -317,6 +323,7 @@ impl Set {
 
     fn take(&mut self, key: &Key) -> Option<Record> {
         let record = self.items.take(&key.item, key.signer)?;
+        self.forget_other_authority(key);
         let (group, ranked) = (self.group(&key.item), Ranked(record.clone()));
         if let Some(of_signer) = self.signers.get_mut(&(key.signer, group)) {
             of_signer.remove(&ranked);

@@ -61,12 +61,27 @@ impl Set {
         if keep(statement, signature) > End::at(now.plus(ahead)) { Err(Refusal::Ahead) } else { Ok(()) }
     }
 
-    /// Returns the holders of all roles at `time`. Uses the cached value if it is valid then.
+    /// Returns the holders of all roles at `time`. Uses a cached value if it is valid then.
     pub(super) fn authority_at(&self, time: Time) -> Cow<'_, Authority> {
-        match self.authority.holds_at(time) {
-            true => Cow::Borrowed(&self.authority),
-            false => Cow::Owned(self.compute(time)),
+        if self.authority.holds_at(time) {
+            return Cow::Borrowed(&self.authority);
         }
+        let other = self.other_authority.get_or_init(|| Box::new(self.compute(time)));
+        if other.holds_at(time) { Cow::Borrowed(other) } else { Cow::Owned(self.compute(time)) }
+    }
+
+    /// Forgets the roles at another time, if the record with this key may change them.
+    pub(super) fn forget_other_authority(&mut self, key: &Key) {
+        let depends = |other: &Authority| other.depends_on(key.signer, &key.item);
+        if self.other_authority.get().is_some_and(|other| depends(other)) {
+            self.other_authority.take();
+        }
+    }
+
+    /// Determines again which peer holds which role, if this may have changed since the last time. Returns the keys of
+    /// the dropped records. Unlike [`Set::advance`], it drops no expired records, and is quick when nothing changed.
+    pub fn update_roles(&mut self, now: Moment) -> Vec<Key> {
+        self.judge(now)
     }
 
     fn compute(&self, time: Time) -> Authority {
@@ -90,6 +105,7 @@ impl Set {
         let mut dropped = Vec::new();
         loop {
             let authority = self.compute(time);
+            self.other_authority.take();
             let former = std::mem::replace(&mut self.authority, authority);
             let members: Vec<PeerId> =
                 self.authority.members().difference(former.members()).copied().collect();

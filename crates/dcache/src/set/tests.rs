@@ -216,6 +216,70 @@ fn a_denied_peer_gives_no_role_and_holds_none() {
     assert_eq!(set.role(key(5).peer_id(), NOW), Some(Role::Admin));
 }
 
+/// Returns the records of a peer in the buckets of roles and denials. Their validities end one second apart.
+fn of_roles(seed: u8, many: u64) -> Vec<Record> {
+    let records = (1..=many).map(|number| {
+        let bucket = if number % 2 == 0 { "trusted" } else { "peer" };
+        let kind = if number % 2 == 0 { Kind::Propose } else { Kind::Dismiss };
+        let other = Keypair::from_seed([(number % 250) as u8; 32]).peer_id().to_string();
+        record(seed, 10 + number, kind, &item(bucket, &other), NOW, number)
+    });
+    records.collect()
+}
+
+#[test]
+fn an_admin_whose_role_was_taken_away_cannot_make_the_roles_change() {
+    let mut set = rooted();
+    let admin = item("admin", &key(2).peer_id().to_string());
+    assert_eq!(admit(&mut set, &record(1, 9, Kind::Dismiss, &admin, NOW, 1000), NOW), Ok(true));
+    let (edge, members) = (set.next_edge(&[], NOW), set.authority.members().clone());
+    for record in of_roles(2, 200) {
+        assert_eq!(admit(&mut set, &record, NOW), Ok(true));
+        assert!(
+            !set.authority.depends_on(record.signer(), record.item()),
+            "the roles are not computed again"
+        );
+    }
+    assert_eq!(set.next_edge(&[], NOW), edge);
+    assert_eq!(set.authority.members(), &members);
+    assert!(set.authority_at(NOW.plus(999)) == std::borrow::Cow::Borrowed(&set.authority));
+    // The earlier statements count again when the dismissal of the role ends.
+    let again = NOW.plus(100);
+    assert_eq!(
+        admit(&mut set, &kept(1, 20, Kind::Propose, &admin, NOW, 2000, End::at(NOW.plus(2000))), again),
+        Ok(true)
+    );
+    let trusted = of_roles(2, 200).into_iter().filter(|record| record.kind() == Kind::Propose);
+    let trusted = trusted.filter(|record| record.validity().contains(again));
+    for record in trusted {
+        let peer = record.item().data.as_str().parse().unwrap();
+        let is_denied = set.authority.is_denied(peer);
+        assert!(set.role(peer, again).is_some() || is_denied);
+    }
+}
+
+#[test]
+fn roles_at_a_time_of_which_the_set_was_not_told_are_computed_once() {
+    let mut set = rooted();
+    for record in of_roles(2, 20) {
+        let _ = admit(&mut set, &record, NOW);
+    }
+    let later = NOW.plus(10);
+    assert!(set.other_authority.get().is_none());
+    set.role(key(3).peer_id(), later);
+    assert!(matches!(set.authority_at(later), std::borrow::Cow::Borrowed(_)));
+    let grant = item("trusted", &key(77).peer_id().to_string());
+    assert_eq!(set.role(key(77).peer_id(), later), None);
+    assert_eq!(admit(&mut set, &record(2, 99, Kind::Propose, &grant, NOW, 500), NOW), Ok(true));
+    assert_eq!(
+        set.role(key(77).peer_id(), later),
+        Some(Role::Trusted),
+        "a record that matters is not overlooked"
+    );
+    set.update_roles(Moment::certain(later));
+    assert!(set.authority.holds_at(later) && set.other_authority.get().is_none());
+}
+
 #[test]
 fn a_grant_of_another_swarm_with_the_same_root_means_nothing() {
     let swarm = |byte| {
