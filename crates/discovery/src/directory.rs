@@ -43,7 +43,7 @@ pub const SHOWN: Duration = Duration::from_secs(5 * 24 * 3600);
 /// A robot with dt-swarm that was heard on a channel of this node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sighting {
-    /// The robot.
+    /// Peer ID of the robot.
     pub peer: PeerId,
     /// Name of the channel.
     pub channel: String,
@@ -55,10 +55,10 @@ pub struct Sighting {
     pub age: Duration,
 }
 
-/// What the table shows besides the records.
+/// Inputs of the table besides the records.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// This robot.
+    /// Peer ID of this robot.
     pub me: PeerId,
     /// Whether another host uses the key of this robot.
     pub is_copied: bool,

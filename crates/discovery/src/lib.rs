@@ -16,8 +16,8 @@
 //! - **Inputs**: facts about the node (name, version, addresses, robot files), the set, sightings on channels, and the
 //!   time.
 //! - **Outputs**: statements in the buckets `peer` and `pri/ID`; the table of robots.
-//! - **Invariants**: a statement is renewed at half of its lifetime and withdrawn when it is untrue; the presence is
-//!   withdrawn when the daemon stops; statements that another host makes with the same key are not withdrawn. No robot
+//! - **Invariants**: a statement is renewed at half of its lifetime and withdrawn when it is untrue. The presence is
+//!   withdrawn when the daemon stops. Statements that another host makes with the same key are not withdrawn. No robot
 //!   is shown as present whose presence ended, unless it was heard since.
 //! - **Start reading** at `decide.rs`, then `directory.rs`.
 

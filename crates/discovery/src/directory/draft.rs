@@ -8,7 +8,7 @@ use dcache::{PeerId, Time};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-/// What the records say about the presence of a peer.
+/// State of a peer's presence according to the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Presence {
     /// No record is known.
