@@ -41,7 +41,8 @@ impl Replication {
         let edges = cids.iter().filter_map(|cid| edge(set, cid, now)).chain(set.next_edge(&[], now)).min();
         let files = index_of(set, &cids, now);
         let described = files.values().filter_map(|file| file.described_until);
-        (files, edges.into_iter().chain(described.filter(|until| *until > now)).min())
+        let edge = edges.into_iter().chain(described.filter(|until| *until > now)).min();
+        (files, edge)
     }
 
     /// Returns the files of this node: those that it keeps, kept, or makes statements about.
