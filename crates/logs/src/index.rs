@@ -96,6 +96,30 @@ pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
             }
         }
     }
+    complete(files, set, now)
+}
+
+/// Returns those of the files `cids` that are in one of the four buckets at `now`. The cost does not depend on the
+/// number of other files.
+pub(crate) fn index_of<'a>(
+    set: &Set,
+    cids: impl IntoIterator<Item = &'a Cid>,
+    now: Time,
+) -> BTreeMap<Cid, SharedFile> {
+    let mut files = BTreeMap::new();
+    for cid in cids {
+        for station in Station::ALL {
+            if let Some(view) = set.item(&station.item(cid), now) {
+                let file = files.entry(*cid).or_insert_with(|| SharedFile::new(*cid));
+                arrive(file, station, signers(&view));
+            }
+        }
+    }
+    complete(files, set, now)
+}
+
+/// Adds the descriptions to the files, and the discards by their uploaders.
+fn complete(mut files: BTreeMap<Cid, SharedFile>, set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
     for file in files.values_mut() {
         describe(file, set, now);
         file.heed_uploader(set, now);

@@ -3,7 +3,7 @@
 
 use crate::buckets::{LIFETIME, Station};
 use crate::choose::{OwnFile, Shortage, choose, renewal_edge};
-use crate::index::{State, index};
+use crate::index::{State, index_of};
 use crate::ledger::Taken;
 use crate::scan::Unseen;
 use crate::settle::{Fingerprint, Found};
@@ -105,7 +105,7 @@ impl Decide for Proposal {
             self.shortage = Shortage::default();
             return decision;
         }
-        let files = index(set, now);
+        let files = index_of(set, self.own.keys(), now);
         let edge = renewal_edge(set, self.me, LIFETIME, self.shortage.is_short, now);
         let (chosen, shortage) = choose(&self.own, &files, (set, self.me, now));
         let mut renewals = Vec::new();

@@ -5,22 +5,23 @@
 mod begin;
 mod holders;
 mod letting_go;
+mod outlook;
 mod rules;
 
 use crate::buckets::{self, LIFETIME, Station};
 use crate::choose::Shortage;
-use crate::index::{SharedFile, Signers, State, index};
+use crate::index::{SharedFile, Signers, State};
 use crate::info::Description;
 use crate::let_go::LetGoFiles;
 use crate::propose::is_fresh;
 use crate::shares::Shares;
 use crate::unlisted::UnlistedLooks;
 use crate::versions::{Replaced, take_back};
-use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
+use dcache::{Item, Moment, PeerId, Set, Statements, Time, Validity};
 pub use holders::Holders;
 use ipfs::Cid;
 use rules::Rules;
-use service::{Decide, Decision, provider_patterns};
+use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum validity of a statement, in seconds.
@@ -46,8 +47,8 @@ pub struct Replication {
     shortage: Shortage,
     shares: Shares,
     unlisted: UnlistedLooks,
-    /// Buckets that the decider reads. It decides again when a record in one of them becomes valid or expires.
-    reads: [Pattern; 2],
+    /// Files whose fetch was tried and has not succeeded yet.
+    tried: BTreeSet<Cid>,
 }
 
 /// Work for the I/O shell of the replicator.
@@ -75,7 +76,7 @@ impl Replication {
         let retracted = BTreeSet::new();
         let (let_go, is_begun, replaced, changing) =
             (LetGoFiles::new(), false, BTreeMap::new(), BTreeSet::new());
-        let (is_short, shortage, reads) = (false, Shortage::default(), provider_patterns());
+        let (is_short, shortage, tried) = (false, Shortage::default(), BTreeSet::new());
         let (shares, unlisted) = (Shares::default(), UnlistedLooks::default());
         Self {
             me,
@@ -91,7 +92,7 @@ impl Replication {
             shortage,
             shares,
             unlisted,
-            reads,
+            tried,
         }
     }
 
@@ -122,6 +123,11 @@ impl Replication {
         self.is_short = is_short;
     }
 
+    /// Replaces the list of files whose fetch was tried and has not succeeded yet.
+    pub(crate) fn set_tried(&mut self, tried: BTreeSet<Cid>) {
+        self.tried = tried;
+    }
+
     /// Returns the tracker of unlisted files: kept files that no peer lists any more.
     pub(crate) fn unlisted(&mut self) -> &mut UnlistedLooks {
         &mut self.unlisted
@@ -143,12 +149,12 @@ impl Decide for Replication {
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Action> {
         let time = now.time;
-        let files = index(set, time);
+        let (files, edge) = self.outlook(set, time);
         self.shares = Shares::new(&self.kept, &files, (set, self.me, time));
         self.unlisted.look((&self.kept, self.me), &files, now);
         let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
         let mut decision = self.let_go(set, &files, now);
-        decision.wake = decision.wake.into_iter().chain(set.next_edge(&self.reads, time)).min();
+        decision.wake = decision.wake.into_iter().chain(edge).min();
         for file in bad.iter().filter_map(|cid| files.get(cid)) {
             decision.statements.append(discard(file, time));
         }
@@ -290,5 +296,7 @@ fn leave(statements: &mut Statements, station: Station, file: &SharedFile, signe
     }
 }
 
+#[cfg(test)]
+mod flood_tests;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,8 @@ pub(crate) struct ReplicatorSettings {
     pub(crate) check: Duration,
 }
 
+/// Maximum number of files with a failed fetch that each decision considers in addition to its choice of new files.
+const MAX_TRIED: usize = 512;
 /// Time in which arriving records are gathered for one decision.
 const GATHER: Duration = Duration::from_millis(50);
 /// Time without a block after which a fetch fails and is retried later.
@@ -228,7 +230,16 @@ impl Replicator {
         decider.set_let_go(self.ledger.let_go_files());
         decider.set_replaced(replaced, changing);
         decider.set_short(is_short);
+        decider.set_tried(self.tried());
         decider.unlisted().noted = self.ledger.unlisted();
+    }
+
+    /// Returns the files whose fetch is under way or failed. They stay in the decisions, so that their providers are
+    /// known and that other files take their turn in the meantime. The number of failed ones is limited.
+    fn tried(&self) -> BTreeSet<Cid> {
+        let (active, waiting): (Vec<_>, Vec<_>) =
+            self.attempts.iter().partition(|(_, attempt)| attempt.is_under_way());
+        active.into_iter().chain(waiting.into_iter().take(MAX_TRIED)).map(|(cid, _)| *cid).collect()
     }
 
     fn next_retry(&mut self) -> Instant {

@@ -1,6 +1,7 @@
 //! The I/O shell of the service: its settings, its requests, and its two supervised tasks.
 
 use crate::folder::FolderSettings;
+use crate::index::index_of;
 use crate::ledger::{Ledger, NoRoom};
 use crate::left_out::{LeftOutFor, Reason};
 use crate::proposer::{ProposerSettings, run_proposer};
@@ -8,11 +9,13 @@ use crate::protocol::{
     Answer, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile,
 };
 use crate::replicator::{ReplicatorSettings, run_replicator};
-use crate::{buckets, discarding, index};
+use crate::{buckets, discarding};
 use dcache::Set;
+use ipfs::Cid;
 use ipfs::node::Node;
 use serde::{Deserialize, Serialize};
 use service::{Banner, Context, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -175,7 +178,8 @@ impl Logs {
         }
         let kept = self.ledger.kept();
         let reading = move |set: &Set, now| {
-            let files = index(set, now);
+            let asked: BTreeSet<Cid> = cids.iter().filter_map(|text| buckets::parse(text)).collect();
+            let files = index_of(set, &asked, now);
             let name = |text: &String| {
                 let cid = buckets::parse(text)?;
                 let kept = || kept.get(&cid).map(|description| description.filename.clone());

@@ -42,7 +42,7 @@ pub use jobs::{
 pub use private::{FileId, Overlap, PrivatePlace, PrivatePlaces, holds_key};
 pub use providers::{
     MAX_ADDRESSES, MAX_HOLDERS, ProviderSearch, ProviderTable, choose_holders, concerns_providers,
-    holders_of, parse_provider, provider, provider_patterns, providers_of, published_addresses,
+    holders_of, parse_provider, provider, providers_of, published_addresses,
 };
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, SettingsType, nearest, parse_settings};

@@ -1,7 +1,7 @@
 //! Finds the peers that hold some content, and the addresses of these peers.
 
 use crate::{Decide, Decision};
-use dcache::{BucketPath, Data, Digest, Item, Moment, Pattern, PeerId, Set, Time, buckets};
+use dcache::{BucketPath, Data, Digest, Item, Moment, PeerId, Set, Time, buckets};
 use ipfs::node::Provider;
 use ipfs::{Cid, Multiaddr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,17 +22,10 @@ pub fn concerns_providers(bucket: &BucketPath) -> bool {
     buckets::SHARE.contains(bucket) || buckets::IPFS_ADDRESSES.contains(bucket)
 }
 
-/// Returns the patterns of the buckets that [`holders_of`] reads, for [`Set::next_edge`].
-pub fn provider_patterns() -> [Pattern; 2] {
-    [buckets::SHARE.matcher(), buckets::IPFS_ADDRESSES.matcher()]
-}
-
 /// Returns the peers, except `me`, that state that they share, verified or keep `root`. They come with the addresses at
 /// which they accept IPFS connections. Each peer signs its own addresses.
 pub fn holders_of(set: &Set, root: &Cid, me: PeerId, now: Time) -> Vec<Provider> {
-    let Ok(data) = Data::new(&root.to_string()) else { return Vec::new() };
-    let rows = [buckets::SHARE_SAFE, buckets::SHARE_VERIFIED, buckets::SHARE_FILES];
-    let items = rows.map(|row| Item { bucket: row.path(), data: data.clone() });
+    let items = items_of(root);
     let views = items.iter().filter_map(|item| set.item(item, now));
     let peers: BTreeSet<PeerId> = views
         .flat_map(|view| view.proposals.iter().map(|record| record.signer()).collect::<Vec<_>>())
@@ -42,6 +35,22 @@ pub fn holders_of(set: &Set, root: &Cid, me: PeerId, now: Time) -> Vec<Provider>
     let mut providers: Vec<Provider> = chosen.filter_map(|peer| provider(set, peer, now)).collect();
     providers.sort();
     providers
+}
+
+/// Returns the items by which peers state that they share, verified or keep `root`.
+fn items_of(root: &Cid) -> Vec<Item> {
+    let Ok(data) = Data::new(&root.to_string()) else { return Vec::new() };
+    let rows = [buckets::SHARE_SAFE, buckets::SHARE_VERIFIED, buckets::SHARE_FILES];
+    rows.map(|row| Item { bucket: row.path(), data: data.clone() }).into()
+}
+
+/// Returns the next time at which a statement of a peer that it has `root` begins or ceases to hold. The addresses of
+/// the peers are not read for this: the owner of the decider decides again within a minute.
+fn edge(set: &Set, root: &Cid, now: Time) -> Option<Time> {
+    let items = items_of(root);
+    let records = items.iter().flat_map(|item| set.records_about(item));
+    let edges = records.flat_map(|record| [record.validity().from(), record.validity().until()]);
+    edges.flatten().filter(|edge| *edge > now).min()
 }
 
 /// Returns at most [`MAX_HOLDERS`] of the peers that claim to hold some content. If there are more, each node makes a
@@ -64,13 +73,12 @@ pub fn choose_holders(mut peers: Vec<PeerId>, me: PeerId, now: Time) -> Vec<Peer
 pub struct ProviderSearch {
     me: PeerId,
     roots: BTreeSet<Cid>,
-    reads: [Pattern; 2],
 }
 
 impl ProviderSearch {
     /// Creates the decider of the node `me`, without any roots to search for.
     pub fn new(me: PeerId) -> Self {
-        Self { me, roots: BTreeSet::new(), reads: provider_patterns() }
+        Self { me, roots: BTreeSet::new() }
     }
 
     /// Replaces the roots to search for.
@@ -84,8 +92,13 @@ impl Decide for ProviderSearch {
     type Action = (Cid, Vec<Provider>);
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Self::Action> {
+        // Only the records about the roots are read: other peers can list thousands of files.
+        if self.roots.is_empty() {
+            return Decision::default();
+        }
         let found = self.roots.iter().map(|root| (*root, holders_of(set, root, self.me, now.time)));
-        let wake = set.next_edge(&self.reads, now.time);
+        let edges = self.roots.iter().filter_map(|root| edge(set, root, now.time));
+        let wake = edges.chain(set.next_edge(&[], now.time)).min();
         Decision { actions: found.collect(), wake, ..Decision::default() }
     }
 }
@@ -158,6 +171,22 @@ mod tests {
         let found = holders_of(&set, &root, me, NOW);
         assert_eq!(found.len(), MAX_HOLDERS);
         assert!(found.iter().all(|(_, addresses)| addresses.len() == MAX_ADDRESSES));
+    }
+
+    #[test]
+    fn a_search_reads_only_the_records_about_its_roots() {
+        let mut set = Set::default();
+        let root: Cid = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".parse().unwrap();
+        let other = "bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        let key = Keypair::from_seed([1; 32]);
+        say(&mut set, &key, Item { bucket: buckets::SHARE_SAFE.path(), data: Data::new(other).unwrap() });
+        let mut search = ProviderSearch::new(Keypair::from_seed([200; 32]).peer_id());
+        assert_eq!(search.decide(&set, Moment::certain(NOW)), Decision::default());
+        search.set_roots([root].into());
+        let decision = search.decide(&set, Moment::certain(NOW));
+        assert_eq!((decision.actions, decision.wake), (vec![(root, Vec::new())], None));
+        say(&mut set, &key, items_of(&root).remove(0));
+        assert_eq!(search.decide(&set, Moment::certain(NOW)).wake, Some(NOW.plus(3600)));
     }
 
     #[test]

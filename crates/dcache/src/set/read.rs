@@ -134,9 +134,13 @@ impl Set {
     /// Returns the next time after `time` at which a role, or a record in a matching bucket, begins or ceases to hold.
     /// A decider that reads these buckets must be woken then, because no new record arrives.
     pub fn next_edge(&self, patterns: &[Pattern], time: Time) -> Option<Time> {
-        let records = self.places(patterns).flat_map(|(records, _)| records.all());
-        let edges = records.flat_map(|record| [record.validity().from(), record.validity().until()]);
-        let own = edges.flatten().filter(|edge| *edge > time).min();
+        let edge_of_records = || {
+            let records = self.places(patterns).flat_map(|(records, _)| records.all());
+            let edges = records.flat_map(|record| [record.validity().from(), record.validity().until()]);
+            edges.flatten().filter(|edge| *edge > time).min()
+        };
+        // Without a pattern, the buckets need not be searched.
+        let own = if patterns.is_empty() { None } else { edge_of_records() };
         // At that time roles change, and with them the records that count.
         let roles = self.authority_at(time).until();
         own.into_iter().chain(roles).min()

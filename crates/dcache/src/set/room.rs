@@ -55,9 +55,19 @@ impl Set {
 
     /// Returns the records of `signer` in the quota group of `bucket` that are not about large items, in the order in
     /// which they would be evicted.
-    pub fn records_beside(&self, signer: PeerId, bucket: &BucketPath) -> impl Iterator<Item = &Record> {
+    pub fn records_beside(
+        &self,
+        signer: PeerId,
+        bucket: &BucketPath,
+    ) -> impl DoubleEndedIterator<Item = &Record> + use<'_> {
         let records = self.signers.get(&(signer, self.usual_group(bucket)));
         records.into_iter().flatten().map(|ranked| &ranked.0)
+    }
+
+    /// Returns the signers that have records in the quota group of `bucket` that are not about large items.
+    pub fn signers_beside(&self, bucket: &BucketPath) -> impl Iterator<Item = PeerId> + use<'_> {
+        let wanted = self.usual_group(bucket);
+        self.signers.keys().filter(move |(_, group)| *group == wanted).map(|(signer, _)| *signer)
     }
 
     /// Returns the number of new items about which `signer` may make statements that are remembered longer than its
