@@ -40,8 +40,8 @@ impl Replication {
         cids.extend(others);
         let edges = cids.iter().filter_map(|cid| edge(set, cid, now)).chain(set.next_edge(&[], now)).min();
         let files = index_of(set, &cids, now);
-        let described = files.values().filter_map(|file| file.described_until);
-        let edge = edges.into_iter().chain(described.filter(|until| *until > now)).min();
+        let described = files.values().filter_map(|file| file.described_until).filter(|until| *until > now);
+        let edge = edges.into_iter().chain(described).min();
         (files, edge)
     }
 
