@@ -1,6 +1,6 @@
 //! Target: a ping or an answer on UDP port 11411.
 
-use discovery::Profile;
+use discovery::foreign::Profile;
 use discovery::foreign::ping::{MAX_PING_BYTES, MAX_PONG_BYTES, Ping, Pong};
 
 /// Checks that a ping and an answer are the same after writing and reading them.

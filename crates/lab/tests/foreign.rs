@@ -6,7 +6,8 @@ use std::net::UdpSocket;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use discovery::{ForeignRobot, ForeignRobots, ForeignSettings, Profile};
+use discovery::foreign::Profile;
+use discovery::{ForeignRobot, ForeignRobots, ForeignSettings};
 use lab::peers::{Avahi, Duckietown, avahi_available, duckietown_available};
 use lab::{Error, Host, Lab, Result, or_skip, wait_until};
 use serde_json::json;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use lab::{Fleet, Host, Lab, Network, Result, Robot, or_skip};
+use lab::daemon::Robot;
+use lab::{Fleet, Host, Lab, Network, Result, or_skip};
 
 /// Promised maximum time until two robots hold each other's presence.
 const FOUND: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
 //! Measures the processor time of a decision beside 60,000 files of 15 strangers, the quota of strangers:
 //!
 //!     cargo test -p logs --test decision_time -- --ignored --nocapture
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use dcache::{End, Keypair, Kind, Limits, Moment, Policy, Record, Set, Statement, Time, Validity};
 use logs::buckets::{LIFETIME, Station};

@@ -1,4 +1,5 @@
 //! Test that the robots of a class that is switched on soon list each other.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use sim::{Scenario, run_seeds};
 

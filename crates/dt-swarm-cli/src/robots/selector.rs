@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_robot_that_left_is_chosen_only_without_a_present_one() {
         let old = robot(1, "duckie7", Place::Away);
-        assert_eq!(chosen("duckie7", &[old.clone()]), 1);
+        assert_eq!(chosen("duckie7", std::slice::from_ref(&old)), 1);
         let robots = [old.clone(), robot(2, "duckie7", Place::Here)];
         let Choice::One(one) = Selector::new("duckie7").choose(&robots) else { panic!() };
         assert_eq!(one.peer, Some(peer(2)));
