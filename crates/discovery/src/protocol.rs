@@ -134,11 +134,11 @@ pub struct Heard {
 pub struct Finding {
     /// Stable code of the check or fault, such as `clock.differs`.
     pub code: String,
-    /// The judgement.
+    /// The judgement of the check.
     pub verdict: Verdict,
     /// One sentence: what works, or what is wrong.
     pub message: String,
-    /// What the user can do, as a sentence; `None` when nothing is wrong.
+    /// A sentence that tells the user how to mend it; `None` when nothing is wrong.
     pub remedy: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Who hears whom: the peers heard on each channel, the peers that answer pings, and hosts of other swarms.
+//! The hearing of this node: the peers heard on each channel, the peers that answer pings, and hosts of other swarms.
 
 use crate::channel::Channel;
 use crate::neighbours::{Neighbour, NeighbourId};
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// A peer that was heard on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hearing {
-    /// The peer.
+    /// The peer that was heard.
     pub peer: PeerId,
     /// Name of the channel.
     pub channel: String,

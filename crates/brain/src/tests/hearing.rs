@@ -1,4 +1,4 @@
-//! Who hears whom, and hosts of other swarms.
+//! Tests of the sightings: which peers hear each other, and hosts of other swarms.
 
 use super::*;
 use dcache::PeerId;

@@ -1,4 +1,4 @@
-//! Makes findings.
+//! Makes the findings of the checks.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::protocol::{Finding, Verdict};

@@ -1,4 +1,4 @@
-//! What `doctor` observed: plain data, from which the checks judge.
+//! The observations of `doctor`: plain data, from which the checks judge.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use dcache::PeerId;
@@ -63,7 +63,7 @@ pub(crate) struct Channel {
 /// A peer that was heard on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Neighbour {
-    /// The peer.
+    /// The peer that was heard.
     pub(crate) peer: PeerId,
     /// Name of the channel.
     pub(crate) channel: String,
@@ -112,7 +112,7 @@ impl LinkNetwork {
 /// A configured name server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NameServer {
-    /// Its address.
+    /// Address of the server.
     pub(crate) address: IpAddr,
     /// Whether it answers; `None` if this host has no route to it.
     pub(crate) answers: Option<bool>,
@@ -121,7 +121,7 @@ pub(crate) struct NameServer {
 /// The data folder and its disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DataFolder {
-    /// Its path.
+    /// Path of the folder.
     pub(crate) path: String,
     /// Path of the folder or key file that other users of this host can access, if there is one.
     pub(crate) open_path: Option<String>,
@@ -138,7 +138,7 @@ pub(crate) struct DataFolder {
 /// The shared folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SharedFolder {
-    /// Its path.
+    /// Path of the folder.
     pub(crate) path: String,
     /// Why it cannot be read.
     pub(crate) error: Option<String>,
@@ -158,7 +158,7 @@ pub(crate) struct Responder {
 /// Another robot that is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Present {
-    /// The robot.
+    /// The robot in question.
     pub(crate) peer: PeerId,
     /// The host name that it states.
     pub(crate) name: Option<String>,
@@ -180,7 +180,7 @@ impl Present {
 /// The robot whose path is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The robot.
+    /// The robot in question.
     pub(crate) peer: PeerId,
     /// The host name that it states.
     pub(crate) name: Option<String>,

@@ -47,7 +47,7 @@ struct Finding {
     state: Verdict,
     /// One sentence: what works, or what is wrong.
     message: String,
-    /// What can be done; `null` when nothing is wrong.
+    /// The way to mend it; `null` when nothing is wrong.
     remedy: Option<String>,
 }
 
@@ -96,7 +96,7 @@ impl Findings {
     }
 }
 
-/// Returns the place of a judgement in the output. What works comes before what is not known.
+/// Returns the place of a judgement in the output. Working parts come before unknown ones.
 fn rank(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Unknown => 0,

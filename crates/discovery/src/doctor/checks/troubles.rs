@@ -20,7 +20,7 @@ pub(crate) enum Family {
     Interfaces,
     /// Broadcast and multicast.
     Casts,
-    /// IRC servers.
+    /// Faults of IRC servers.
     Irc,
     /// Peers and servers that the configuration or the swarm file names.
     Servers,

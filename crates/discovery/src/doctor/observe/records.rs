@@ -1,4 +1,4 @@
-//! What the records say about robots.
+//! Reads the facts about robots from the records.
 
 use crate::doctor::observed::{Observed, Present, Target};
 use dcache::buckets::{ADDRESSES, HOSTNAME, IPFS_ADDRESSES, PEER};
