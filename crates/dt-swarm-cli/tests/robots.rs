@@ -40,7 +40,7 @@ fn robots() -> Daemon {
     for who in [1, 2, 4] {
         daemon.propose(who, "peer", &peer(who).to_string(), Validity::stated(clock(), 600));
     }
-    let profile = r#"{"robot_type":"duckiebot","configuration":"DB21J","hardware":"jetson_nano"}"#;
+    let profile = r#"{"type":"duckiebot","configuration":"DB21J","hardware":"jetson_nano"}"#;
     daemon.propose(1, &format!("pri/{}/info/robot", peer(1)), profile, Validity::stated(clock(), 5 * DAY));
     let address = format!("/ip4/10.0.0.7/tcp/8000/dswarm-line/dswarm/{}/brain", peer(1));
     daemon.propose(1, &format!("pri/{}/addresses", peer(1)), &address, Validity::stated(clock(), 3600));

@@ -4,7 +4,7 @@
 
 use crate::index::SharedFile;
 use crate::info::Description;
-use dcache::{PeerId, Set, Time};
+use dcache::{PeerId, Role, Set, Time};
 use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,9 +44,10 @@ impl Shares {
             *sum = sum.saturating_add(description.size);
         }
         let has_roots = !set.policy().roots().is_empty();
+        // Every stranger can state that it is present, so the role *peer* does not make it a member.
         let uploaders = || files.values().filter_map(uploader).chain(bytes.keys().copied());
         let of_role = |peers: BTreeSet<PeerId>| {
-            peers.into_iter().filter(|peer| set.role(*peer, now).is_some()).collect()
+            peers.into_iter().filter(|peer| set.role(*peer, now) >= Some(Role::Trusted)).collect()
         };
         let members = has_roots.then(|| of_role(uploaders().collect()));
         Self { members, bytes }
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
     use crate::buckets::Station;
     use crate::index::index;
-    use crate::index::tests::{NOW, cid, description, peer, say};
+    use crate::index::tests::{NOW, cid, description, peer, presence, say};
     use dcache::{Kind, Limits, Policy};
     use std::num::NonZeroU8;
 
@@ -120,7 +121,8 @@ mod tests {
     fn a_file_counts_for_the_peer_that_signed_its_proposal() {
         let root = peer(9);
         let mut set = Set::new(Policy::new([root].into(), Vec::new(), NonZeroU8::MIN), Limits::default());
-        // The info file names peer 1, but only peer 2 signed a proposal.
+        // The info file names peer 1, but only peer 2 signed a proposal. Its presence does not make it a member.
+        say(&mut set, 2, Kind::Propose, presence(2), 100);
         say(&mut set, 2, Kind::Propose, Station::Files.item(&cid()), 100);
         let kept = BTreeMap::from([(cid(), description(1, "a.bag"))]);
         let shares = Shares::new(&kept, &index(&set, NOW), (&set, peer(7), NOW));
