@@ -27,6 +27,10 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fr
 /// Time at the start of a fetch in which few peers are dialled. A small file arrives within this time. If a whole class
 /// connected each node with each other one for a small file, the handshakes would cost far more than the file.
 const MODEST: Duration = Duration::from_secs(1);
+/// Time for which a fetch that has no block yet waits before it dials the neighbours. Usually they lack the content as
+/// well, because a peer that has it is a provider. If a stranger lists thousands of files that nobody has, a class must not
+/// connect each node with each other one for them.
+const WITHOUT_BLOCKS: Duration = Duration::from_secs(20);
 /// Maximum number of providers that are dialled within [`MODEST`].
 const FEW: usize = 2;
 
@@ -66,11 +70,11 @@ impl Node {
         let _slot = self.fetch_slots.acquire().await.map_err(|_| FetchError::Stopped)?;
         progress.send_modify(|progress| progress.obstacle = None);
         let session = Session::new(self, root, limits, &entry);
-        let patience = patience(&providers.borrow());
+        let neighbours = meet_when_useful(self, patience(&providers.borrow()), progress.subscribe());
         tokio::select! {
             result = session.run() => result,
             never = keep_connected(self, providers) => match never {},
-            never = meet_neighbours(self, patience) => match never {},
+            never = neighbours => match never {},
         }
     }
 
@@ -144,6 +148,27 @@ fn choose_few(
 /// Returns the time for which a fetch from these providers waits before it dials the neighbours.
 pub(super) fn patience(providers: &[Provider]) -> Duration {
     if providers.is_empty() { Duration::ZERO } else { MODEST }
+}
+
+/// Dials the neighbours after `patience` once the first block has come, and after [`WITHOUT_BLOCKS`] otherwise. Without
+/// patience, dials them at once.
+async fn meet_when_useful(
+    node: &Node,
+    patience: Duration,
+    mut progress: watch::Receiver<FetchProgress>,
+) -> std::convert::Infallible {
+    if !patience.is_zero() {
+        let begun = async {
+            // The sender is alive during the fetch.
+            let _ = progress.wait_for(|progress| progress.blocks > 0).await;
+            sleep(patience).await;
+        };
+        tokio::select! {
+            () = begun => {}
+            () = sleep(WITHOUT_BLOCKS) => {}
+        }
+    }
+    meet_neighbours(node, Duration::ZERO).await
 }
 
 /// Dials the neighbours that are not connected, after `patience`. Dials again when the list of neighbours changes, or
