@@ -138,7 +138,6 @@ fn facts(asker: &Robot, duckie: &Robot) -> Result {
 }
 
 #[test]
-#[ignore = "needs the table of the service and the withdrawal of the presence at shutdown"]
 fn a_robot_that_stops_leaves_the_table_at_once() -> Result {
     let Some(lab) = or_skip("online", Lab::new("leaving")) else { return Ok(()) };
     let asker = Robot::start(&lab, "asker")?;
