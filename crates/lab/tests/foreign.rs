@@ -206,7 +206,8 @@ fn a_robot_that_only_answers_pings_is_found_on_request() -> Result {
     let _robot = Running::start(&robot, only(false, true, false), profile("duckie7"));
     let _taken = Running::start(&taken, only(false, true, false), profile("silent"));
     let running = Running::start(&watcher, only(true, true, true), profile("watcher"));
-    let found = wait_until(SOON, "the robot", || {
+    // A round that begins before the robot has opened its port finds nothing, and the next one comes 30 s later.
+    let found = wait_until(SOON * 3, "the robot", || {
         running.robots.ask();
         running.robots.list().into_iter().find(|robot| robot.name == "duckie7")
     })?;
