@@ -8,6 +8,9 @@ use dcache::{PeerId, Time};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+/// Maximum length of an address, in bytes. Honest addresses have at most some 150 bytes.
+const MAX_ADDRESS_BYTES: usize = 256;
+
 /// State of a peer's presence according to the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Presence {
@@ -62,12 +65,13 @@ impl Draft {
         self.robot.heard.push(Heard { channel: sighting.channel.clone(), address, age_seconds });
     }
 
-    /// Adds an address at which the robot accepts connections.
-    pub(super) fn add_address(&mut self, address: SocketAddr, age_seconds: u64) {
-        if self.robot.addresses.len() < MAX_SHOWN_ADDRESSES {
-            self.hosts.insert(address.ip().to_canonical());
-            let source = Source::Record;
-            self.robot.addresses.push(Fact { value: address.to_string(), age_seconds, source });
+    /// Adds an address at which the robot accepts connections, as the robot states it. `host` is its IP address and
+    /// port, if it accepts lines there.
+    pub(super) fn add_address(&mut self, stated: &str, host: Option<SocketAddr>, age_seconds: u64) {
+        if self.robot.addresses.len() < MAX_SHOWN_ADDRESSES && stated.len() <= MAX_ADDRESS_BYTES {
+            self.hosts.extend(host.map(|host| host.ip().to_canonical()));
+            let (value, source) = (stated.to_owned(), Source::Record);
+            self.robot.addresses.push(Fact { value, age_seconds, source });
         }
     }
 

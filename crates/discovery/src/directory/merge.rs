@@ -37,7 +37,9 @@ fn add(draft: &mut Draft, foreign: &ForeignRobot) {
         (&mut robot.status, &foreign.status),
     ];
     for (fact, value) in facts {
-        put_younger(fact, value.clone(), age, source);
+        // Robots without this fact answer pings with the word `unknown`.
+        let value = value.clone().filter(|value| !value.eq_ignore_ascii_case("unknown"));
+        put_younger(fact, value, age, source);
     }
     let channel = if foreign.is_by_ping { PONG } else { DNS_SD };
     let address = foreign.address.map(|address| address.to_string());

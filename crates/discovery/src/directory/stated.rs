@@ -5,7 +5,7 @@ use super::draft::{Draft, Presence, put_younger};
 use crate::Profile;
 use crate::claims::presence;
 use crate::protocol::Source;
-use dcache::buckets::{ADDRESSES, HOSTNAME, PEER, PRIVATE, ROBOT, VERSION};
+use dcache::buckets::{ADDRESSES, HOSTNAME, IPFS_ADDRESSES, PEER, PRIVATE, ROBOT, VERSION};
 use dcache::{BucketPath, Key, Kind, PeerId, Record, Set, Time, View};
 use routing::Address;
 use std::collections::BTreeMap;
@@ -60,6 +60,7 @@ enum Row {
     Version,
     Profile,
     Address,
+    IpfsAddress,
 }
 
 impl Row {
@@ -69,6 +70,7 @@ impl Row {
             (VERSION, Self::Version),
             (ROBOT, Self::Profile),
             (ADDRESSES, Self::Address),
+            (IPFS_ADDRESSES, Self::IpfsAddress),
         ];
         rows.into_iter().find(|(bucket_row, _)| bucket_row.contains(bucket)).map(|(_, row)| row)
     }
@@ -79,6 +81,7 @@ impl Row {
             Self::Version => VERSION.lifetime(),
             Self::Profile => ROBOT.lifetime(),
             Self::Address => ADDRESSES.lifetime(),
+            Self::IpfsAddress => IPFS_ADDRESSES.lifetime(),
         }
     }
 }
@@ -93,9 +96,10 @@ fn add_fact(draft: &mut Draft, row: Row, own: &Record, now: Time) {
         Row::Profile => draft.add_profile(Profile::from_data(data), age),
         Row::Address => {
             if let Some(address) = data.as_str().parse::<Address>().ok().and_then(|address| address.tcp()) {
-                draft.add_address(address, age);
+                draft.add_address(data.as_str(), Some(address), age);
             }
         }
+        Row::IpfsAddress => draft.add_address(data.as_str(), None, age),
     }
 }
 
