@@ -1,6 +1,6 @@
 //! `doctor`: says in one sentence each what works and what is wrong, with the way out.
 //!
-//! The I/O shell in `observe` fills [`Observed`], with a deadline for each probe. Each check is a pure function of what
+//! The I/O shell in `observe` fills `Observed`, with a deadline for each probe. Each check is a pure function of what
 //! was observed, in a file of its own below `checks`. The faults that only `doctor` finds are in the table of `faults`;
 //! those that the daemon knows anyway are in `telemetry::faults`.
 
