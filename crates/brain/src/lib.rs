@@ -10,7 +10,7 @@
 //! |---|---|
 //! | the whole brain: passes each input to the part that handles it | `brain`, `brain/receive`, `brain/admit`, `brain/routes` |
 //! | comparing sets with neighbours, both sides (ALGORITHM.md) | `repair`, `serve`, `steps` |
-//! | answers, beacons, pushed records, and lines forwarded for others | `answers`, `beacons`, `push`, `forward` |
+//! | answers, beacons, pushed records, and lines forwarded for others | `answers`, `beacons`, `push`, `bridge`, `forward` |
 //! | the status of this node, the peers that it hears, and how its records and its clock compare with those of its neighbours | `status`, `agreement`, `clocks`, `sightings` |
 //! | sending a line: on a channel, along a path, over a link that is opened for it; where other peers may direct it | `sending`, `reach`, `next_hop` |
 //! | the state that all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
@@ -28,6 +28,7 @@ mod agreement;
 mod answers;
 mod beacons;
 mod brain;
+mod bridge;
 mod budget;
 mod channel;
 mod channels;

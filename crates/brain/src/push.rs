@@ -15,7 +15,7 @@ const FRAME_BYTES: usize = 16;
 impl Node {
     /// Queues a record on every channel except the one that brought it. A record that a comparison brought is queued
     /// only on networks where a neighbour held the same records as this node. On other networks the neighbours most
-    /// likely have it.
+    /// likely have it. Records are not carried between networks that the same peers hear.
     pub(crate) fn push(&mut self, now: Now, key: &Key, cause: Cause, brought_by: Option<ChannelId>) {
         let pushed =
             self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(*id) != brought_by);
@@ -23,6 +23,9 @@ impl Node {
             pushed.map(|(id, channel)| (id, channel.capacity().is_some(), channel.is_shared())).collect();
         for (channel, is_network, is_shared) in pushed {
             if is_network && cause == Cause::Found && !self.has_company(now, channel) {
+                continue;
+            }
+            if brought_by.is_some_and(|from| self.is_bridge_needless(now, from, channel, key.signer)) {
                 continue;
             }
             let wait = match brought_by {

@@ -6,8 +6,12 @@
 //! its quota allows, change all of them at once, and renew them as often as any service does. It may not repeat the
 //! same statements without end. Records beyond the limit wait, only the latest one for each item, and are admitted when
 //! the limit allows. So the latest record about an item arrives in the end.
+//!
+//! News about items that this node does not know has a lower limit as well. Otherwise a key that nobody has heard of
+//! could push its whole quota at once, and keep all robots of a class busy for many seconds. Records that find no
+//! space to wait are brought by the next comparison. A comparison has its own pace, so this limit does not apply to it.
 
-use dcache::{Item, PeerId, Record, Set, Signature, Statement};
+use dcache::{Item, Key, PeerId, Record, Set, Signature, Statement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,6 +27,10 @@ const BACK: u64 = 2 * PARTS / 1000;
 /// Additional parts per millisecond for each record in the set, so that each may be renewed every 150 s. Services renew
 /// a record at half of its lifetime. The shortest lifetime of a bucket is ten minutes, so they need half of this rate.
 const BACK_FOR_EACH: u64 = PARTS / 150_000;
+/// Number of unknown items that a signer may push at once. A robot that starts states about ten.
+const NEW_AT_ONCE: u64 = 64;
+/// Parts that a signer gets back per millisecond for unknown items: 64 items per second.
+const NEW_BACK: u64 = 64 * PARTS / 1000;
 /// Maximum number of signers whose costs are kept.
 const MAX_SIGNERS: usize = 4096;
 /// Maximum number of waiting records of one signer.
@@ -37,6 +45,15 @@ struct Waiting<Source> {
     serial: u64,
     record: Record,
     source: Source,
+    is_pushed: bool,
+}
+
+/// The way in which a record came, as far as it matters for the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival<Source> {
+    pub(crate) source: Source,
+    /// Whether the record was pushed as news. Otherwise a comparison brought it.
+    pub(crate) is_pushed: bool,
 }
 
 /// The recent records of one signer: their cost, and the records that wait.
@@ -44,6 +61,8 @@ struct Waiting<Source> {
 struct Signer<Source> {
     /// Cost that remains at the time `since`.
     cost: u64,
+    /// The part of it that is due to unknown items.
+    cost_of_new: u64,
     since: Duration,
     waiting: BTreeMap<Item, Waiting<Source>>,
     /// Time at which the next waiting record may be taken, as computed last.
@@ -59,23 +78,35 @@ fn limits(held: usize) -> (u64, u64) {
 
 impl<Source> Signer<Source> {
     fn new(elapsed: Duration) -> Self {
-        Self { cost: 0, since: elapsed, waiting: BTreeMap::new(), next: Duration::ZERO }
+        Self { cost: 0, cost_of_new: 0, since: elapsed, waiting: BTreeMap::new(), next: Duration::ZERO }
     }
 
-    /// Takes the cost of one record if the limit allows it. Otherwise notes when it will.
-    fn spend(&mut self, held: usize, elapsed: Duration) -> bool {
+    /// Takes the cost of one record if the limits allow it. Otherwise notes when they will.
+    fn spend(&mut self, held: usize, is_new: bool, elapsed: Duration) -> bool {
+        let allowed_at = self.allowed_at(held, is_new, elapsed);
+        if allowed_at > self.since {
+            self.next = allowed_at;
+            return false;
+        }
+        self.cost += PARTS;
+        self.cost_of_new += if is_new { PARTS } else { 0 };
+        true
+    }
+
+    /// Returns the time at which the limits allow another record.
+    fn allowed_at(&mut self, held: usize, is_new: bool, elapsed: Duration) -> Duration {
         let (most, back) = limits(held);
         let passed = u64::try_from(elapsed.saturating_sub(self.since).as_millis()).unwrap_or(u64::MAX);
         // The remaining fraction of a millisecond counts the next time.
         self.since += Duration::from_millis(passed);
         self.cost = self.cost.saturating_sub(back.saturating_mul(passed));
-        let beyond = (self.cost + PARTS).saturating_sub(most);
-        if beyond > 0 {
-            self.next = self.since + Duration::from_millis(beyond.div_ceil(back));
-            return false;
+        self.cost_of_new = self.cost_of_new.saturating_sub(NEW_BACK.saturating_mul(passed));
+        let mut wait = (self.cost + PARTS).saturating_sub(most).div_ceil(back);
+        if is_new {
+            let beyond = (self.cost_of_new + PARTS).saturating_sub(NEW_AT_ONCE * PARTS);
+            wait = wait.max(beyond.div_ceil(NEW_BACK));
         }
-        self.cost += PARTS;
-        true
+        self.since + Duration::from_millis(wait)
     }
 }
 
@@ -108,24 +139,49 @@ impl<Source: Copy> SignerRates<Source> {
         waiting.is_some_and(|waiting| waiting.record.outranks(statement, signature))
     }
 
-    /// Takes the cost of a verified record, if the limit of its signer allows that, and returns whether it does.
+    /// Returns whether [`Self::take`] would drop a record. Then there is no need to verify the signature.
+    pub(crate) fn is_full(
+        &mut self,
+        key: &Key,
+        arrival: Arrival<Source>,
+        set: &Set,
+        elapsed: Duration,
+    ) -> bool {
+        let Some(of) = self.signers.get_mut(&key.signer) else { return false };
+        let has_space = of.waiting.len() < MAX_WAITING_OF_ONE && self.waiting < MAX_WAITING;
+        if has_space || of.waiting.contains_key(&key.item) {
+            return false;
+        }
+        let is_new = arrival.is_pushed && set.get(key).is_none();
+        of.allowed_at(set.held_of(key.signer), is_new, elapsed) > of.since
+    }
+
+    /// Takes the cost of a verified record, if the limits of its signer allow that, and returns whether they do.
     /// Otherwise the record waits, if there is space.
-    pub(crate) fn take(&mut self, record: &Record, source: Source, set: &Set, elapsed: Duration) -> bool {
+    pub(crate) fn take(
+        &mut self,
+        record: &Record,
+        arrival: Arrival<Source>,
+        set: &Set,
+        elapsed: Duration,
+    ) -> bool {
         let signer = record.signer();
         if !self.signers.contains_key(&signer) && self.signers.len() >= MAX_SIGNERS {
             self.forget_one();
         }
+        let Arrival { source, is_pushed } = arrival;
+        let is_new = is_pushed && set.get(&Key::from(record)).is_none();
         let of = self.signers.entry(signer).or_insert_with(|| Signer::new(elapsed));
         let was_next = of.next;
-        let is_allowed = of.spend(set.held_of(signer), elapsed);
+        let is_allowed = of.spend(set.held_of(signer), is_new, elapsed);
         if is_allowed {
             // An earlier record about the same item need not wait any more.
             self.waiting -= usize::from(of.waiting.remove(record.item()).is_some());
         } else if let Some(waiting) = of.waiting.get_mut(record.item()) {
-            (waiting.record, waiting.source) = (record.clone(), source);
+            (waiting.record, waiting.source, waiting.is_pushed) = (record.clone(), source, is_pushed);
         } else if of.waiting.len() < MAX_WAITING_OF_ONE && self.waiting < MAX_WAITING {
             self.serial += 1;
-            let waiting = Waiting { serial: self.serial, record: record.clone(), source };
+            let waiting = Waiting { serial: self.serial, record: record.clone(), source, is_pushed };
             of.waiting.insert(record.item().clone(), waiting);
             self.waiting += 1;
         }
@@ -134,7 +190,7 @@ impl<Source: Copy> SignerRates<Source> {
         is_allowed
     }
 
-    /// Returns the next waiting record that the limit of its signer allows by now. The items of one signer come in the
+    /// Returns the next waiting record that the limits of its signer allow by now. The items of one signer come in the
     /// order in which they began to wait.
     pub(crate) fn due(&mut self, set: &Set, elapsed: Duration) -> Option<(Record, Source)> {
         loop {
@@ -143,10 +199,12 @@ impl<Source: Copy> SignerRates<Source> {
                 self.queue.pop_first();
                 continue;
             };
-            let oldest = of.waiting.iter().min_by_key(|(_, waiting)| waiting.serial);
-            let oldest = oldest.map(|(item, _)| item.clone());
-            let is_allowed = oldest.is_some() && of.spend(set.held_of(signer), elapsed);
-            let taken = oldest.filter(|_| is_allowed).and_then(|item| of.waiting.remove(&item));
+            let oldest = of.waiting.values().min_by_key(|waiting| waiting.serial);
+            let oldest = oldest.map(|waiting| (Key::from(&waiting.record), waiting.is_pushed));
+            let is_allowed = oldest.as_ref().is_some_and(|(key, is_pushed)| {
+                of.spend(set.held_of(signer), *is_pushed && set.get(key).is_none(), elapsed)
+            });
+            let taken = oldest.filter(|_| is_allowed).and_then(|(key, _)| of.waiting.remove(&key.item));
             let (next, is_queued) = (of.next, !of.waiting.is_empty());
             self.requeue(signer, at, is_queued.then_some(next));
             if let Some(Waiting { record, source, .. }) = taken {
@@ -187,9 +245,12 @@ mod tests {
         Record::sign(statement, &Keypair::from_seed(seed), sequence, End::default())
     }
 
-    /// Sends a record to a set through the rate limit. Returns whether it was admitted at once.
+    const PUSHED: Arrival<u8> = Arrival { source: 7, is_pushed: true };
+    const COMPARED: Arrival<u8> = Arrival { source: 7, is_pushed: false };
+
+    /// Sends a record to a set through the rate limit, as a comparison does. Returns whether it was admitted at once.
     fn say(rates: &mut SignerRates<u8>, set: &mut Set, record: Record, elapsed: Duration) -> bool {
-        let is_taken = rates.take(&record, 7, set, elapsed);
+        let is_taken = rates.take(&record, COMPARED, set, elapsed);
         if is_taken {
             set.admit_verified(record, NOW).unwrap();
         }
@@ -205,6 +266,36 @@ mod tests {
                 assert!(say(&mut rates, &mut set, record, SECOND), "{round}: {data}");
             }
         }
+    }
+
+    #[test]
+    fn news_of_a_signer_that_nobody_knows_is_admitted_slowly_and_comparisons_bring_the_rest() {
+        let (mut rates, mut set, mut elapsed) = (SignerRates::default(), Set::default(), SECOND);
+        let (mut pushed, mut dropped) = (0, 0);
+        for data in 0..8000 {
+            elapsed += Duration::from_micros(500);
+            let record = record(1, data, data + 1);
+            if rates.is_full(&Key::from(&record), PUSHED, &set, elapsed) {
+                dropped += 1;
+            } else if rates.take(&record, PUSHED, &set, elapsed) {
+                set.admit_verified(record, NOW).unwrap();
+                pushed += 1;
+            }
+            while let Some((record, _)) = rates.due(&set, elapsed) {
+                set.admit_verified(record, NOW).unwrap();
+                pushed += 1;
+            }
+        }
+        // 64 at once, and 64 in each of 4 s.
+        assert!((310..=330).contains(&pushed), "{pushed}");
+        assert!(dropped > 7000, "{dropped}");
+        let renewal = record(1, 0, 9000);
+        assert!(rates.take(&renewal, PUSHED, &set, elapsed), "known items are not limited");
+        for data in 7000..7500 {
+            let record = record(1, data, data + 10_000);
+            assert!(say(&mut rates, &mut set, record, elapsed), "comparisons are not limited: {data}");
+        }
+        assert!(say(&mut rates, &mut set, record(2, 0, 1), elapsed), "other signers are not affected");
     }
 
     #[test]
@@ -253,7 +344,7 @@ mod tests {
             say(&mut rates, &mut set, record(signer, 0, 1), SECOND);
         }
         for sequence in 1..3000 {
-            rates.take(&record(9999, sequence, sequence), 7, &set, SECOND);
+            rates.take(&record(9999, sequence, sequence), COMPARED, &set, SECOND);
         }
         assert!(rates.signers.len() <= MAX_SIGNERS && rates.waiting == MAX_WAITING_OF_ONE);
         assert_eq!(rates.queue.len(), 1);

@@ -1,6 +1,5 @@
 //! A robot: a host that runs our daemon.
 
-use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -231,9 +230,6 @@ impl Robot {
         command.env("XDG_RUNTIME_DIR", self.runtime_folder());
         for other in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "DT_SWARM_SOCKET"] {
             command.env_remove(other);
-        }
-        if env::var_os("RUST_LOG").is_none() {
-            command.env("RUST_LOG", "info");
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Brain;
 use crate::origin::Origin;
 use crate::outbox::Cause;
+use crate::signer_rates::Arrival;
 use crate::{Now, Output, refusals};
 use dcache::{Admission, Key, Record, Refusal, Signature, Statement, Time};
 use routing::{Carried, ChannelId, Envelope};
@@ -65,21 +66,30 @@ impl Brain {
             return self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
         }
         let key = Key { item: statement.item().clone(), signer: signature.signer };
+        let arrival = Arrival { source, is_pushed: matches!(source, RecordSource::Pushed(_)) };
+        if self.signer_rates.is_full(&key, arrival, self.node.replica.set(), now.elapsed) {
+            return self.deferred(arrival);
+        }
         match self.node.replica.verify(statement, signature, now.moment.time) {
             Ok(None) => {
                 self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
                 self.heard_again(origin.channel, &key, &signature);
             }
             Ok(Some(record)) => {
-                match self.signer_rates.take(&record, source, self.node.replica.set(), now.elapsed) {
+                match self.signer_rates.take(&record, arrival, self.node.replica.set(), now.elapsed) {
                     true => self.take(now, source, record),
-                    false => {
-                        self.node.count(&metrics::BRAIN_RECORDS_DEFERRED);
-                        self.comparisons.limited(origin);
-                    }
+                    false => self.deferred(arrival),
                 }
             }
             Err(reason) => self.refused(now, origin, reason),
+        }
+    }
+
+    /// Counts a record beyond the limits of its signer. A comparison that brings such records ends for now.
+    fn deferred(&mut self, arrival: Arrival<RecordSource>) {
+        self.node.count(&metrics::BRAIN_RECORDS_DEFERRED);
+        if let RecordSource::Repaired(origin) = arrival.source {
+            self.comparisons.limited(origin);
         }
     }
 

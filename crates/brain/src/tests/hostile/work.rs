@@ -9,10 +9,13 @@ fn hostile_request() -> Envelope {
     Envelope { payload, ..line_from(liar(), liars_host()) }
 }
 
-/// Makes node 0 hold records of a stranger in `number` buckets.
+/// Number of new records of one stranger that a node admits at once.
+const OF_ONE_STRANGER: u64 = 64;
+
+/// Makes node 0 hold records of strangers in `number` buckets.
 fn many_buckets(world: &mut World, number: u64) {
-    let stranger = Keypair::from_seed([98; 32]);
     for sequence in 0..number {
+        let stranger = Keypair::from_seed([98 + (sequence / OF_ONE_STRANGER) as u8; 32]);
         let bucket = format!("share/{}/{sequence}", "a".repeat(60)).parse().unwrap();
         let item = Item { bucket, data: Data::new("x").unwrap() };
         let validity = Validity::starting(world.now().moment.time, 3600);

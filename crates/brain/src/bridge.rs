@@ -1,0 +1,50 @@
+//! Whether a record has to be carried from one network to another.
+//!
+//! A robot is on several networks at the same time: its local network, a pubsub topic, an IRC channel. The maker of a
+//! record sends it on all of them. If each robot of a class carried every record from the local network to the topic,
+//! the topic would have as many copies as there are robots. A forged name can at most delay a record until the next
+//! beacon, because comparisons do not depend on these rules.
+
+use crate::Now;
+use crate::node::Node;
+use dcache::PeerId;
+use routing::ChannelId;
+use std::time::Duration;
+
+/// Time after which a silent signer no longer counts as present on a network. A robot renews its presence every five
+/// minutes, on all its channels.
+const PRESENT: Duration = Duration::from_secs(600);
+/// Maximum difference between the times at which a peer is heard on two networks when it sends the same on both.
+const AT_ONCE: Duration = Duration::from_secs(60);
+
+impl Node {
+    /// Returns whether a record of `signer` that came on the network `from` reaches the peers on the network `to`
+    /// without this node: either the signer is on that network itself, or all peers there also hear `from`.
+    pub(crate) fn is_bridge_needless(
+        &self,
+        now: Now,
+        from: ChannelId,
+        to: ChannelId,
+        signer: PeerId,
+    ) -> bool {
+        if !self.channels.is_network(from) || !self.channels.is_network(to) {
+            return false;
+        }
+        let is_present = self.heard_on(to, signer).is_some_and(|heard| heard + PRESENT > now.elapsed);
+        is_present || self.do_all_hear(to, from)
+    }
+
+    fn heard_on(&self, channel: ChannelId, peer: PeerId) -> Option<Duration> {
+        self.neighbours.get(&(channel, peer)).map(|neighbour| neighbour.heard)
+    }
+
+    /// Returns whether all peers that were heard on one network were, at that time or later, also heard on another. This
+    /// is `false` when no peer was heard.
+    fn do_all_hear(&self, on: ChannelId, other: ChannelId) -> bool {
+        let mut peers = self.neighbours.all().filter(|((channel, _), _)| *channel == on).peekable();
+        let hears = |peer: PeerId, heard| {
+            self.heard_on(other, peer).is_some_and(|elsewhere| elsewhere + AT_ONCE > heard)
+        };
+        peers.peek().is_some() && peers.all(|((_, peer), neighbour)| hears(*peer, neighbour.heard))
+    }
+}

@@ -1,0 +1,52 @@
+//! Tests of records that are carried from one network to another, or not because that is needless.
+
+use super::*;
+
+/// Three nodes on network 1 that are also on network 2, and that know each other on both.
+fn world_of_two_networks() -> World {
+    let mut world = World::new(0.0);
+    for _ in 0..3 {
+        let node = world.add();
+        world.join(node, 1);
+        world.join(node, 2);
+    }
+    for node in 0..3 {
+        world.propose(node, &format!("here is {node}"));
+        world.run(Duration::from_secs(3));
+    }
+    world
+}
+
+fn sent_on(world: &World, node: usize, network: u8) -> u64 {
+    let status = world.nodes[node].brain.status(world.now());
+    let channel = status.channels.into_iter().nth(usize::from(network) - 1).unwrap();
+    channel.sent_lines
+}
+
+#[test]
+fn a_record_is_not_carried_between_networks_that_all_nodes_hear() {
+    let mut world = world_of_two_networks();
+    let before = (sent_on(&world, 1, 2), sent_on(&world, 2, 2));
+    for number in 0..20 {
+        world.propose(0, &format!("news {number}"));
+        world.run(Duration::from_millis(500));
+    }
+    assert!(world.all_know("news 19"));
+    let carried = (sent_on(&world, 1, 2) - before.0) + (sent_on(&world, 2, 2) - before.1);
+    assert!(carried <= 10, "the others sent {carried} lines, and not only beacons");
+}
+
+#[test]
+fn a_record_is_carried_to_a_node_that_hears_only_the_other_network() {
+    let mut world = world_of_two_networks();
+    let far = world.add();
+    world.join(far, 2);
+    // Node 0 leaves network 2, so only nodes 1 and 2 can carry its records there.
+    world.leave(0, 2);
+    world.run(Duration::from_secs(700));
+    world.propose(far, "here is the far node");
+    world.run(Duration::from_secs(3));
+    world.propose(0, "news");
+    world.run(Duration::from_secs(1));
+    assert!(world.all_know("news"));
+}
