@@ -7,7 +7,9 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use control::Client;
+use dcache::Record;
 use serde_json::Value;
+use store::{Batch, Store};
 
 use crate::{Error, FakeClock, Host, Lab, Process, Programs, Result, programs};
 
@@ -179,6 +181,18 @@ impl Robot {
         command.arg(host).args(arguments);
         self.surround(&mut command);
         command
+    }
+
+    /// Writes records to the disk of the daemon, which must not run.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn fill(&self, records: &[Record]) -> Result {
+        let file = self.data_folder().join("records.redb");
+        let failed = |problem: String| Error::answer(format!("filling {}", file.display()), problem);
+        let (store, _) = Store::open(&file).map_err(|error| failed(error.to_string()))?;
+        let batch = Batch { put: records.to_vec(), ..Batch::default() };
+        store.write(&batch).map_err(|error| failed(error.to_string()))
     }
 
     /// Returns the host, for example to change its conditions.

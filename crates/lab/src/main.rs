@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
 use lab::experiments::{
-    Attack, Class, Crashes, Discover, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, attack, class,
-    crashes, discover, heal, irc, limits_held, merge, pair, spread, storage,
+    Attack, Class, Crashes, Discover, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, Table, attack,
+    class, crashes, discover, heal, irc, limits_held, merge, pair, spread, storage, table,
 };
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
@@ -40,6 +40,7 @@ enum Command {
     /// Run one of our IPFS nodes alone, controlled by commands on its standard input
     ContentNode(ContentNode),
     Storage(Storage),
+    Table(Table),
     Crashes(Crashes),
     Limits(LimitsHeld),
     Attack(Attack),
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::ContentNode(options) => content_node(options),
         Command::Irc(options) => run_irc(&options).map_err(Into::into),
         Command::Storage(options) => storage(&options).map_err(Into::into),
+        Command::Table(options) => run_table(&options).map_err(Into::into),
         Command::Crashes(options) => run_crashes(&options).map_err(Into::into),
         Command::Limits(options) => run_limits(&options).map_err(Into::into),
         Command::Attack(options) => run_attack(&options).map_err(Into::into),
@@ -82,6 +84,15 @@ fn run_discover(options: &Discover) -> lab::Result {
     match options.json {
         true => println!("{}", discovered.json(options)),
         false => discovered.print(),
+    }
+    Ok(())
+}
+
+fn run_table(options: &Table) -> lab::Result {
+    let tabled = table(&Lab::new("table")?, options)?;
+    match options.json {
+        true => println!("{}", tabled.json()),
+        false => tabled.print(),
     }
     Ok(())
 }

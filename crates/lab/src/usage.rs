@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use crate::{Error, Result};
 
+/// Places of user time after the program's name in /proc/PID/stat: of the process, and of its children.
+const OWN_TIMES: usize = 11;
+const TIMES_OF_CHILDREN: usize = 13;
+
 /// Returns the bytes in RAM: `VmRSS` of /proc/PID/status.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
@@ -25,7 +29,16 @@ pub(crate) fn peak_resident_bytes(pid: u32) -> Result<u64> {
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let ticks = parse_ticks(&text).ok_or_else(|| Error::answer(path, text))?;
+    let ticks = parse_ticks(&text, OWN_TIMES).ok_or_else(|| Error::answer(path, text))?;
+    Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+}
+
+/// Returns user plus system time of the programs that this one has started and that have ended: fields 16 and 17 of
+/// /proc/self/stat.
+pub(crate) fn children_cpu_time() -> Result<Duration> {
+    let path = "/proc/self/stat";
+    let text = fs::read_to_string(path).map_err(Error::io(path))?;
+    let ticks = parse_ticks(&text, TIMES_OF_CHILDREN).ok_or_else(|| Error::answer(path, text))?;
     Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
 }
 
@@ -81,11 +94,11 @@ fn parse_kibibytes(status: &str, what: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-fn parse_ticks(stat: &str) -> Option<u64> {
+fn parse_ticks(stat: &str, first: usize) -> Option<u64> {
     // The program's name is in brackets and may itself contain spaces and brackets, so the fields are counted from the
     // last bracket.
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
+    let mut times = fields.split_whitespace().skip(first).map(|field| field.parse::<u64>().ok());
     Some(times.next()?? + times.next()??)
 }
 
@@ -102,7 +115,7 @@ mod tests {
     #[test]
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 25 17 0 0 20 0 1 0 5 9 9";
-        assert_eq!(parse_ticks(stat), Some(42));
+        assert_eq!(parse_ticks(stat, OWN_TIMES), Some(42));
     }
 
     #[test]

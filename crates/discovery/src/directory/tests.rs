@@ -284,26 +284,6 @@ fn five_thousand_robots_have_a_row_each() {
     assert!(rows.is_sorted_by_key(|row| (!row.is_me, place_order(row.place))));
 }
 
-/// Returns the processor time, in nanoseconds, that this thread has used.
-#[expect(clippy::disallowed_methods, reason = "the test measures time")]
-fn processor_time() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split(' ').next().unwrap().parse().unwrap()
-}
-
-#[test]
-#[ignore = "prints the processor time for a table of 5,000 robots"]
-fn time_for_a_table_of_five_thousand_robots() {
-    let world = fleet(5000);
-    let sightings: Vec<Sighting> = (1..=200).map(|number| seen(number, 1, true)).collect();
-    for _ in 0..5 {
-        let begun = processor_time();
-        let rows = world.rows(sightings.clone(), vec![]);
-        let used = Duration::from_nanos(processor_time() - begun);
-        println!("{} records, {} rows: {used:?}", world.set.len(), rows.len());
-    }
-}
-
 /// A fact of a random world.
 #[derive(Clone, Debug)]
 enum Event {

@@ -9,7 +9,6 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, Envelope};
 use serde_json::{Value, json};
-use store::{Batch, Store};
 
 use super::figures::print_table;
 use super::fraction::fraction;
@@ -18,7 +17,7 @@ use crate::daemon::Robot;
 use crate::fleet::experiments;
 use crate::proposal::proposal;
 use crate::sightings::item_name;
-use crate::{Conditions, DelayNetwork, Error, Fleet, Host, Lab, Result, ask, hosts};
+use crate::{Conditions, DelayNetwork, Fleet, Host, Lab, Result, ask, hosts};
 
 const ACQUAINTED: Duration = Duration::from_secs(120);
 /// Ages of the records, in seconds: up to three days, as after some days of logs. A stranger's record is valid for at
@@ -125,8 +124,8 @@ fn start_apart(network: &DelayNetwork, hosts: Vec<Host>, plan: &Plan) -> Result<
     let (ours, theirs) = fleet.robots().split_at(fleet.robots().len() / 2);
     let others: Vec<_> = theirs.iter().map(|robot| robot.host().address()).collect();
     network.set_groups(|host| u32::from(others.contains(&host)));
-    ours.iter().try_for_each(|robot| fill(robot, &plan.of_side(0)))?;
-    theirs.iter().try_for_each(|robot| fill(robot, &plan.of_side(1)))?;
+    ours.iter().try_for_each(|robot| robot.fill(&plan.of_side(0)))?;
+    theirs.iter().try_for_each(|robot| robot.fill(&plan.of_side(1)))?;
     eprintln!("lab: the stores are filled");
     fleet.start()?;
     Ok(fleet)
@@ -205,15 +204,6 @@ fn record(place: u32, number: u32) -> Result<Record> {
     let statement = proposal(experiments()?.as_str(), &format!("record-{place:052}"), from, LIFETIME)?;
     let sequence = u64::from(place % RECORDS_PER_SIGNER) + 1;
     Ok(Record::sign(statement, &key, sequence, End::default()))
-}
-
-/// Writes the records to the disk of a daemon that does not run.
-fn fill(robot: &Robot, records: &[Record]) -> Result {
-    let file = robot.data_folder().join("records.redb");
-    let failed = |problem: String| Error::answer(format!("filling {}", file.display()), problem);
-    let (store, _) = Store::open(&file).map_err(|error| failed(error.to_string()))?;
-    let batch = Batch { put: records.to_vec(), ..Batch::default() };
-    store.write(&batch).map_err(|error| failed(error.to_string()))
 }
 
 /// The length of the line of each record of a daemon, by its signature.

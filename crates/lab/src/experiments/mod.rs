@@ -14,6 +14,7 @@ mod merge;
 mod pair;
 mod spread;
 mod storage;
+mod table;
 
 pub use attack::{Attack, Attacked, Means, Outcome, attack};
 pub use class::{Class, ClassRuns, class};
@@ -27,3 +28,4 @@ pub use merge::{Merge, Merged, merge};
 pub use pair::{Pair, PairRates, pair};
 pub use spread::{Spread, spread};
 pub use storage::{Part, Storage, storage};
+pub use table::{Table, Tabled, table};
