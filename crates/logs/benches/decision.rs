@@ -1,7 +1,10 @@
-//! Measures the processor time of a decision beside 60,000 files of 15 strangers, the quota of strangers:
+//! Cost of a decision beside 60,000 files of 15 strangers, the quota of strangers, as a ratio of the cost of an index of
+//! all files in the same run.
 //!
-//!     cargo test -p logs --test decision_time -- --ignored --nocapture
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+//!     cargo bench -p logs
+//!
+//! A decision considers a bounded number of files, so the ratio has to be small.
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to print")]
 
 use dcache::{End, Keypair, Kind, Limits, Moment, Policy, Record, Set, Statement, Time, Validity};
 use logs::buckets::{LIFETIME, Station};
@@ -9,6 +12,7 @@ use logs::{Description, Replication, index};
 use service::Decide as _;
 
 const NOW: Time = Time(1_800_000_000);
+const ROUNDS: usize = 5;
 
 fn numbered(seed: u8, number: u64) -> ipfs::Cid {
     let text = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
@@ -40,9 +44,7 @@ fn resident_mib() -> u64 {
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4 / 1024
 }
 
-#[test]
-#[ignore = "measures"]
-fn a_decision_beside_many_files_of_strangers() {
+fn main() {
     let mut set = Set::new(Policy::default(), Limits::default());
     for seed in 10..25 {
         list(&mut set, seed, 3999);
@@ -53,16 +55,26 @@ fn a_decision_beside_many_files_of_strangers() {
     let description = Description { filename: "a.bag".to_owned(), size: 5, changed: NOW, uploader };
     replication.set_kept([(numbered(1, 0), description)].into());
     println!("{} records, resident {} MiB", set.len(), resident_mib());
-    for _ in 0..5 {
-        let began = cpu();
-        let decision = replication.decide(&set, Moment::certain(NOW));
-        let took = cpu() - began;
-        println!("decide: {took:.1} ms, {} actions, resident {} MiB", decision.actions.len(), resident_mib());
-    }
-    let began = cpu();
-    let all = index(&set, NOW).len();
-    println!("index of all {all} files: {:.1} ms", cpu() - began);
-    let began = cpu();
-    let edge = set.next_edge(&[dcache::buckets::SHARE.matcher()], NOW);
-    println!("edge of all records: {edge:?}, {:.1} ms", cpu() - began);
+    let decision = median(|| drop(replication.decide(&set, Moment::certain(NOW))));
+    let whole = median(|| drop(index(&set, NOW)));
+    let edge = median(|| {
+        std::hint::black_box(set.next_edge(&[dcache::buckets::SHARE.matcher()], NOW));
+    });
+    println!("index of all files: {whole:.1} ms of processor time");
+    println!("decision: {decision:.1} ms, {:.3} of the index", decision / whole);
+    println!("next edge of all records: {edge:.1} ms, {:.3} of the index", edge / whole);
+    println!("resident {} MiB", resident_mib());
+}
+
+/// Returns the median processor time of several runs, in milliseconds.
+fn median(mut run: impl FnMut()) -> f64 {
+    let mut times: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let begun = cpu();
+            run();
+            cpu() - begun
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[ROUNDS / 2]
 }
