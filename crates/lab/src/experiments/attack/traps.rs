@@ -129,14 +129,23 @@ pub(super) struct Names {
 impl Names {
     const NAMES: u8 = 40;
     const RECORDS: usize = 1500;
+    /// Number of records of one key. A robot admits so many records about unknown items at once.
+    const OF_ONE_KEY: usize = 60;
+    /// Number of the first of the keys that sign the records.
+    const FIRST_KEY: u8 = 150;
     const TRICKLE: Duration = Duration::from_secs(2);
     /// Maximum time to wait for the newcomer after the attack.
     const PATIENCE: Duration = Duration::from_secs(120);
 
     pub(super) fn new(lab: &Lab, attacker: &Attacker) -> Result<Self> {
-        let mut key = Key::new(7);
-        let lines = (0..Self::RECORDS).map(|number| key.says("share/old", &number.to_string()));
-        attacker.lay(&lines.collect::<Result<Vec<_>>>()?)?;
+        let mut lines = Vec::new();
+        for (of_key, number) in (0..Self::RECORDS).step_by(Self::OF_ONE_KEY).zip(Self::FIRST_KEY..) {
+            let mut key = Key::new(number);
+            for record in of_key..of_key + Self::OF_ONE_KEY {
+                lines.push(key.says("share/old", &record.to_string())?);
+            }
+        }
+        attacker.lay(&lines)?;
         let newcomer = Robot::new(lab.host("newcomer")?, "")?;
         let bind = || {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, LINE_PORT))?;
