@@ -150,6 +150,13 @@ impl Key {
         Self(TestSigner::new(seed))
     }
 
+    /// Returns another key for each pair of a crowd and a number.
+    fn of_crowd(crowd: u8, number: u16) -> Self {
+        let mut seed = [0x67; 32];
+        [seed[0], seed[1], seed[2]] = [crowd, number.to_be_bytes()[0], number.to_be_bytes()[1]];
+        Self(TestSigner::new(seed))
+    }
+
     pub(super) fn peer(&self) -> dcache::PeerId {
         self.0.peer_id()
     }
@@ -159,6 +166,22 @@ impl Key {
         let record = self.0.propose(bucket, data)?;
         Ok(line(&self.0.envelope(&record)))
     }
+}
+
+/// Number of records of each key of a crowd. A robot admits that many records about unknown items at once.
+const OF_ONE_KEY: usize = 60;
+
+/// Returns lines with new records that a crowd of keys signs, as many keys as it takes for a robot to admit them at once.
+/// Each record is a pair of a bucket and data.
+pub(super) fn said_by_crowd(crowd: u8, records: &[(String, String)]) -> Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::with_capacity(records.len());
+    for (records, number) in records.chunks(OF_ONE_KEY).zip(0..) {
+        let mut key = Key::of_crowd(crowd, number);
+        for (bucket, data) in records {
+            lines.push(key.says(bucket, data)?);
+        }
+    }
+    Ok(lines)
 }
 
 /// Returns the line of a ping from a sender without a name.

@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, Beacon, Envelope, Message};
 
-use super::attacker::{Attacker, Key, read_until};
+use super::attacker::{Attacker, Key, read_until, said_by_crowd};
 use super::means::Running;
 use crate::clock::now;
 use crate::line::{LINE_PORT, line};
@@ -29,10 +29,8 @@ pub(super) struct Globs {
 
 impl Globs {
     pub(super) fn new(attacker: &Attacker) -> Result<Self> {
-        let mut key = Key::new(2);
-        let bucket = |number: u32| format!("share/{}{number:04}", "a".repeat(50));
-        let lines = (0..1000).map(|number| key.says(&bucket(number), "x")).collect::<Result<Vec<_>>>()?;
-        attacker.lay(&lines)?;
+        let record = |number: u32| (format!("share/{}{number:04}", "a".repeat(50)), "x".to_owned());
+        attacker.lay(&said_by_crowd(2, &(0..1000).map(record).collect::<Vec<_>>())?)?;
         let globs: Vec<String> = (0..16).map(|number| format!("{}*b{number}", "*a".repeat(20))).collect();
         let globs: Vec<&str> = globs.iter().map(String::as_str).collect();
         let request = Message::req(&globs, Validity::ALWAYS);
@@ -93,11 +91,8 @@ pub(super) struct Beacons;
 
 impl Beacons {
     pub(super) fn new(attacker: &Attacker) -> Result<Self> {
-        for number in 30..33 {
-            let mut key = Key::new(number);
-            let lines = (0..4000).map(|item| key.says("share/lab", &format!("{number}-{item}")));
-            attacker.lay(&lines.collect::<Result<Vec<_>>>()?)?;
-        }
+        let record = |number: u32| ("share/lab".to_owned(), format!("beacon-{number}"));
+        attacker.lay(&said_by_crowd(3, &(0..12_000).map(record).collect::<Vec<_>>())?)?;
         Ok(Self)
     }
 }

@@ -10,7 +10,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, Envelope};
 
-use super::attacker::{Attacker, Key};
+use super::attacker::{Attacker, Key, said_by_crowd};
 use super::floods::strange_beacon;
 use super::means::Running;
 use crate::daemon::Robot;
@@ -129,23 +129,13 @@ pub(super) struct Names {
 impl Names {
     const NAMES: u8 = 40;
     const RECORDS: usize = 1500;
-    /// Number of records of one key. A robot admits so many records about unknown items at once.
-    const OF_ONE_KEY: usize = 60;
-    /// Number of the first of the keys that sign the records.
-    const FIRST_KEY: u8 = 150;
     const TRICKLE: Duration = Duration::from_secs(2);
     /// Maximum time to wait for the newcomer after the attack.
     const PATIENCE: Duration = Duration::from_secs(120);
 
     pub(super) fn new(lab: &Lab, attacker: &Attacker) -> Result<Self> {
-        let mut lines = Vec::new();
-        for (of_key, number) in (0..Self::RECORDS).step_by(Self::OF_ONE_KEY).zip(Self::FIRST_KEY..) {
-            let mut key = Key::new(number);
-            for record in of_key..of_key + Self::OF_ONE_KEY {
-                lines.push(key.says("share/old", &record.to_string())?);
-            }
-        }
-        attacker.lay(&lines)?;
+        let record = |number: usize| ("share/old".to_owned(), number.to_string());
+        attacker.lay(&said_by_crowd(7, &(0..Self::RECORDS).map(record).collect::<Vec<_>>())?)?;
         let newcomer = Robot::new(lab.host("newcomer")?, "")?;
         let bind = || {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, LINE_PORT))?;
