@@ -1,0 +1,131 @@
+//! Robots that change or are wrong in some way, each shown rightly by `online`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lab::daemon::Robot;
+use lab::{Error, FakeClock, Host, Lab, Result, or_skip, programs, run, wait_until};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(60);
+/// Maximum time until a new name or a new address is shown.
+const CHANGED: Duration = Duration::from_secs(60);
+const TOOL: Duration = Duration::from_secs(10);
+/// Addresses that a robot has one after the other.
+const ADDRESSES: [&str; 4] = ["10.77.0.201", "10.77.0.202", "10.77.0.203", "10.77.0.204"];
+
+/// Returns the robots that a robot shows as present.
+fn online(robot: &Robot) -> Option<Vec<Value>> {
+    robot.cli(&["online", "--json"]).ok()?["robots"].as_array().cloned()
+}
+
+/// Returns the only present robot with this name.
+fn only(robot: &Robot, name: &str) -> Option<Value> {
+    let mut all = online(robot)?.into_iter().filter(|robot| robot["hostname"] == name);
+    let first = all.next()?;
+    all.next().is_none().then_some(first)
+}
+
+fn write(path: &Path, text: &str) -> Result {
+    fs::write(path, text).map_err(|source| Error::Io { what: path.display().to_string(), source })
+}
+
+/// Starts a robot on a host whose system calls it `name`, without a name in its configuration.
+fn start_on_host_called(lab: &Lab, name: &str) -> Result<Robot> {
+    let robot = Robot::new(lab.host("renamed")?, "")?;
+    let (folder, daemon) = (robot.host().folder().to_owned(), programs()?.daemon);
+    write(&folder.join("dt-swarm.toml"), "")?;
+    let script = folder.join("daemon.sh");
+    let inner = format!("hostname {name} && exec {} \"$@\"", daemon.display());
+    write(&script, &format!("#!/bin/sh\nexec unshare --uts sh -c '{inner}' sh \"$@\"\n"))?;
+    let mut chmod = Command::new("chmod");
+    chmod.arg("755").arg(&script);
+    run(chmod, TOOL)?.success("chmod")?;
+    let mut robot = robot.with_daemon(script);
+    robot.restart()?;
+    Ok(robot)
+}
+
+#[test]
+fn a_robot_that_is_renamed_is_shown_by_its_new_name_only() -> Result {
+    let Some(lab) = or_skip("renamed robot", Lab::new("rename")) else { return Ok(()) };
+    let asker = Robot::start(&lab, "asker")?;
+    let mut robot = start_on_host_called(&lab, "before")?;
+    let before = wait_until(SOON, "the first name", || only(&asker, "before"))?;
+    let mut rename = Command::new("nsenter");
+    let pid = robot.running()?.pid().to_string();
+    rename.args(["--target", &pid, "--uts", "hostname", "after"]);
+    run(rename, TOOL)?.success("renaming the host")?;
+    let begun = Instant::now();
+    let after = wait_until(CHANGED, "the new name", || {
+        let all = online(&asker)?;
+        let is_gone = all.iter().all(|robot| robot["hostname"] != "before");
+        all.into_iter().find(|robot| is_gone && robot["hostname"] == "after")
+    })?;
+    println!("shown by its new name after {:.1} s", begun.elapsed().as_secs_f64());
+    assert_eq!(after["peer"], before["peer"], "it is the same robot");
+    assert_eq!(after["state"], "here");
+    Ok(())
+}
+
+#[test]
+fn a_robot_whose_clock_is_in_1970_is_shown_like_any_other() -> Result {
+    let Some(clock) = or_skip("clock in 1970", FakeClock::unset()) else { return Ok(()) };
+    let Some(lab) = or_skip("clock in 1970", Lab::new("1970")) else { return Ok(()) };
+    let asker = Robot::start(&lab, "asker")?;
+    let mut robot = Robot::new(lab.host("early")?, "")?.with_clock(Some(clock));
+    robot.restart()?;
+    let shown = wait_until(SOON, "the robot with a wrong clock", || {
+        only(&asker, "early").filter(|robot| robot["state"] == "here")
+    })?;
+    let ages = ["age_seconds", "hostname_age_seconds"].map(|age| shown[age].as_u64().unwrap_or(u64::MAX));
+    assert!(ages.iter().all(|age| *age < 120), "ages count from now, not from 1970: {shown:#}");
+    let back = wait_until(SOON, "the asker as the other robot sees it", || {
+        only(&robot, "asker").filter(|robot| robot["state"] == "here")
+    })?;
+    assert!(back["age_seconds"].as_u64().is_some_and(|age| age < 120), "{back:#}");
+    Ok(())
+}
+
+/// Runs `ip` on a host.
+fn ip(host: &Host, arguments: &str) -> Result {
+    let mut command = host.command("ip");
+    command.args(arguments.split(' '));
+    host.run(command, TOOL)?.success(&format!("ip {arguments}")).map(drop)
+}
+
+#[test]
+fn a_robot_whose_address_changes_again_and_again_is_shown_at_its_new_address() -> Result {
+    let Some(lab) = or_skip("changing address", Lab::new("roaming")) else { return Ok(()) };
+    let (asker, robot) = (Robot::start(&lab, "asker")?, Robot::start(&lab, "roaming")?);
+    wait_until(SOON, "the robot", || only(&asker, "roaming"))?;
+    let mut longest = [Duration::ZERO; 2];
+    for address in ADDRESSES {
+        ip(robot.host(), "address flush dev eth0 scope global")?;
+        ip(robot.host(), &format!("address add {address}/24 broadcast + dev eth0"))?;
+        let begun = Instant::now();
+        wait_until(CHANGED, &format!("the robot heard at {address}"), || {
+            let heard = only(&asker, "roaming")?["heard"][0]["address"].as_str()?.to_owned();
+            heard.starts_with(&format!("{address}:")).then_some(())
+        })?;
+        longest[0] = longest[0].max(begun.elapsed());
+        let mut last = Value::Null;
+        let stated = wait_until(CHANGED, &format!("{address} and no other address"), || {
+            last = only(&asker, "roaming")?;
+            let all = last["addresses"].as_array()?;
+            let mut values = all.iter().filter_map(|one| one["value"].as_str());
+            let is_new = values.all(|value| value.starts_with(&format!("/ip4/{address}/")));
+            (!all.is_empty() && is_new).then_some(())
+        });
+        assert!(stated.is_ok(), "{last:#}");
+        longest[1] = longest[1].max(begun.elapsed());
+        assert_eq!(last["state"], "here");
+    }
+    let [heard, stated] = longest.map(|time| time.as_secs_f64());
+    println!(
+        "heard at the new address after at most {heard:.1} s; it alone is stated after at most {stated:.1} s"
+    );
+    Ok(())
+}
