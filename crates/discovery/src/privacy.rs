@@ -1,4 +1,4 @@
-//! What a robot states about itself where strangers can read it.
+//! Limits what a robot states about itself where strangers can read it.
 //!
 //! In the open swarm, everybody on a network of the robot can read its records. There a robot states only the
 //! properties that `dts fleet discover` shows to everybody anyway: type, configuration and hardware. The device ID is the
@@ -40,7 +40,7 @@ impl Salt {
     }
 }
 
-/// Whom a robot tells its properties.
+/// The swarms in which a robot states its properties.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShareProfile {
@@ -56,11 +56,11 @@ pub enum ShareProfile {
 /// The properties of the profile that a robot states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shared {
-    /// All properties.
+    /// Every property of the profile.
     All,
-    /// Those that strangers may know.
+    /// The properties that strangers may know.
     Some,
-    /// No property.
+    /// No property at all.
     None,
 }
 
@@ -79,7 +79,7 @@ impl ShareProfile {
 /// Decides which properties a robot states.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Privacy {
-    /// The setting.
+    /// The setting of the owner.
     pub share: ShareProfile,
     /// The salt of the tags; without it, no tags are stated.
     pub salt: Option<Salt>,

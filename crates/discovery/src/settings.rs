@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Whom this robot tells its properties. `swarm`: in a swarm with roots, it states type, configuration, hardware,
-    /// distribution, device ID and boot ID; in the open swarm, only type, configuration and hardware. `always`: it states
-    /// all of them in every swarm. `never`: it states none. Its name, version and addresses are always stated.
+    /// The swarms in which this robot states its type, configuration, hardware, distribution, device ID and boot ID. The
+    /// value `always` means every swarm, and `never` means no swarm. With `swarm` it states all of them in a swarm with
+    /// roots, and only type, configuration and hardware in the open swarm. It always states its name, version and
+    /// addresses.
     pub share_profile: ShareProfile,
     /// Whether to look for robots without dt-swarm on the own networks: by DNS-SD, and by pings to UDP port 11411 when
     /// a client wants the table.

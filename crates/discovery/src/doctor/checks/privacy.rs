@@ -1,4 +1,4 @@
-//! What strangers can learn of this robot. This is never a fault.
+//! Says what strangers can learn of this robot. This is never a fault.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::Settings;

@@ -65,7 +65,7 @@ impl Changes {
         let pattern = Pattern::new(&format!("{{{buckets}}}"))?;
         let connection = self.context.connect_with(key.as_ref())?;
         let mut watching = Watching::begin(connection, &pattern, &policy)?;
-        // What is there already is no change.
+        // The items that are there already are no changes.
         watching.wait_for_any(Instant::now())?;
         Ok(Source::Records(Box::new(watching)))
     }
