@@ -4,8 +4,10 @@
 //! properties that `dts fleet discover` shows to everybody anyway: type, configuration and hardware. The device ID is the
 //! MAC address of the robot, by which it can be followed from network to network. The boot ID is also known to other
 //! programs. Both are replaced by tags: hashes with a secret salt, which never leaves the robot. So a tag tells nothing
-//! about the ID, and the tags of two boots cannot be linked. The salt lies in the data folder. A copied SD card has the
-//! same salt, so that two hosts with one key have different tags, and other robots can notice them.
+//! about the ID, and the tags of two boots cannot be linked.
+//!
+//! The salts are in the data folder, one for each identity. A copied SD card has the same salt. So two hosts with one key
+//! have different tags, and other robots notice them.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::profile::Profile;

@@ -152,7 +152,9 @@ impl Robots {
     /// Returns what the user should know about the table.
     fn notes(&self, present: usize) -> String {
         let mut notes = String::new();
-        let shared = self.robots.iter().filter(|robot| robot.is_name_shared && !robot.is_away());
+        // A robot whose name only robots that left have too is named by its name alone.
+        let needs_end = |robot: &&RobotEntry| robot.is_name_shared && robot.handle != robot.hostname;
+        let shared = self.robots.iter().filter(needs_end).filter(|robot| !robot.is_away());
         let shared: Vec<String> = shared.take(MAX_SHARED_SHOWN).map(RobotEntry::show_handle).collect();
         if !shared.is_empty() {
             let _ = writeln!(
