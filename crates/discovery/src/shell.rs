@@ -214,7 +214,8 @@ enum SaltError {
     Random,
 }
 
-/// Returns the salt of the tags that strangers see. Makes a new one at the first start with an identity. This call blocks.
+/// Returns the salt of the tags that strangers see. Makes a new one at the first start with an identity. This call
+/// blocks.
 fn salt(context: &Context) -> Result<Salt, SaltError> {
     let (table, key) = (context.table::<String, Salt>("salt"), context.swarm.me().to_string());
     if let Some(salt) = table.read(&key)? {
