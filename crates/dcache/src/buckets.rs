@@ -30,7 +30,7 @@ const NAME: usize = 64;
 /// Maximum size, in bytes, of an address of a channel or of IPFS.
 const ADDRESS: usize = 512;
 /// Maximum size, in bytes, of the properties of a robot.
-const PROFILE: usize = 512;
+const PROFILE: usize = 640;
 /// Maximum size, in bytes, of all other data. This is the limit for every item.
 const ANY: usize = MAX_DATA_BYTES;
 
@@ -120,6 +120,9 @@ families! {
     /// The peer has put a summary of its state into IPFS under this CID.
     SUMMARIES: OfPeer ("pri" / ID / "summaries")
         Broader, OWNER, OWNER, For(10 * MINUTE), Leading, Network, Cid, ID;
+    /// The peer's robot got a new identity: it now has this other peer ID.
+    RENEWED: OfPeer ("pri" / ID / "renewed")
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Peer, ID;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
         Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;

@@ -4,6 +4,7 @@
 use crate::Profile;
 use crate::claims::{Claim, claims, own_buckets, presence};
 use crate::copied::CopiedKey;
+use crate::privacy::Privacy;
 use dcache::{Item, Key, Kind, Moment, PeerId, Set, Statements, Time, Validity};
 use service::{Decide, Decision, LocalFacts};
 use std::convert::Infallible;
@@ -14,6 +15,7 @@ pub struct Announcer {
     me: PeerId,
     facts: LocalFacts,
     profile: Profile,
+    privacy: Privacy,
     copied: CopiedKey,
     is_leaving: bool,
 }
@@ -21,8 +23,8 @@ pub struct Announcer {
 impl Announcer {
     /// Creates the decider of the node `me`.
     pub fn new(me: PeerId, facts: LocalFacts) -> Self {
-        let (profile, copied) = (Profile::default(), CopiedKey::default());
-        Self { me, facts, profile, copied, is_leaving: false }
+        let (profile, copied, privacy) = (Profile::default(), CopiedKey::default(), Privacy::default());
+        Self { me, facts, profile, privacy, copied, is_leaving: false }
     }
 
     /// Replaces the facts about the node.
@@ -33,6 +35,11 @@ impl Announcer {
     /// Replaces the profile of the robot.
     pub fn set_profile(&mut self, profile: Profile) {
         self.profile = profile;
+    }
+
+    /// Sets which properties of the profile are stated.
+    pub fn set_privacy(&mut self, privacy: Privacy) {
+        self.privacy = privacy;
     }
 
     /// Notes that the node stops. The next decisions only withdraw its presence, so that the others see at once that it
@@ -60,7 +67,7 @@ impl Decide for Announcer {
         let (moment, now, ahead) = (now, now.time, now.latest().since(now.time));
         let mut statements = Statements::new();
         let mut wake: Option<Time> = None;
-        let claims: Vec<Claim> = claims(self.me, &self.facts, &self.profile);
+        let claims: Vec<Claim> = claims(self.me, &self.facts, &self.profile_in(set));
         for claim in &claims {
             let half = claim.lifetime / 2;
             let margin = half + ahead;
@@ -91,6 +98,11 @@ impl Decide for Announcer {
 }
 
 impl Announcer {
+    /// Returns the profile to state in the swarm of the set. A swarm without roots is the open swarm.
+    fn profile_in(&self, set: &Set) -> Profile {
+        self.privacy.stated(&self.profile, set.policy().roots().is_empty())
+    }
+
     /// Dismisses the presence of the node, unless another host with the same key is present under this name.
     fn farewell(&self, set: &Set, now: Moment) -> Statements {
         let (item, mut statements) = (presence(self.me), Statements::new());
@@ -139,6 +151,7 @@ fn own_until(set: &Set, me: PeerId, item: &Item, now: Time) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privacy::ShareProfile;
     use dcache::buckets::ADDRESSES;
     use dcache::{Keypair, Kind, Record, Statement};
 
@@ -325,14 +338,18 @@ mod tests {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let (mut set, mut announcer) = (Set::default(), Announcer::new(me, facts("10.0.0.1")));
         let profile = |boot: &str| Profile { boot: Some(boot.to_owned()), ..Profile::default() };
+        announcer.set_privacy(Privacy { share: ShareProfile::Always, salt: None });
         announcer.set_profile(profile("one"));
         publish(&mut set, &mut announcer, NOW);
         announcer.set_profile(profile("two"));
         assert_eq!(publish(&mut set, &mut announcer, NOW.plus(9)), 2);
-        let stated: Vec<Profile> = set
-            .bucket(&dcache::buckets::ROBOT.of(me), NOW.plus(9))
-            .map(|view| Profile::from_data(&view.item.data))
-            .collect();
-        assert_eq!(stated, [profile("two")]);
+        let stated = |set: &Set| -> Vec<Profile> {
+            let bucket = dcache::buckets::ROBOT.of(me);
+            set.bucket(&bucket, NOW.plus(9)).map(|view| Profile::from_data(&view.item.data)).collect()
+        };
+        assert_eq!(stated(&set), [profile("two")]);
+        announcer.set_privacy(Privacy::default());
+        publish(&mut set, &mut announcer, NOW.plus(9));
+        assert!(stated(&set).is_empty(), "strangers must not learn the boot, so the statement is withdrawn");
     }
 }

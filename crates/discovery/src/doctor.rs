@@ -11,9 +11,11 @@ mod observe;
 mod observed;
 mod parse;
 
+use crate::Settings;
 use crate::protocol::Finding;
 use dcache::PeerId;
 use observe::observe;
+use observed::Observed;
 use service::{Context, Failure};
 
 /// Maximum number of findings in an answer.
@@ -23,8 +25,12 @@ const MAX_FINDINGS: usize = 64;
 ///
 /// # Errors
 /// When the daemon is stopping.
-pub(crate) async fn diagnose(context: &Context, peer: Option<PeerId>) -> Result<Vec<Finding>, Failure> {
-    let observed = observe(context, peer).await?;
+pub(crate) async fn diagnose(
+    context: &Context,
+    settings: Settings,
+    peer: Option<PeerId>,
+) -> Result<Vec<Finding>, Failure> {
+    let observed = Observed { settings: Some(settings), ..observe(context, peer).await? };
     let mut findings: Vec<Finding> = checks::CHECKS.iter().flat_map(|check| check(&observed)).collect();
     findings.truncate(MAX_FINDINGS);
     Ok(findings)

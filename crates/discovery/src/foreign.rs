@@ -27,7 +27,6 @@ mod socket;
 
 use facts::ForeignTable;
 use ping::{PING_PORT, Pong};
-use serde::{Deserialize, Serialize};
 use service::{Context, LocalFacts};
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -71,19 +70,14 @@ pub struct Profile {
     pub hardware: Option<String>,
 }
 
-/// The section `[discovery]` of the configuration: robots without dt-swarm. Its keys only concern the networks of this
-/// host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// The keys of the section `[discovery]` about robots without dt-swarm; see [`crate::Settings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForeignSettings {
-    /// Whether to look for robots without dt-swarm on the own networks: by DNS-SD, and by pings to UDP port 11411 when
-    /// a client wants the table.
+    /// Whether to look for robots without dt-swarm.
     pub find_foreign: bool,
-    /// Whether to answer pings to UDP port 11411 while no other program on this host does. The answer tells the name,
-    /// type, configuration and hardware of this robot to hosts on its networks.
+    /// Whether to answer pings to UDP port 11411.
     pub answer_pings: bool,
-    /// Whether to publish the facts `DT::*` of this robot by multicast DNS while no other program on this host uses
-    /// multicast DNS. A host without a robot type publishes nothing.
+    /// Whether to publish the facts `DT::*`.
     pub publish_facts: bool,
 }
 
@@ -104,19 +98,30 @@ struct Inner {
     table: Mutex<ForeignTable>,
     /// Number of times that a client wanted fresh facts.
     wishes: watch::Sender<u64>,
+    /// Number of answers that were heard.
+    heard: watch::Sender<u64>,
 }
 
 impl ForeignRobots {
     /// Returns an empty table. [`Self::run`] fills it.
     pub fn new(settings: ForeignSettings) -> Self {
         let (started, table, wishes) = (Instant::now(), Mutex::default(), watch::Sender::new(0));
-        Self(Arc::new(Inner { settings, started, table, wishes }))
+        Self(Arc::new(Inner { settings, started, table, wishes, heard: watch::Sender::new(0) }))
     }
 
     /// Returns the robots that were heard lately, sorted by name.
     pub fn list(&self) -> Vec<ForeignRobot> {
         let now = self.now();
         self.table().list(now)
+    }
+
+    /// Returns a receiver that is notified when a robot was heard.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.heard.subscribe()
+    }
+
+    fn was_heard(&self) {
+        self.0.heard.send_modify(|heard| *heard = heard.wrapping_add(1));
     }
 
     /// Asks for fresh facts, because a client wants the table. Returns at once. DNS-SD is asked at most every two
@@ -160,14 +165,20 @@ impl ForeignRobots {
 
     fn take_message(&self, bytes: &[u8], source: IpAddr) {
         match dns::read(bytes) {
-            Ok(message) => self.table().take_message(&message, source.to_canonical(), self.now()),
+            Ok(message) => {
+                self.table().take_message(&message, source.to_canonical(), self.now());
+                self.was_heard();
+            }
             Err(error) => tracing::debug!(%source, %error, "an answer that is no DNS message"),
         }
     }
 
     fn take_pong(&self, bytes: &[u8], source: IpAddr) {
         match Pong::decode(bytes) {
-            Ok(pong) => self.table().take_pong(pong, source.to_canonical(), self.now()),
+            Ok(pong) => {
+                self.table().take_pong(pong, source.to_canonical(), self.now());
+                self.was_heard();
+            }
             Err(error) => tracing::debug!(%source, %error, "an answer to a ping in another form"),
         }
     }

@@ -9,8 +9,9 @@
 //! |---|---|
 //! | what this node states about itself, and when | `claims`, `copied`, `decide` |
 //! | the properties of the robot, in one item; the files in which a robot keeps them | `profile`, `robot_files` |
+//! | which of these properties are stated where strangers read them; the settings | `privacy`, `settings` |
 //! | the table of robots | `directory`, `directory/stated`, `directory/draft`, `directory/merge` |
-//! | requests and answers; the table between two pages | `protocol`, `shell`, `table_cache` |
+//! | requests and answers; the table between two pages | `protocol`, `shell`, `table_cache`, `watching` |
 //!
 //! # In short
 //! - **Inputs**: facts about the node (name, version, addresses, robot files), the set, sightings on channels, and the
@@ -27,15 +28,19 @@ mod decide;
 mod directory;
 pub mod doctor;
 pub mod foreign;
+pub mod privacy;
 mod profile;
 pub mod protocol;
 mod robot_files;
+mod settings;
 mod shell;
 mod table_cache;
+mod watching;
 
 pub use claims::{Claim, claims};
 pub use decide::Announcer;
 pub use directory::{FOREIGN_HERE, HEARD_HERE, HEARD_LATELY, MAX_ROWS, SHOWN, Sighting, Surroundings, rows};
 pub use foreign::{ForeignRobot, ForeignRobots, ForeignSettings};
 pub use profile::{MAX_PROFILE_BYTES, MAX_PROFILE_TEXT_BYTES, Profile, profile_text};
+pub use settings::Settings;
 pub use shell::Discovery;

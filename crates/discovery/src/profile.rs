@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 /// Maximum size, in bytes, of one text of a profile.
 pub const MAX_PROFILE_TEXT_BYTES: usize = 64;
-/// Maximum size, in bytes, of the text form of a profile. Longer data is not read. Six texts of the maximum size fit.
-pub const MAX_PROFILE_BYTES: usize = 512;
+/// Maximum size, in bytes, of the text form of a profile. Longer data is not read. Seven texts of the maximum size
+/// fit.
+pub const MAX_PROFILE_BYTES: usize = 640;
 
 /// The properties of a robot. Each text has 1 to 64 bytes, without control characters, quotation marks and backslashes;
 /// [`profile_text`] checks that.
@@ -34,6 +35,10 @@ pub struct Profile {
     /// The hardware, such as `jetson_nano`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<String>,
+    /// A tag of the device, which stands for the device ID where strangers must not learn it. Two hosts with the same
+    /// key have different tags. See [`crate::privacy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The type, such as `duckiebot`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub robot_type: Option<String>,
@@ -66,6 +71,7 @@ impl Profile {
             device: text("device"),
             distro: text("distro"),
             hardware: text("hardware"),
+            host: text("host"),
             robot_type: text("type"),
         }
     }
@@ -80,6 +86,7 @@ impl Profile {
             device: checked(&self.device),
             distro: checked(&self.distro),
             hardware: checked(&self.hardware),
+            host: checked(&self.host),
             robot_type: checked(&self.robot_type),
         }
     }
@@ -115,12 +122,13 @@ mod tests {
             device: text("00044be5a1b2"),
             distro: text("ente"),
             hardware: text("jetson_nano"),
+            host: text("5f0c6a1e9b7d2438"),
             robot_type: text("duckiebot"),
         };
         let written = profile.to_data().unwrap();
         assert_eq!(
             written.as_str(),
-            r#"{"boot":"0d3ad5b4a5e44d9c","configuration":"DB21J","device":"00044be5a1b2","distro":"ente","hardware":"jetson_nano","type":"duckiebot"}"#
+            r#"{"boot":"0d3ad5b4a5e44d9c","configuration":"DB21J","device":"00044be5a1b2","distro":"ente","hardware":"jetson_nano","host":"5f0c6a1e9b7d2438","type":"duckiebot"}"#
         );
         let keys: Map<String, Value> = serde_json::from_str(written.as_str()).unwrap();
         assert!(keys.keys().is_sorted());
@@ -138,7 +146,7 @@ mod tests {
         for junk in ["", "7", "[]", "null", "{", "\"type\"", &"[".repeat(400)] {
             assert!(read(junk).is_empty(), "{junk}");
         }
-        let padded = format!(r#"{{"type":"duckiebot"{}}}"#, " ".repeat(500));
+        let padded = format!(r#"{{"type":"duckiebot"{}}}"#, " ".repeat(MAX_PROFILE_BYTES));
         assert!(read(&padded).is_empty(), "data that is too long is not read");
     }
 
@@ -151,6 +159,7 @@ mod tests {
             device: longest.clone(),
             distro: longest.clone(),
             hardware: longest.clone(),
+            host: longest.clone(),
             robot_type: longest,
         };
         let data = profile.to_data().unwrap();
@@ -160,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_profile_is_the_same_after_a_round_trip(texts in proptest::collection::vec("(?s).{0,40}", 6)) {
+        fn every_profile_is_the_same_after_a_round_trip(texts in proptest::collection::vec("(?s).{0,40}", 7)) {
             let mut texts = texts.into_iter();
             let profile = Profile {
                 boot: texts.next(),
@@ -168,6 +177,7 @@ mod tests {
                 device: texts.next(),
                 distro: texts.next(),
                 hardware: texts.next(),
+                host: texts.next(),
                 robot_type: texts.next(),
             };
             let data = profile.to_data().unwrap();

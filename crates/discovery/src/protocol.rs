@@ -13,6 +13,14 @@ pub enum Request {
         #[serde(default)]
         from: usize,
     },
+    /// Waits until the table of robots differs from the state `mark`, apart from ages. The answer is
+    /// [`Answer::Changed`].
+    Changes {
+        /// The state that the client knows; `None` for an answer at once.
+        mark: Option<u64>,
+        /// Seconds after which the answer comes even if nothing changed; at most [`MAX_WAIT_SECONDS`] count.
+        seconds: u64,
+    },
     /// Runs the checks of `doctor`. The answer is [`Answer::Findings`].
     Doctor {
         /// A robot whose path is checked as well.
@@ -30,12 +38,21 @@ pub enum Answer {
         /// The next rows of the table. An empty page is the end.
         robots: Vec<Robot>,
     },
+    /// Answer to [`Request::Changes`].
+    Changed {
+        /// The present state of the table.
+        mark: u64,
+    },
     /// Answer to [`Request::Doctor`].
     Findings {
         /// One finding for each check.
         findings: Vec<Finding>,
     },
 }
+
+/// Maximum number of seconds for which the daemon waits for a change of the table. A client that was killed occupies a
+/// connection of the daemon for this time.
+pub const MAX_WAIT_SECONDS: u64 = 10;
 
 /// A robot in the table of robots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -43,6 +43,7 @@ pub(crate) fn read_profile(root: &Path, variable: impl Fn(&str) -> Option<String
         distro: property("ROBOT_DISTRO", "data/config/robot_distro"),
         device: device("data/stats/MAC/eth0").or_else(|| device("sys/class/net/eth0/address")),
         boot: boot.map(|digits| digits.chars().take(BOOT_DIGITS).collect()),
+        host: None,
     }
 }
 
@@ -119,6 +120,7 @@ mod tests {
             distro: text("ente"),
             device: text("48b02d3b4c5d"),
             boot: text("0d3ad5b4a5e44d9c"),
+            host: None,
         };
         assert_eq!(profile, expected);
     }

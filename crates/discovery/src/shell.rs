@@ -1,15 +1,18 @@
 //! The I/O shell of the service: runs the decider whenever the facts about the node change, and answers requests.
 
 use crate::directory::{Sighting, Surroundings, rows};
+use crate::privacy::{Privacy, SALT_BYTES, Salt};
 use crate::protocol::{Answer, Request, Robot};
 use crate::robot_files::read_profile;
 use crate::table_cache::TableCache;
-use crate::{Announcer, ForeignRobots, ForeignSettings, Profile, foreign};
+use crate::{Announcer, ForeignRobots, Profile, Settings, foreign};
+use rand::TryRng as _;
 use routing::Reach;
 use service::{Context, DecisionLoop, Endpoint, Failure, Protocol, Service, ServiceError};
 use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
+use store::TableError;
 use swarm::Stopped;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -35,11 +38,13 @@ enum Stage {
 
 /// The service `discovery`.
 pub struct Discovery {
-    context: Context,
+    pub(crate) context: Context,
+    settings: Settings,
+    salt: Option<Salt>,
     profile: watch::Sender<Profile>,
     stage: watch::Sender<Stage>,
     table: TableCache,
-    foreign: ForeignRobots,
+    pub(crate) foreign: ForeignRobots,
 }
 
 impl Protocol for Discovery {
@@ -52,8 +57,11 @@ impl Endpoint for Discovery {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
         match request {
             Request::Robots { from } => Ok(Answer::Robots { robots: self.robots(from).await? }),
+            Request::Changes { mark, seconds } => {
+                Ok(Answer::Changed { mark: self.changed(mark, seconds).await? })
+            }
             Request::Doctor { peer } => {
-                let findings = crate::doctor::diagnose(&self.context, peer).await?;
+                let findings = crate::doctor::diagnose(&self.context, self.settings, peer).await?;
                 Ok(Answer::Findings { findings })
             }
         }
@@ -61,12 +69,19 @@ impl Endpoint for Discovery {
 }
 
 impl Service for Discovery {
-    type Settings = ForeignSettings;
+    type Settings = Settings;
 
-    fn open(context: Context, settings: ForeignSettings) -> Result<Self, ServiceError> {
+    fn open(context: Context, settings: Settings) -> Result<Self, ServiceError> {
         let (profile, stage) = (watch::Sender::new(robot_profile()), watch::Sender::new(Stage::Present));
-        let (table, foreign) = (TableCache::default(), ForeignRobots::new(settings));
-        Ok(Self { context, profile, stage, table, foreign })
+        let (table, foreign) = (TableCache::default(), ForeignRobots::new(settings.foreign()));
+        let salt = match salt(&context) {
+            Ok(salt) => Some(salt),
+            Err(error) => {
+                tracing::warn!(%error, "the salt cannot be stored, so no tag of this host is stated");
+                None
+            }
+        };
+        Ok(Self { context, settings, salt, profile, stage, table, foreign })
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
@@ -92,6 +107,7 @@ impl Discovery {
         let (mut copied, mut stage) = (swarm.is_copied(), self.stage.subscribe());
         let mut announcer = Announcer::new(swarm.me(), facts.borrow_and_update().clone());
         announcer.set_profile(self.profile.borrow().clone());
+        announcer.set_privacy(Privacy { share: self.settings.share_profile, salt: self.salt });
         // No record triggers a decision, since statements of other peers do not change the claims of this node.
         let mut decisions = DecisionLoop::new(swarm, announcer, |_| false, GATHER);
         let mut files_read = Instant::now();
@@ -170,7 +186,7 @@ impl Discovery {
     }
 
     /// Makes the table of robots.
-    async fn rows(&self) -> Result<Vec<Robot>, Stopped> {
+    pub(crate) async fn rows(&self) -> Result<Vec<Robot>, Stopped> {
         let swarm = &self.context.swarm;
         let (me, is_copied, foreign) = (swarm.me(), *swarm.is_copied().borrow(), self.foreign.list());
         self.foreign.ask();
@@ -187,6 +203,29 @@ impl Discovery {
         });
         rows.await
     }
+}
+
+/// Reason why there is no salt for tags.
+#[derive(Debug, thiserror::Error)]
+enum SaltError {
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error("the system provides no random bytes")]
+    Random,
+}
+
+/// Returns the salt of the tags that strangers see. Makes a new one at the first start with an identity. This call
+/// blocks.
+fn salt(context: &Context) -> Result<Salt, SaltError> {
+    let (table, key) = (context.table::<String, Salt>("salt"), context.swarm.me().to_string());
+    if let Some(salt) = table.read(&key)? {
+        return Ok(salt);
+    }
+    let mut bytes = [0; SALT_BYTES];
+    rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|_| SaltError::Random)?;
+    let salt = Salt(bytes);
+    table.write(&[(key, Some(salt))])?;
+    Ok(salt)
 }
 
 /// Waits until the daemon stops.

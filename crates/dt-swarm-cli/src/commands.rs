@@ -74,6 +74,7 @@ commands! {
     grant::Grant,
     revoke::Revoke,
     keys::Keys,
+    identity::Identity,
     route::Route,
     swarm::Swarm,
 }

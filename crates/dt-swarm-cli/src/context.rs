@@ -12,7 +12,7 @@ use crate::period::period;
 use crate::shared_files;
 use crate::swarm_file::Swarm;
 use crate::target::{Knowledge, Target};
-use clap::Args;
+use clap::{Args, ValueHint};
 use control::{Client, Places, Protocol};
 use dcache::{PeerId, Policy, buckets};
 use seal::SwarmKey;
@@ -29,7 +29,7 @@ const HERE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) struct Context {
     /// The daemon: localhost, the name of a robot, another host name or an IP address. Append :PORT if the port is not
     /// 8000. If several robots have the name, append ~ and the end of the peer ID.
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub(crate) host: Host,
     /// Prints one JSON document instead of tables.
     #[arg(long, global = true)]

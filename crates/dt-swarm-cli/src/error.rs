@@ -130,6 +130,11 @@ pub(crate) enum CliError {
     )]
     NoDaemon(#[source] ClientError),
     #[error(
+        "the identity was renewed, but the daemon did not start again within {} s: look at its log, and start it",
+        .0.as_secs()
+    )]
+    NotStartedAgain(Duration),
+    #[error(
         "no home folder is known, so the daemon's control socket cannot be found: name the socket with --socket PATH"
     )]
     NoPlace,

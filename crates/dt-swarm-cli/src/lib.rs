@@ -19,6 +19,7 @@
 mod arguments;
 mod ask;
 mod commands;
+mod completion;
 mod connection;
 mod context;
 mod discarding;
@@ -50,6 +51,9 @@ use std::process::ExitCode;
 /// Runs the command line of this process. Returns exit code 0 on success. Returns 1 when the command fails, for example
 /// because no daemon answers or the answer is invalid. Exits with 2 when the command line is invalid.
 pub fn main() -> ExitCode {
+    if std::env::args_os().skip(1).eq([completion::ARGUMENT]) {
+        return completion::print_names();
+    }
     let Arguments { context, command } = Arguments::parse();
     match command.run(&context) {
         Ok(()) => ExitCode::SUCCESS,

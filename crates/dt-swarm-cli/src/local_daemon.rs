@@ -231,7 +231,7 @@ fn is_absent(error: &CliError) -> bool {
 }
 
 /// Returns the usual paths of sockets: the one that `DT_SWARM_SOCKET` names, and those of this user.
-fn usual_sockets() -> Vec<PathBuf> {
+pub(crate) fn usual_sockets() -> Vec<PathBuf> {
     let named = std::env::var_os("DT_SWARM_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
     let mut paths: Vec<PathBuf> = named.into_iter().chain(Places::current().sockets()).collect();
     let mut seen = BTreeSet::new();

@@ -66,7 +66,7 @@ impl Context {
 
 /// Asks the daemon behind a control socket for its table. Returns `None` if it has none: it is an older daemon, or its
 /// service for discovery does not run.
-fn of_daemon(client: &mut Client) -> Result<Option<Vec<Robot>>, CliError> {
+pub(crate) fn of_daemon(client: &mut Client) -> Result<Option<Vec<Robot>>, CliError> {
     let mut robots = Vec::new();
     loop {
         match client.call::<Discovery>(&Request::Robots { from: robots.len() }) {

@@ -96,6 +96,7 @@ impl Life {
         self.spawn_irc(&mut channels, &switchboard)?;
         self.spawn_pubsub(&mut channels, &switchboard)?;
         channels.spawn(report_nodes(self.shared.node.subscribe(), switchboard.clone()));
+        channels.spawn(report_machine(self.shared.machine_fault.subscribe(), switchboard.clone()));
         Ok(driver.run(events, switchboard, self.stop.clone()).await?)
     }
 
@@ -201,6 +202,17 @@ async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swit
             if changed.is_err() {
                 break;
             }
+        }
+    }
+}
+
+/// Reports to the brain whether this identity was used on another machine before.
+async fn report_machine(mut fault: watch::Receiver<Option<FaultReport>>, switchboard: Switchboard) {
+    loop {
+        let now = fault.borrow_and_update().clone();
+        switchboard.report(ChannelEvent::Trouble { name: "machine".to_owned(), fault: now }).await;
+        if fault.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -77,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) hostname: String,
     /// Whether the configuration file or [`VEHICLE_NAME`] sets the host name. If so, renaming the host has no effect on it.
     pub(crate) is_hostname_named: bool,
+    /// File with the ID of this computer; an empty path if machines are not compared.
+    pub(crate) machine_id_file: PathBuf,
     /// Patterns of the names of network interfaces to use. If empty, all suitable interfaces are used.
     pub(crate) interfaces: Vec<String>,
     pub(crate) udp_port: u16,
@@ -183,6 +185,7 @@ impl Config {
             data_dir,
             is_hostname_named: named.is_some(),
             hostname: named.unwrap_or_else(|| environment.hostname.clone()),
+            machine_id_file: expand(file.machine_id_file),
             interfaces: file.interfaces,
             udp_port: file.udp_port,
             tcp_port: file.tcp_port,

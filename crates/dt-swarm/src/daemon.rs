@@ -2,8 +2,10 @@
 
 use crate::comms::run_comms;
 use crate::config::{self, Arguments, Config, ConfigError};
-use crate::endpoints::{RouteEndpoint, SwarmEndpoint};
+use crate::ending::{Ending, Signals, farewell};
+use crate::endpoints::{IdentityEndpoint, RouteEndpoint, SwarmEndpoint, serve_control};
 use crate::identity::{self, IdentityError};
+use crate::machine::{Machine, MachineNote};
 use crate::membership::{Membership, MembershipError};
 use crate::node::run_node;
 use crate::plan::{Plan, Planner};
@@ -12,8 +14,7 @@ use crate::shared::Shared;
 use crate::{banner, facts, hostname, permissions, plan, private};
 use brain::Routing;
 use channels::{Heard, InterfaceFilter, InterfaceFilterError};
-use control::{BindError, Listener};
-use dcache::{Keypair, Time};
+use dcache::{Keypair, PeerId, Time};
 use gateway::{BLOCK_TIMEOUT, Holders};
 use http_server::{Settings, run_server};
 use rand::TryRng as _;
@@ -21,13 +22,11 @@ use service::{
     Banner, Context, Environment, Folders, LocalFacts, OpenError, PrivatePlaces, Registration, Router,
     Services, SettingsError, supervise,
 };
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Opened, Store};
 use swarm::{Driver, Setup, Swarm};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +47,9 @@ const KEPT_ALIVE: Duration = Duration::from_secs(2);
 /// Maximum time that the start message waits for each of three facts: the addresses of the IPFS node, the state of the
 /// line port, and the clock.
 const ADDRESSES: Duration = Duration::from_secs(3);
+
+/// Line of the start message about an identity that was used on another machine before.
+const MACHINE_LINE: &str = "used on another machine before: run `dt-swarm-cli localhost doctor`, then `identity renew` or `identity keep`";
 
 /// Reason why the daemon does not start, or does not stop in time.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +79,8 @@ pub(crate) enum RunError {
     Stuck,
 }
 
-/// Runs the daemon until Ctrl-C or SIGTERM.
-pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> Result<(), RunError> {
+/// Runs the daemon until Ctrl-C, SIGTERM or a new identity.
+pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> Result<Ending, RunError> {
     let environment = config::environment();
     let config = Config::load(arguments, &environment, services)?;
     let file = config::config_file(arguments, &environment).filter(|file| file.exists());
@@ -95,6 +97,8 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let has_key = membership.file().is_some_and(|file| file.key().is_some());
     permissions::tighten(&config, shared_folder.as_deref(), has_key);
     let keypair = Arc::new(identity::load_or_make(&config.data_dir)?);
+    let machine = Machine::read(&config.machine_id_file);
+    let note = MachineNote::new(&config.data_dir, keypair.peer_id(), machine);
     let store = open_store(&config)?;
     let facts = watch::Sender::new(facts::first(&config, &choice));
     let addresses = plan::first(&config, membership.file());
@@ -113,6 +117,8 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         // once when the planner fills it.
         plan: watch::Sender::new(first_plan),
         node: watch::Sender::new(None),
+        machine_fault: watch::Sender::new(note.check()),
+        renewed: watch::Sender::new(None),
         stop: CancellationToken::new(),
     };
     // With two threads, other tasks continue while one thread computes hashes. Idle threads for disk work end soon,
@@ -124,7 +130,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         .build()?;
     let environment = Arc::new(environment);
     let folders = Arc::new(folders);
-    let daemon = Daemon { shared, environment, private, folders, services, tasks: JoinSet::new() };
+    let daemon = Daemon { shared, environment, private, folders, note, services, tasks: JoinSet::new() };
     let result = runtime.block_on(daemon.run(membership));
     // A blocked thread must not keep the process running.
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -156,12 +162,13 @@ struct Daemon {
     /// Files and folders of the daemon that no service may give to other peers.
     private: Arc<PrivatePlaces>,
     folders: Arc<Folders>,
+    note: MachineNote,
     services: &'static [Registration],
     tasks: JoinSet<()>,
 }
 
 impl Daemon {
-    async fn run(mut self, membership: Membership) -> Result<(), RunError> {
+    async fn run(mut self, membership: Membership) -> Result<Ending, RunError> {
         let signals = Signals::new()?;
         let swarm_name = membership.name().map(str::to_owned);
         let (driver, swarm, routes) = self.make_swarm(&membership);
@@ -169,6 +176,7 @@ impl Daemon {
         let services = Services::open(self.services, &context, &self.shared.config.sections)?;
         let router = Router::default()
             .with(SwarmEndpoint::new(swarm.clone(), membership, self.shared.membership.clone()))
+            .with(IdentityEndpoint::new(self.shared.clone(), swarm.clone(), self.note.clone()))
             .with(RouteEndpoint { swarm: swarm.clone(), routes: routes.clone() });
         let shared = self.shared.clone();
         self.supervise("comms", move || {
@@ -184,9 +192,25 @@ impl Daemon {
         self.spawn_networks();
         self.spawn_hostname();
         self.show(&swarm, swarm_name.as_deref(), services.banner()).await;
-        signals.wait().await;
+        let renewed = self.wait_for_end(signals).await;
         services.close(CLOSING).await;
-        self.stop().await
+        let Some(renewed) = renewed else { return self.stop().await.map(|()| Ending::Stopped) };
+        farewell(&swarm, renewed).await;
+        if let Err(error) = self.stop().await {
+            // The new key is on the disk, so the program starts again in any case.
+            tracing::warn!("{error}");
+        }
+        Ok(Ending::Renewed)
+    }
+
+    /// Waits until the daemon is told to stop, or has a new identity. Returns the new identity.
+    async fn wait_for_end(&self, signals: Signals) -> Option<PeerId> {
+        let mut renewed = self.shared.renewed.subscribe();
+        tokio::select! {
+            () = signals.wait() => None,
+            // The sender is in the daemon, so waiting does not fail.
+            Ok(renewed) = renewed.wait_for(Option::is_some) => *renewed,
+        }
     }
 
     async fn stop(mut self) -> Result<(), RunError> {
@@ -327,6 +351,9 @@ impl Daemon {
         let mut is_open = self.shared.is_line_port_open.subscribe();
         let _ = tokio::time::timeout(ADDRESSES, is_open.wait_for(Option::is_some)).await;
         services.lines.extend(clock_line(swarm).await);
+        if self.shared.machine_fault.borrow().is_some() {
+            services.lines.push(("identity", MACHINE_LINE.to_owned()));
+        }
         let mut facts: LocalFacts = facts.borrow().clone();
         if *is_open.borrow() == Some(false) {
             // Another program uses the line port, so no address of it is shown.
@@ -343,43 +370,6 @@ async fn clock_line(swarm: &Swarm) -> Option<(&'static str, String)> {
     let (shown, time) = (swarm::system_clock().date(), now.time.date());
     let text = format!("wrong: it shows {shown}; this node uses {time} until the clock is set");
     Some(("clock", text))
-}
-
-/// The signals that stop the daemon.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => tracing::info!("interrupted; stopping"),
-            _ = self.terminate.recv() => tracing::info!("received SIGTERM; stopping"),
-        }
-    }
-}
-
-/// Reason why the control socket is not served.
-#[derive(Debug, thiserror::Error)]
-enum ControlError {
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error("the control socket cannot accept connections: {0}")]
-    Accept(#[from] std::io::Error),
-}
-
-async fn serve_control(router: Router, path: PathBuf) -> Result<Infallible, ControlError> {
-    let listener = Listener::open(&path)?;
-    let handle = move |frame| {
-        let router = router.clone();
-        async move { router.dispatch(frame).await }
-    };
-    Ok(control::serve(listener, handle).await?)
 }
 
 /// Returns a function that finds the peers that hold given content. The gateway calls it for content that this node

@@ -1,11 +1,14 @@
 //! The identity of this node: a secret key of 32 bytes in a file, which is created at the first start. The key signs
 //! records, and is also the IPFS identity.
+//!
+//! [`renew`] replaces the key. The daemon uses the new key after its next start, and keeps the former key in another
+//! file, because with it the robot could take back its former identity.
 
-use dcache::Keypair;
+use dcache::{Keypair, PeerId};
 use rand::TryRng as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Name of the key file in the data folder.
@@ -28,31 +31,57 @@ pub(crate) enum IdentityError {
 /// Loads the identity from the data folder. Makes a new identity if there is none.
 pub(crate) fn load_or_make(data_dir: &Path) -> Result<Keypair, IdentityError> {
     let path = data_dir.join(NAME);
-    let failed = |error| IdentityError::Io(path.clone(), error);
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let length = bytes.len();
-            let seed = bytes.try_into().map_err(|_| IdentityError::Wrong(path.clone(), length))?;
+    match read(&path)? {
+        Some(keypair) => {
             warn_when_others_can_read(&path);
-            Ok(Keypair::from_seed(seed))
+            Ok(keypair)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(data_dir, &path).map_err(failed),
-        Err(error) => Err(failed(error)),
+        None => make(&path).map_err(|error| IdentityError::Io(path, error)),
     }
 }
 
-/// Makes a key and stores it durably before it is used. The key is written to a temporary file, synced and renamed, so
-/// that after a power failure the file is complete or absent.
-fn make(data_dir: &Path, path: &Path) -> io::Result<Keypair> {
+/// Reads a key file. Returns `None` if it does not exist.
+fn read(path: &Path) -> Result<Option<Keypair>, IdentityError> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let length = bytes.len();
+            let seed = bytes.try_into().map_err(|_| IdentityError::Wrong(path.to_owned(), length))?;
+            Ok(Some(Keypair::from_seed(seed)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(IdentityError::Io(path.to_owned(), error)),
+    }
+}
+
+/// Makes a key, and stores it durably before it is used. After a power failure, the file has its old or its new
+/// content.
+fn make(path: &Path) -> io::Result<Keypair> {
     let mut seed = [0; 32];
     rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(io::Error::other)?;
-    let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(&seed)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(data_dir)?.sync_all()?;
+    control::replace(path, &seed, 0o600)?;
     Ok(Keypair::from_seed(seed))
+}
+
+/// A key that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Renewed {
+    /// Peer ID of the new key.
+    pub(crate) peer: PeerId,
+    /// File in which the former key is kept.
+    pub(crate) former_key: PathBuf,
+}
+
+/// Replaces the key in the data folder by a new one, after the former key is durably in a file of its own.
+///
+/// # Errors
+/// When a file cannot be written. The key is then unchanged.
+pub(crate) fn renew(data_dir: &Path, former: &Keypair) -> Result<Renewed, IdentityError> {
+    let former_key = data_dir.join(format!("identity.former-{}.key", former.peer_id()));
+    control::replace(&former_key, &former.seed(), 0o600)
+        .map_err(|error| IdentityError::Io(former_key.clone(), error))?;
+    let path = data_dir.join(NAME);
+    let new = make(&path).map_err(|error| IdentityError::Io(path, error))?;
+    Ok(Renewed { peer: new.peer_id(), former_key })
 }
 
 fn warn_when_others_can_read(path: &Path) {
@@ -75,6 +104,31 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let other = tempfile::tempdir().unwrap();
         assert_ne!(load_or_make(other.path()).unwrap().peer_id(), made);
+    }
+
+    #[test]
+    fn a_renewed_identity_is_another_one_and_the_former_key_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let former = load_or_make(folder.path()).unwrap();
+        let renewed = renew(folder.path(), &former).unwrap();
+        assert_ne!(renewed.peer, former.peer_id());
+        assert_eq!(load_or_make(folder.path()).unwrap().peer_id(), renewed.peer);
+        let kept = read(&renewed.former_key).unwrap().unwrap();
+        assert_eq!(kept.peer_id(), former.peer_id());
+        let mode = fs::metadata(&renewed.former_key).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let name = renewed.former_key.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(name.contains(&former.peer_id().to_string()), "{name}");
+    }
+
+    #[test]
+    fn a_key_stays_unless_the_former_key_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let former = load_or_make(folder.path()).unwrap();
+        let taken = folder.path().join(format!("identity.former-{}.key", former.peer_id()));
+        fs::create_dir(taken).unwrap();
+        assert!(matches!(renew(folder.path(), &former), Err(IdentityError::Io(..))));
+        assert_eq!(load_or_make(folder.path()).unwrap().peer_id(), former.peer_id());
     }
 
     #[test]

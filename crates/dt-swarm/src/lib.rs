@@ -18,16 +18,19 @@ mod banner;
 mod comms;
 mod config;
 mod daemon;
+mod ending;
 mod endpoints;
 mod facts;
 mod hostname;
 mod identity;
+mod machine;
 mod membership;
 mod node;
 mod permissions;
 mod plan;
 mod private;
 pub mod reference;
+mod restart;
 mod routes;
 mod services;
 mod shared;
@@ -35,6 +38,7 @@ mod shared;
 pub use services::SERVICES;
 
 use clap::Parser as _;
+use ending::Ending;
 use service::Registration;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -58,7 +62,14 @@ pub fn run(services: &'static [Registration]) -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     match daemon::run(&arguments, services) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ending::Stopped) => ExitCode::SUCCESS,
+        Ok(Ending::Renewed) => {
+            let error = restart::restart();
+            eprintln!(
+                "dt-swarm: the identity was renewed, but dt-swarm cannot start itself again: {error}; start it again"
+            );
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("dt-swarm: {error}");
             ExitCode::FAILURE

@@ -3,12 +3,13 @@
 use crate::config::Config;
 use crate::plan::Plan;
 use channels::{Heard, InterfaceFilter};
-use dcache::{Keypair, SwarmFile};
+use dcache::{Keypair, PeerId, SwarmFile};
 use ipfs::node::Node;
 use seal::SwarmKey;
 use service::LocalFacts;
 use std::sync::Arc;
 use store::Store;
+use telemetry::FaultReport;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,10 @@ pub(crate) struct Shared {
     pub(crate) plan: watch::Sender<Plan>,
     /// The IPFS node, while it is running.
     pub(crate) node: watch::Sender<Option<Node>>,
+    /// The fault that this identity was used on another machine before, until the owner decides.
+    pub(crate) machine_fault: watch::Sender<Option<FaultReport>>,
+    /// The peer ID of the new key, once the identity was renewed. The daemon then starts again.
+    pub(crate) renewed: watch::Sender<Option<PeerId>>,
     pub(crate) stop: CancellationToken,
 }
 

@@ -12,6 +12,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         device: text("00044be5a1b2"),
         distro: text("ente"),
         hardware: text("jetson_nano"),
+        host: text("5f0c6a1e9b7d2438"),
         robot_type: text("duckiebot é"),
     };
     vec![

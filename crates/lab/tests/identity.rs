@@ -43,7 +43,7 @@ fn one_card_in_two_robots_is_reported_and_neither_withdraws_records_of_the_other
     for (robot, elsewhere) in [(&mut original, &addresses[1]), (&mut copy, &addresses[0])] {
         let message = wait_for_fault(robot, "identity.copied")?;
         println!("{}: {message}", robot.host().name());
-        assert!(message.contains("delete the file identity.key"), "{message}");
+        assert!(message.contains("identity renew"), "{message}");
         let is_said = |line: &str| line.contains("uses the same identity as this host");
         robot.running()?.wait_for_line(is_said, SOON)?;
         wait_until(SOON, "the other robot's address in the message", || {

@@ -1,15 +1,22 @@
 //! The table of robots: `online`, `find`, `addresses`, `network`, and names of robots in place of hosts.
 
 use std::fs;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use lab::daemon::Robot;
-use lab::{Error, Finished, Lab, Result, or_skip, wait_until};
+use lab::{Error, FakeClock, Finished, Lab, Result, or_skip, run, wait_until};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 /// Maximum time of one command. A command that asks an absent robot tries each of its addresses.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+/// Maximum time until a robot that stopped cleanly is not shown any more, on a busy machine. It has withdrawn its presence
+/// before its daemon ended, so this is the time of one command.
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// Clocks, in seconds ahead of the machine's, at which the presence of a robot that was killed still holds, and is over. A
+/// presence holds for 600 s.
+const PRESENCE: [i64; 2] = [500, 660];
 /// Name that two robots have.
 const TWIN: &str = "entebot208";
 
@@ -144,10 +151,61 @@ fn a_robot_that_stops_leaves_the_table_at_once() -> Result {
     let mut duckie = Robot::start(&lab, "duckie7")?;
     wait_for_names(&asker, "localhost", &["asker", "duckie7"])?;
     duckie.terminate()?;
+    let begun = Instant::now();
     wait_for_names(&asker, "localhost", &["asker"])?;
+    println!("a robot that stops leaves the table after {:.1} s", begun.elapsed().as_secs_f64());
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     let all = ask_json(&asker, "localhost", &["online", "--all"])?;
     assert_eq!(fields(&all, "hostname"), ["asker", "duckie7"]);
     let found = ask(&asker, "localhost", &["find", "duckie7"])?;
     assert!(!found.status.success() && found.stderr.contains("is not present any more"), "{}", found.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_killed_robot_leaves_the_table_when_its_presence_ends() -> Result {
+    let clocks: std::result::Result<Vec<_>, _> = PRESENCE.into_iter().map(FakeClock::ahead).collect();
+    let Some(clocks) = or_skip("killed robot", clocks) else { return Ok(()) };
+    let Some(lab) = or_skip("killed robot", Lab::new("killed")) else { return Ok(()) };
+    let mut asker = Robot::start(&lab, "asker")?;
+    let mut duckie = Robot::start(&lab, "duckie7")?;
+    wait_for_names(&asker, "localhost", &["asker", "duckie7"])?;
+    duckie.kill9()?;
+    for (clock, names) in clocks.into_iter().zip([&["asker", "duckie7"][..], &["asker"]]) {
+        asker.terminate()?;
+        asker = asker.with_clock(Some(clock));
+        asker.restart()?;
+        // The CLI reads the table of the daemon, by the clock of the daemon.
+        let online = ask_json(&asker, "localhost", &["online"])?;
+        let mut seen = fields(&online, "hostname");
+        seen.sort_unstable();
+        assert_eq!(seen, names, "{online:#}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_that_watches_the_table_is_told_of_changes() -> Result {
+    let Some(lab) = or_skip("watched table", Lab::new("watched")) else { return Ok(()) };
+    let (asker, other) = (Robot::start(&lab, "asker")?, Robot::start(&lab, "other")?);
+    let far = asker.host().address().to_string();
+    for (robot, host, name) in [(&asker, "localhost", "duckie1"), (&other, far.as_str(), "duckie2")] {
+        wait_for_names(robot, host, &["asker", "other"])?;
+        let command = robot.cli_command_to(host, &["online", "--watch", "--json"]);
+        let mut watching = robot.host().spawn("dt-swarm-cli", command)?;
+        watching.wait_for_line(|line| line.contains("\"asker\""), SOON)?;
+        let mut duckie = Robot::start(&lab, name)?;
+        let is_shown = |line: &str| line.contains(&format!("\"{name}\""));
+        watching.wait_for_line(is_shown, SOON)?;
+        let mark = watching.mark();
+        duckie.terminate()?;
+        let begun = Instant::now();
+        watching.wait_for_line_after(mark, |_, line| line.contains("\"asker\"") && !is_shown(line), SOON)?;
+        println!("{host}: the end of a robot is reported after {:.1} s", begun.elapsed().as_secs_f64());
+        let mut interrupt = Command::new("kill");
+        interrupt.args(["-INT", &watching.pid().to_string()]);
+        run(interrupt, COMMAND_LIMIT)?.success("kill -INT")?;
+        watching.wait_for_end(COMMAND_LIMIT)?;
+    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Writes the generated files into a folder.
 
 use crate::cli_page::visible;
-use crate::{Error, pages, programs};
+use crate::{Error, pages, programs, robots};
 use clap::Command;
 use clap_complete::{Generator, Shell, generate};
 use clap_mangen::Man;
@@ -76,8 +76,12 @@ pub(crate) fn completions(program: &Command, shell: Shell) -> Result<String, Err
     generate(shell, &mut program.clone(), program.get_name(), &mut bytes);
     let script = String::from_utf8_lossy(&bytes).into_owned();
     match shell {
+        Shell::Bash if program.has_subcommands() => {
+            Ok(robots::in_bash(&with_one_label(&script, program.get_name())))
+        }
         Shell::Bash => Ok(with_one_label(&script, program.get_name())),
-        Shell::Fish if program.has_subcommands() => skip_host(&script),
+        Shell::Zsh if program.has_subcommands() => robots::in_zsh(&script),
+        Shell::Fish if program.has_subcommands() => skip_host(&script).map(|script| robots::in_fish(&script)),
         _ => Ok(script),
     }
 }

@@ -4,7 +4,7 @@ use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
 /// The types in the source code, and their descriptions.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 10] = [
     ("PathBuf", "string, a path"),
     ("String", "string"),
     ("bool", "`true` or `false`"),
@@ -13,6 +13,7 @@ const KINDS: [(&str, &str); 9] = [
     ("Address", "string, an address"),
     ("Rule", "string, a rule"),
     ("Listen", "string, an IP address with a port, or `off`"),
+    ("ShareProfile", "`swarm`, `always` or `never`"),
     ("Limit", "string, a rate per second or `none`"),
 ];
 

@@ -19,6 +19,7 @@ mod cli_page;
 mod configuration_page;
 mod kinds;
 mod markdown;
+mod robots;
 mod source;
 
 pub mod files;
@@ -83,6 +84,11 @@ pub enum Error {
         "the fish script of this version of clap_complete has another form: adapt crates/reference/src/files.rs"
     )]
     Fish,
+    /// The script of clap for zsh does not have the expected form.
+    #[error(
+        "the zsh script of this version of clap_complete has another form: adapt crates/reference/src/robots.rs"
+    )]
+    Zsh,
 }
 
 /// Returns the command lines of both programs, complete with the options that clap adds.

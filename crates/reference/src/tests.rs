@@ -163,11 +163,58 @@ fn each_shell_completes_each_command() {
 
 /// Returns the completions that bash offers for the last of these words.
 fn offered(script: &Path, words: &[&str]) -> Vec<String> {
+    // The function is the one that bash would call.
     let line = "source \"$0\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
-         _dt__swarm__cli \"$1\" \"${@: -1}\" \"${@: -2:1}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
-    let bash = Process::new("bash").args(["-c", line]).arg(script).args(words).output().unwrap();
+         function=$(complete -p dt-swarm-cli | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+         \"$function\" \"$1\" \"${@: -1}\" \"${@: -2:1}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", script.parent().unwrap().display());
+    let mut bash = Process::new("bash");
+    let bash = bash.args(["-c", line]).arg(script).args(words).env("PATH", path).output().unwrap();
     assert!(bash.status.success(), "{}", String::from_utf8_lossy(&bash.stderr));
-    String::from_utf8(bash.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
+    String::from_utf8(bash.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Writes a program in place of the CLI, which knows these robots.
+fn write_cli_that_knows(folder: &Path, robots: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = folder.join("dt-swarm-cli");
+    let text = format!("#!/bin/sh\n[ \"$*\" = --robot-names ] && cat <<'END'\n{robots}\nEND\n");
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn bash_completes_names_of_robots_and_takes_them_literally() {
+    let folder = tempfile::tempdir().unwrap();
+    files::write_completions(folder.path()).unwrap();
+    let script = folder.path().join("dt-swarm-cli.bash");
+    let offered = |line: &str| offered(&script, &line.split(' ').collect::<Vec<_>>());
+    let trap = folder.path().join("trap");
+    let hostile = format!("duckie$(touch {})", trap.display());
+    write_cli_that_knows(
+        folder.path(),
+        &format!("localhost\nduckie7\nduckie8\nentebot208~JnuCcN\n{hostile}"),
+    );
+    assert_eq!(offered("dt-swarm-cli duckie"), ["duckie7", "duckie8", &hostile]);
+    assert!(!trap.exists(), "the shell runs nothing that a robot says");
+    assert_eq!(offered("dt-swarm-cli --json ente"), ["entebot208~JnuCcN"]);
+    assert_eq!(offered("dt-swarm-cli --timeout 5 local"), ["localhost"]);
+    assert_eq!(offered("dt-swarm-cli localhost find duckie7"), ["duckie7"]);
+    assert_eq!(offered("dt-swarm-cli --js"), ["--json"]);
+    assert_eq!(offered("dt-swarm-cli duckie7 sto"), ["storage"]);
+    write_cli_that_knows(folder.path(), "localhost");
+    assert_eq!(offered("dt-swarm-cli duckie"), [""], "no robot is known");
+}
+
+#[test]
+fn zsh_and_fish_ask_for_the_names_of_robots() {
+    let cli = dt_swarm_cli::command();
+    let zsh = files::completions(&cli, Shell::Zsh).unwrap();
+    assert!(zsh.contains("compadd -a robots") && !zsh.contains("_hosts'"), "{zsh}");
+    assert!(zsh.matches("_dt-swarm-cli_robots").count() > 3, "HOST, and the robots of commands");
+    let fish = files::completions(&cli, Shell::Fish).unwrap();
+    assert!(fish.contains("__fish_is_nth_token 1"), "{fish}");
 }
 
 #[test]

@@ -69,9 +69,9 @@ fn print_run(report: &Report, used: &Used) {
             "{complete} of {count} shared files became safe at all nodes, median / worst after {time}\n"
         );
     }
-    if let Some(TablesSeen { read, missing, shown_after_end }) = report.tables {
+    if let Some(TablesSeen { read, missing, shown_after_end, shown_after_farewell }) = report.tables {
         println!(
-            "{read} tables of robots were read: a running robot was missing for at most {missing:.1} s; a robot was shown for at most {shown_after_end:.1} s after its end\n"
+            "{read} tables of robots were read: a running robot was missing for at most {missing:.1} s; a robot was shown for at most {shown_after_end:.1} s after its end, and for at most {shown_after_farewell:.1} s if it was shut down cleanly\n"
         );
     }
     if let Some(met) = report.meetings {

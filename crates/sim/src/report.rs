@@ -55,6 +55,8 @@ pub struct TablesSeen {
     pub missing: f64,
     /// Longest time, in seconds, for which a node was shown as present after its end.
     pub shown_after_end: f64,
+    /// The same for nodes that were shut down cleanly, and so withdrew their presence.
+    pub shown_after_farewell: f64,
 }
 
 /// Time until records of one kind reached all honest nodes.
@@ -166,7 +168,8 @@ impl World {
     fn tables_seen(&self) -> Option<TablesSeen> {
         let (read, missing) = (self.tables.read, self.tables.missing.as_secs_f64());
         let shown_after_end = self.tables.shown_after_end.as_secs_f64();
-        (read > 0).then_some(TablesSeen { read, missing, shown_after_end })
+        let shown_after_farewell = self.tables.shown_after_farewell.as_secs_f64();
+        (read > 0).then_some(TablesSeen { read, missing, shown_after_end, shown_after_farewell })
     }
 
     /// Returns the times until nodes listed all others. Fails the run if one node needed too long.

@@ -76,6 +76,7 @@ impl World {
     pub(crate) fn depart(&mut self, node: NodeId, off: Duration) {
         if let Some(services) = &mut self.nodes[node].services {
             services.announcer.leave();
+            self.tables.says_farewell(node);
         }
         self.plan_decision(node, self.now);
         let end = self.now + LAST_COPIES;

@@ -22,10 +22,14 @@ pub(crate) struct TableChecks {
     pub(crate) missing: Duration,
     /// Longest time after its end for which a node was shown as present.
     pub(crate) shown_after_end: Duration,
+    /// Longest time after its end for which a node was shown as present although it was shut down cleanly.
+    pub(crate) shown_after_farewell: Duration,
     /// For each running node, the time of its start.
     running: BTreeMap<NodeId, Duration>,
     /// For each other node that has run, the time of its end.
     ended: BTreeMap<NodeId, Duration>,
+    /// The nodes that withdrew their presence since their last start.
+    said_farewell: BTreeSet<NodeId>,
     /// Pairs of a node with a table, and a running node that it lacks, with the time since when.
     lacks: BTreeMap<(NodeId, NodeId), Duration>,
 }
@@ -34,7 +38,13 @@ impl TableChecks {
     /// Notes that a node starts.
     pub(crate) fn started(&mut self, node: NodeId, now: Duration) {
         self.ended.remove(&node);
+        self.said_farewell.remove(&node);
         self.running.insert(node, now);
+    }
+
+    /// Notes that a node is shut down cleanly and withdraws its presence.
+    pub(crate) fn says_farewell(&mut self, node: NodeId) {
+        self.said_farewell.insert(node);
     }
 
     /// Notes that a node ends.
@@ -59,6 +69,9 @@ impl TableChecks {
             self.missing = self.missing.max(now - *since);
         }
         let ended = present.iter().filter_map(|node| Some((now - *self.ended.get(node)?, *node)));
+        let after_farewell = ended.clone().filter(|(_, node)| self.said_farewell.contains(node)).max();
+        let after_farewell = after_farewell.map_or(Duration::ZERO, |(time, _)| time);
+        self.shown_after_farewell = self.shown_after_farewell.max(after_farewell);
         let stale = ended.max();
         self.shown_after_end = self.shown_after_end.max(stale.map_or(Duration::ZERO, |(time, _)| time));
         stale
@@ -139,7 +152,7 @@ mod tests {
         checks.started(1, SECOND);
         checks.stopped(1, SECOND * 10);
         assert_eq!(checks.note(0, &[1].into(), Duration::ZERO, SECOND * 70), Some((SECOND * 60, 1)));
-        assert_eq!(checks.shown_after_end, SECOND * 60);
+        assert_eq!((checks.shown_after_end, checks.shown_after_farewell), (SECOND * 60, Duration::ZERO));
         checks.started(1, SECOND * 80);
         assert_eq!(checks.note(0, &[1].into(), SECOND * 70, SECOND * 90), None);
     }

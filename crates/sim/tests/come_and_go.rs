@@ -28,6 +28,7 @@ fn no_table_shows_a_robot_that_left_longer_ago_than_a_presence_lasts() {
         let tables = report.tables.unwrap();
         println!("seed {}: {tables:?}", report.seed);
         assert!(tables.read > 1000 && tables.missing < MISSING, "seed {}: {tables:?}", report.seed);
+        assert!(tables.shown_after_farewell < MISSING, "seed {}: {tables:?}", report.seed);
         assert!(tables.shown_after_end > 60.0, "seed {}: no killed robot was looked at", report.seed);
     }
 }

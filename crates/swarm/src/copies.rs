@@ -10,7 +10,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use brain::Now;
-use dcache::buckets::{ADDRESSES, Family, HOSTNAME, IPFS_ADDRESSES, Lifetime, PEER, VERSION, family};
+use dcache::buckets::{
+    ADDRESSES, Family, HOSTNAME, IPFS_ADDRESSES, Lifetime, PEER, RENEWED, VERSION, family,
+};
 use dcache::{Kind, Record, Time};
 use routing::Address;
 use std::collections::VecDeque;
@@ -124,10 +126,21 @@ impl CopyDetector {
         }
         let is_own = sequence <= self.former || self.signed.iter().any(|range| range.contains(&sequence));
         let is_later = self.since.is_some_and(|since| self.signed_at(record).is_some_and(|at| at >= since));
+        if is_later && !is_own && RENEWED.contains(&record.item().bucket) {
+            self.left(record);
+            return;
+        }
         if is_later && !is_own {
             let known = self.copy.and_then(|copy| copy.host);
             self.copy = Some(Copied { heard: elapsed, host: stated_host(record).or(known) });
         }
+    }
+
+    /// Notes that the other host got an identity of its own. Records that it signed earlier may still come from peers;
+    /// they do not count any more. A further host with the key is found by its later records.
+    fn left(&mut self, record: &Record) {
+        self.copy = None;
+        self.since = self.since.max(record.validity().from().map(|renewed| renewed.plus(1)));
     }
 
     /// Returns a lower bound of the time at which a record was signed. A validity may begin before the signing, by up

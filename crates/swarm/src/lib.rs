@@ -16,6 +16,7 @@
 mod copies;
 mod driver;
 mod handle;
+pub mod identity_protocol;
 pub mod protocol;
 mod record_signer;
 mod refusals;

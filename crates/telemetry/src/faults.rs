@@ -23,8 +23,14 @@ crate::faults! {
     IDENTITY_COPIED = "identity.copied":
         "{host} uses the same identity as this host, as happens when an SD card or a data folder is copied: peers take both \
          hosts for one robot, and do not fetch the files of one of them";
-        "stop dt-swarm on one of the two hosts, delete the file identity.key in its data folder and start it again: it creates an \
-         identity of its own";
+        "run `dt-swarm-cli localhost identity renew` on one of the two hosts: it gets an identity of its own, and keeps its files \
+         and records";
+
+    IDENTITY_MACHINE_CHANGED = "identity.machine-changed":
+        "this host is another machine than the one on which this identity was used before, since its {property} differs: the SD \
+         card or the data folder was moved or copied";
+        "if another robot still uses this identity, run `dt-swarm-cli localhost identity renew` here; if no robot does, run \
+         `dt-swarm-cli localhost identity keep`";
 
     IPFS_PEER_ADDRESS_INVALID = "ipfs.peer-address-invalid":
         "this address of an IPFS peer cannot be used: {error}";

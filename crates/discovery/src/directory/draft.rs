@@ -34,6 +34,8 @@ pub(super) struct Draft {
     pub(super) hosts: BTreeSet<IpAddr>,
     /// Device IDs that were stated with the key of the robot.
     devices: BTreeSet<String>,
+    /// Tags of devices that were stated with the key of the robot.
+    hosts_by_tag: BTreeSet<String>,
     /// Age, in seconds, of the youngest statement of the robot.
     stated: Option<u64>,
     /// Age, in seconds, of the last line of the robot on any channel.
@@ -77,8 +79,9 @@ impl Draft {
 
     /// Adds a profile. Of several profiles, the youngest one counts.
     pub(super) fn add_profile(&mut self, profile: Profile, age: u64) {
-        let Profile { boot, configuration, device, distro, hardware, robot_type } = profile;
+        let Profile { boot, configuration, device, distro, hardware, host, robot_type } = profile;
         self.devices.extend(device.clone());
+        self.hosts_by_tag.extend(host);
         let Robot { boot: b, configuration: c, device: d, distro: e, hardware: f, robot_type: g, .. } =
             &mut self.robot;
         let facts = [(b, boot), (c, configuration), (d, device), (e, distro), (f, hardware), (g, robot_type)];
@@ -95,7 +98,8 @@ impl Draft {
             return None;
         }
         let place = if is_me { Place::Here } else { self.place(now) };
-        let is_copied = self.devices.len() > 1 || is_me && around.is_copied;
+        let has_several = self.devices.len() > 1 || self.hosts_by_tag.len() > 1;
+        let is_copied = has_several || is_me && around.is_copied;
         let mut robot = Robot { peer: Some(peer), place, is_me, is_copied, ..self.robot };
         limit_heard(&mut robot.heard);
         Some(robot)

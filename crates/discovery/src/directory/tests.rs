@@ -239,6 +239,13 @@ fn one_key_on_two_devices_is_marked_as_copied() {
     assert!(!world.row(1, vec![]).unwrap().is_copied, "a new boot is no other device");
     world.has_profile(1, &profile("00044be5ffff", "three"), 10);
     assert!(world.row(1, vec![]).unwrap().is_copied);
+    let tagged = |tag: &str| Profile { host: Some(tag.to_owned()), ..Profile::default() };
+    world.is_present(2, 0);
+    world.has_profile(2, &tagged("5f0c6a1e9b7d2438"), 50);
+    world.has_profile(2, &profile("00044be5a1b2", "one"), 20);
+    assert!(!world.row(2, vec![]).unwrap().is_copied, "a robot that joined a swarm states its device ID");
+    world.has_profile(2, &tagged("0000000000000000"), 10);
+    assert!(world.row(2, vec![]).unwrap().is_copied, "two tags are two devices");
 }
 
 #[test]
@@ -262,6 +269,7 @@ fn fleet(count: u32) -> World {
             distro: Some("ente".to_owned()),
             hardware: Some("jetson_nano".to_owned()),
             robot_type: Some("duckiebot".to_owned()),
+            ..Profile::default()
         };
         world.is_present(number, u64::from(number % 300));
         world.is_called(number, &format!("duckie{number}"), 60);

@@ -17,6 +17,7 @@ mod names;
 mod other;
 mod other_swarm;
 mod ports;
+mod privacy;
 mod servers;
 mod target;
 mod troubles;
@@ -49,6 +50,7 @@ pub(crate) const CHECKS: &[Check] = &[
     folders::check,
     memory::check,
     other::check,
+    privacy::check,
 ];
 
 #[cfg(test)]

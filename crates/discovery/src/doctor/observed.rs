@@ -1,6 +1,7 @@
 //! The observations of `doctor`: plain data, from which the checks judge.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use crate::Settings;
 use dcache::PeerId;
 use routing::{Reach, Trouble};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -45,6 +46,10 @@ pub(crate) struct Observed {
     pub(crate) responders: Option<Vec<Responder>>,
     /// Host name of this robot.
     pub(crate) hostname: String,
+    /// The settings of the service.
+    pub(crate) settings: Option<Settings>,
+    /// Whether this robot is in the open swarm.
+    pub(crate) is_open_swarm: bool,
     /// The other robots that are present.
     pub(crate) present: Vec<Present>,
     /// The robot whose path is checked.

@@ -9,7 +9,7 @@ use crate::output::fields::PeerRef;
 use crate::output::robot::{Known, MAX_ADDRESS_SHOWN, RobotEntry};
 use crate::tables::table;
 use crate::text::clean;
-use clap::Args;
+use clap::{Args, ValueHint};
 use dcache::PeerId;
 use serde::Serialize;
 
@@ -17,6 +17,7 @@ use serde::Serialize;
 #[derive(Debug, Args)]
 pub(crate) struct Addresses {
     /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
+    #[arg(value_hint = ValueHint::Hostname)]
     name: String,
 }
 

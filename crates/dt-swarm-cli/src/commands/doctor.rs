@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Form, Output, Print};
 use crate::text::clean;
-use clap::Args;
+use clap::{Args, ValueHint};
 use dcache::PeerId;
 use discovery::Discovery;
 use discovery::protocol::{Answer, Request, Verdict};
@@ -25,7 +25,7 @@ const MAX_SHOWN: usize = 600;
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Host name or peer ID of a robot.
-    #[arg(value_name = "ROBOT")]
+    #[arg(value_name = "ROBOT", value_hint = ValueHint::Hostname)]
     robot: Option<String>,
 }
 

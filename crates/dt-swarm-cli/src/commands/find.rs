@@ -9,7 +9,7 @@ use crate::output::{Form, Output, Print};
 use crate::robots::{Selector, Table};
 use crate::target::last_heard;
 use crate::text::{clean, count, duration};
-use clap::Args;
+use clap::{Args, ValueHint};
 use discovery::protocol::{Place, Robot};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -31,6 +31,7 @@ const LABEL: usize = 11;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Find {
     /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
+    #[arg(value_hint = ValueHint::Hostname)]
     name: String,
 }
 

@@ -1,5 +1,7 @@
 //! `online`: the table of robots.
 
+mod changes;
+
 use super::Command;
 use crate::ask;
 use crate::context::Context;
@@ -10,12 +12,14 @@ use crate::output::{Form, Live, Output, Print};
 use crate::robots::Table;
 use crate::tables::table;
 use crate::text::count;
+use changes::Changes;
 use clap::Args;
+use discovery::protocol::MAX_WAIT_SECONDS;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,10 +28,8 @@ Examples:
   dt-swarm-cli duckie7 online --all        asks the robot duckie7, and also shows robots that left";
 
 const HEADER: [&str; 8] = ["Name", "Hardware", "Type", "Model", "Status", "Where", "ID", "Version"];
-/// Minimum time between two requests of `--watch`.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Minimum time between two requests of `--watch` as a multiple of the time that an answer takes.
-const LOOK_FACTOR: u32 = 20;
+/// Time, in seconds, after which a terminal shows the table again although nothing changed, because the ages grow.
+const REDRAW_SECONDS: u64 = 2;
 /// Maximum number of shared names that are listed below the table.
 const MAX_SHARED_SHOWN: usize = 5;
 
@@ -83,19 +85,17 @@ impl Command for Online {
 /// Returns the table at each moment for a terminal, and otherwise at each change.
 fn watch(context: Context, is_all: bool, first: Robots) -> Live<Robots> {
     let is_redrawn = context.form() == Form::Text && std::io::stdout().is_terminal();
+    let seconds = if is_redrawn { REDRAW_SECONDS } else { MAX_WAIT_SECONDS };
     let mut before = BTreeMap::new();
-    let mut pause = LOOK_EVERY;
+    let mut changed = Changes::new(context.clone(), Duration::from_secs(seconds));
     let mut next = Some(first);
     let look = move || {
         loop {
             let mut robots = match next.take() {
                 Some(first) => first,
                 None => {
-                    std::thread::sleep(pause);
-                    let begun = Instant::now();
-                    let table = context.robots()?;
-                    pause = LOOK_EVERY.max(begun.elapsed() * LOOK_FACTOR);
-                    Robots::new(table, is_all)
+                    changed.wait()?;
+                    Robots::new(context.robots()?, is_all)
                 }
             };
             let lines = robots.lines();
@@ -152,7 +152,9 @@ impl Robots {
     /// Returns what the user should know about the table.
     fn notes(&self, present: usize) -> String {
         let mut notes = String::new();
-        let shared = self.robots.iter().filter(|robot| robot.is_name_shared && !robot.is_away());
+        // A robot whose name only robots that left have too is named by its name alone.
+        let needs_end = |robot: &&RobotEntry| robot.is_name_shared && robot.handle != robot.hostname;
+        let shared = self.robots.iter().filter(needs_end).filter(|robot| !robot.is_away());
         let shared: Vec<String> = shared.take(MAX_SHARED_SHOWN).map(RobotEntry::show_handle).collect();
         if !shared.is_empty() {
             let _ = writeln!(

@@ -92,7 +92,7 @@ impl Command for Watch {
 }
 
 /// The state of a running `watch`.
-struct Watching {
+pub(super) struct Watching {
     connection: Connection,
     request: Envelope,
     ping: Envelope,
@@ -113,7 +113,12 @@ struct Watching {
 }
 
 impl Watching {
-    fn begin(mut connection: Connection, pattern: &Pattern, policy: &Policy) -> Result<Self, CliError> {
+    /// Connects as a peer, and reads the present items.
+    pub(super) fn begin(
+        mut connection: Connection,
+        pattern: &Pattern,
+        policy: &Policy,
+    ) -> Result<Self, CliError> {
         let me = Address::brain(Keypair::from_seed(random::bytes()?).peer_id());
         let patterns = ask::with_roles(&[pattern.as_str(), HOSTNAMES], policy);
         let wanted = patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_, _>>()?;
@@ -171,9 +176,19 @@ impl Watching {
             if let Some(event) = self.changes.pop_front() {
                 return Ok(event);
             }
-            self.wait()?;
+            self.wait(None)?;
             self.look()?;
         }
+    }
+
+    /// Waits until something changes, at most until `end`. Drops the changes.
+    pub(super) fn wait_for_any(&mut self, end: Instant) -> Result<(), CliError> {
+        while self.changes.is_empty() && Instant::now() < end {
+            self.wait(Some(end))?;
+            self.look()?;
+        }
+        self.changes.clear();
+        Ok(())
     }
 
     /// Collects the changes of the set, and computes the time of the next change without a new record.
@@ -190,11 +205,14 @@ impl Watching {
         Ok(())
     }
 
-    /// Waits until records are received, or until an item changes without a new record.
-    fn wait(&mut self) -> Result<(), CliError> {
+    /// Waits until records are received, until an item changes without a new record, or until `end`.
+    fn wait(&mut self, end: Option<Instant>) -> Result<(), CliError> {
         loop {
-            let deadline = self.edge.map_or(self.next_ping, |edge| edge.min(self.next_ping));
-            if self.gather(deadline)? {
+            let deadline = [Some(self.next_ping), self.edge, end].into_iter().flatten().min();
+            if self.gather(deadline.unwrap_or(self.next_ping))? {
+                return Ok(());
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
                 return Ok(());
             }
             if Instant::now() >= self.next_ping {

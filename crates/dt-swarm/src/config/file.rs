@@ -27,6 +27,9 @@ pub(crate) struct File {
     /// Name of this robot, which other peers see. Default: the environment variable `VEHICLE_NAME`, or the current name of
     /// the host.
     pub(super) hostname: Option<String>,
+    /// File with the ID of this computer. When the ID differs from that of the last start, `doctor` asks whether the data
+    /// folder was copied. In a container, name the file of the host, or an empty text for no comparison.
+    pub(super) machine_id_file: PathBuf,
     /// Patterns for the names of network interfaces to use, such as `["wlan*"]`. An empty list selects all interfaces
     /// except virtual ones, such as bridges and tunnels. If the swarm needs virtual interfaces, name them here.
     pub(super) interfaces: Vec<String>,
@@ -63,6 +66,7 @@ impl Default for File {
             swarm_file: None,
             control_socket: None,
             hostname: None,
+            machine_id_file: PathBuf::from("/etc/machine-id"),
             interfaces: Vec::new(),
             udp_port: 1240,
             tcp_port: 8000,

@@ -45,7 +45,7 @@ fn a_later_record_that_this_run_did_not_sign_shows_another_host() {
     detector.heard(&file(NOW.plus(5), 101), seconds(5));
     let message = message(&mut detector).unwrap();
     assert!(message.starts_with("another host uses the same identity as this host"), "{message}");
-    assert!(message.contains("delete the file identity.key"), "{message}");
+    assert!(message.contains("identity renew"), "{message}");
     detector.heard(&file(NOW.plus(6), 102), seconds(6));
     assert_eq!(detector.news(), None, "the fault was reported already");
 }
@@ -174,4 +174,20 @@ fn the_memory_of_own_numbers_is_bounded() {
     assert_eq!(detector.news(), None);
     detector.heard(&file(NOW, last - 1), seconds(1));
     assert!(message(&mut detector).is_some());
+}
+
+#[test]
+fn a_host_that_got_an_identity_of_its_own_is_gone_at_once() {
+    let mut detector = detector();
+    detector.heard(&file(NOW.plus(5), 101), seconds(5));
+    assert!(message(&mut detector).is_some());
+    let new = Keypair::from_seed([2; 32]).peer_id();
+    let renewed = Validity::starting(NOW.plus(20), HOUR);
+    let renewed = record(RENEWED.of(key().peer_id()), &new.to_string(), renewed, 110);
+    detector.heard(&renewed, seconds(21));
+    assert_eq!(detector.news(), Some(None));
+    detector.heard(&file(NOW.plus(19), 109), seconds(22));
+    assert_eq!(detector.news(), None, "an earlier record that comes late");
+    detector.heard(&file(NOW.plus(25), 111), seconds(25));
+    assert!(message(&mut detector).is_some(), "a third host has the key");
 }

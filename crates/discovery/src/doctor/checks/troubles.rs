@@ -54,8 +54,11 @@ pub(crate) fn of(observed: &Observed, family: Family) -> Vec<Finding> {
 
 fn finding(trouble: &Trouble) -> Finding {
     // Where broadcast or multicast is filtered, the robots use what is left.
+    let is_machine = trouble.code == telemetry::faults::IDENTITY_MACHINE_CHANGED.code;
     let verdict = match Family::of(&trouble.code) {
         Family::Casts => Verdict::Warning,
+        // It is only a question to the owner: nothing fails while the identity is used by one host.
+        Family::Identity if is_machine => Verdict::Warning,
         _ => Verdict::Broken,
     };
     let (sentence, remedy) = split(trouble);

@@ -23,10 +23,11 @@ pub(super) async fn add(
     peer: Option<PeerId>,
 ) -> Result<(), Failure> {
     let me = context.swarm.me();
-    let reading = context
-        .swarm
-        .read(move |set, now| (present(set, me, now), peer.map(|peer| target(set, me, peer, now))));
-    (observed.present, observed.target) = reading.await?;
+    let reading = context.swarm.read(move |set, now| {
+        let is_open = set.policy().roots().is_empty();
+        (present(set, me, now), peer.map(|peer| target(set, me, peer, now)), is_open)
+    });
+    (observed.present, observed.target, observed.is_open_swarm) = reading.await?;
     Ok(())
 }
 

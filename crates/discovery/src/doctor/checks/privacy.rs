@@ -1,0 +1,62 @@
+//! Says what strangers can learn of this robot. This is never a fault.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use crate::Settings;
+use crate::doctor::findings::works;
+use crate::doctor::observed::Observed;
+use crate::privacy::Shared;
+use crate::protocol::Finding;
+
+const CODE: &str = "privacy";
+
+pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
+    let told = |settings| works(CODE, message(settings, observed.is_open_swarm));
+    observed.settings.map(told).into_iter().collect()
+}
+
+fn message(settings: Settings, is_open_swarm: bool) -> String {
+    let Settings { share_profile, answer_pings, publish_facts, .. } = settings;
+    let shared = share_profile.shared(is_open_swarm);
+    let tells_programs = answer_pings || publish_facts;
+    let learnt = match shared {
+        Shared::All => {
+            "its name, version, addresses, type, configuration, hardware, distribution, device ID and boot ID"
+        }
+        Shared::Some => {
+            "its name, version, addresses, type, configuration and hardware, but not its device ID"
+        }
+        Shared::None if tells_programs => {
+            "its name, version and addresses, and by Duckietown's own programs its type, configuration and hardware"
+        }
+        Shared::None => "its name, version and addresses only",
+    };
+    let who = match is_open_swarm {
+        true => "everybody on the networks of this robot",
+        false => "all members of the swarm, and without a swarm key everybody on the networks of this robot,",
+    };
+    format!(
+        "{who} can learn {learnt}; `share_profile`, `answer_pings` and `publish_facts` in [discovery] change this"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::privacy::ShareProfile;
+
+    #[test]
+    fn the_sentence_says_what_strangers_learn() {
+        let quiet = Settings { answer_pings: false, publish_facts: false, ..Settings::default() };
+        let never = |settings| Settings { share_profile: ShareProfile::Never, ..settings };
+        let open = message(Settings::default(), true);
+        assert!(open.contains("but not its device ID") && !open.contains("boot"), "{open}");
+        let rooted = message(Settings::default(), false);
+        assert!(
+            rooted.contains("device ID and boot ID") && rooted.contains("without a swarm key"),
+            "{rooted}"
+        );
+        assert!(message(never(Settings::default()), true).contains("Duckietown's own programs"));
+        assert!(message(never(quiet), true).contains("addresses only"));
+        assert!(open.contains("`share_profile`"));
+    }
+}
