@@ -33,7 +33,7 @@ impl Gate {
         self.permissions.extend(permissions.iter().map(|permission| (permission.key(), *permission)));
     }
 
-    /// Removes permissions.
+    /// Removes the permissions with these keys.
     pub(crate) fn take_back(&mut self, keys: &[PermissionKey]) {
         self.permissions.retain(|key, _| !keys.contains(key));
     }
@@ -86,6 +86,7 @@ impl Decide for Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::swarm_number;
     use crate::permission::{GivenRole, Grantee};
     use dcache::{Data, End, Item, Keypair, Kind, Limits, Policy, Record, Statement, Validity, buckets};
     use std::num::NonZeroU8;
@@ -96,9 +97,12 @@ mod tests {
         Keypair::from_seed([who; 32])
     }
 
+    fn policy() -> Policy {
+        Policy::new([key(1).peer_id()].into(), Vec::new(), NonZeroU8::MIN)
+    }
+
     fn permission(grantee: Grantee, until: Option<Time>) -> Permission {
-        let swarm = Policy::default().mark();
-        Permission { grantee, port: 22, given: NOW, until, swarm }
+        Permission { grantee, port: 22, given: NOW, until, swarm: swarm_number(&policy()) }
     }
 
     /// A swarm with the root 1, which makes a statement about the role *admin* of the peer 2.
@@ -127,8 +131,7 @@ mod tests {
 
     #[test]
     fn a_stream_ends_when_the_role_is_taken_away_or_ends() {
-        let policy = Policy::new([key(1).peer_id()].into(), Vec::new(), NonZeroU8::MIN);
-        let mut set = Set::new(policy, Limits::NONE);
+        let mut set = Set::new(policy(), Limits::NONE);
         let mut gate = Gate::new([permission(Grantee::Role(GivenRole::Admin), None)]);
         gate.begin(1, key(2).peer_id(), 22);
         let decide = |gate: &mut Gate, set: &Set, now| gate.decide(set, Moment::certain(now));

@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::permission::{Grantee, Permission};
-use dcache::{Moment, PeerId, Role, Set, Time};
+use dcache::{Digest, Moment, PeerId, Policy, Role, Set, Time};
 use serde::{Deserialize, Serialize};
 
 /// Reason why a peer may not reach a port.
@@ -41,7 +41,7 @@ impl Asker {
     /// Reads the facts about a peer.
     pub(crate) fn new(set: &Set, peer: PeerId, now: Time) -> Self {
         let (role, is_denied) = (set.role(peer, now), set.is_denied(peer, now));
-        Self { peer, role, is_denied, swarm: set.policy().mark() }
+        Self { peer, role, is_denied, swarm: swarm_number(set.policy()) }
     }
 
     /// Returns whether the permission names the peer, or a role that it holds.
@@ -53,6 +53,16 @@ impl Asker {
             }
         }
     }
+}
+
+/// Returns a number that identifies the swarm of a policy: by its ID, or by its roots if its file is from before the
+/// introduction of swarm IDs.
+pub(crate) fn swarm_number(policy: &Policy) -> u64 {
+    if policy.binding().is_some() {
+        return policy.mark();
+    }
+    let roots: Vec<u8> = policy.roots().iter().flat_map(|root| *root.public_key()).collect();
+    Digest::of(&roots).as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Judges whether a peer may reach a port; without a port, whether it may reach any port.

@@ -46,8 +46,7 @@ pub struct Permission {
     /// Time at which the permission ends; `None` is no end.
     #[serde(default)]
     pub until: Option<Time>,
-    /// Number of the swarm in which a role was meant ([`dcache::Policy::mark`]). The roles of another swarm do not
-    /// count.
+    /// Number of the swarm in which a role was meant. The roles of another swarm do not count.
     pub swarm: u64,
 }
 

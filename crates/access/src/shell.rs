@@ -1,6 +1,7 @@
 //! The I/O shell of the service: handles requests, and runs its tasks.
 
 use crate::ask::{self, open};
+use crate::judge::swarm_number;
 use crate::permission::{Grantee, Permission, PermissionKey};
 use crate::protocol::{Answer, MAX_PORTS, Request};
 use crate::serve::serve;
@@ -109,7 +110,7 @@ impl Access {
             return wrong("a permission names some peers or roles and some ports, at most 32 of each");
         }
         let read = |set: &dcache::Set, now: dcache::Moment| {
-            (set.policy().mark(), set.policy().roots().is_empty(), now)
+            (swarm_number(set.policy()), set.policy().roots().is_empty(), now)
         };
         let (swarm, is_open, now) = self.shared.context.swarm.read_at(read).await?;
         if is_open && grantees.iter().any(|grantee| matches!(grantee, Grantee::Role(_))) {

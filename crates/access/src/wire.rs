@@ -25,7 +25,7 @@ pub enum Reply {
     Accepted {},
     /// The port is not connected, and the stream ends.
     Refused {
-        /// The reason.
+        /// Reason of the refusal.
         reason: RefusalCode,
     },
 }
