@@ -47,12 +47,8 @@ pub(crate) struct Forward {
     stdio: bool,
 }
 
-/// The output of `forward`.
-pub(crate) enum ForwardOutput {
-    /// The single connection has ended.
-    Ended,
-    Listening(Listening),
-}
+/// The output of `forward`: the port to serve; `None` if the single connection has ended.
+pub(crate) struct ForwardOutput(Option<Listening>);
 
 /// A port of this computer that stands for a port of a robot.
 pub(crate) struct Listening {
@@ -80,12 +76,12 @@ impl Command for Forward {
         let remote = context.remote_port(name, port)?;
         if self.stdio {
             copy(remote.open()?, io::stdin(), io::stdout()).map_err(CliError::StreamBroken)?;
-            return Ok(ForwardOutput::Ended);
+            return Ok(ForwardOutput(None));
         }
         let listener = self.listen(port)?;
         let local_address = listener.local_addr().map_err(CliError::StreamBroken)?;
         let shown = Forwarding { peer: remote.robot.clone(), port, local_address };
-        Ok(ForwardOutput::Listening(Listening { listener, remote, shown }))
+        Ok(ForwardOutput(Some(Listening { listener, remote, shown })))
     }
 }
 
@@ -119,7 +115,7 @@ impl Output for Forwarding {
 impl Print for ForwardOutput {
     /// Prints the address, and then serves its connections until the program is ended.
     fn print(self, form: Form) -> Result<(), CliError> {
-        let Self::Listening(Listening { listener, remote, shown }) = self else { return Ok(()) };
+        let Some(Listening { listener, remote, shown }) = self.0 else { return Ok(()) };
         shown.print(form)?;
         let open = Arc::new(AtomicUsize::new(0));
         loop {
