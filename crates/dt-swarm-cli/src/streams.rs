@@ -10,7 +10,7 @@ use access::{Access, Answer, Request};
 use control::Client;
 use dcache::PeerId;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,6 +21,9 @@ use std::time::Duration;
 
 /// Minimum time to wait for a stream. The daemon gives up after 25 seconds.
 const MIN_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// Size of the buffer of each direction in bytes.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// A TCP port of a robot, and the daemon on this computer that reaches it.
 #[derive(Clone, Debug)]
@@ -110,17 +113,60 @@ pub(crate) fn copy(stream: UnixStream, input: impl AsFd, output: impl AsFd) -> i
     let sending = stream.try_clone()?;
     // This thread may wait for input when the stream has ended already. It ends with the program, or when its input ends.
     thread::spawn(move || {
-        let (mut source, mut sending) = (source, sending);
         // If the stream has ended, the other direction shows it.
-        let _ = io::copy(&mut source, &mut sending);
+        let _ = copy_one_way(&source, &sending);
         let _ = sending.shutdown(Shutdown::Write);
     });
-    let (mut stream, mut sink) = (stream, sink);
-    io::copy(&mut stream, &mut sink).map(drop)
+    copy_one_way(&stream, &sink)
+}
+
+/// Copies until the source ends. `io::copy` is not used, because it may call splice(2). While splice waits for the
+/// stream, it locks the pipe to which it writes, so the program that reads the pipe would wait as well.
+fn copy_one_way(mut source: impl Read, mut sink: impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let read = match source.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        match buffer.get(..read).filter(|piece| !piece.is_empty()) {
+            Some(piece) => sink.write_all(piece)?,
+            None => return Ok(()),
+        }
+    }
 }
 
 /// Duplicates a descriptor, for reading and writing without a buffer.
 fn file(descriptor: impl AsFd) -> io::Result<File> {
     let owned: OwnedFd = descriptor.as_fd().try_clone_to_owned()?;
     Ok(File::from(owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_can_be_read_while_the_stream_waits() {
+        let (stream, mut robot) = UnixStream::pair().unwrap();
+        let (input, mut typed) = io::pipe().unwrap();
+        let (mut shown, output) = io::pipe().unwrap();
+        let copying = thread::spawn(move || copy(stream, input, output));
+        for number in 0..3u8 {
+            robot.write_all(&[number]).unwrap();
+            let mut byte = [0];
+            shown.read_exact(&mut byte).unwrap();
+            typed.write_all(&byte).unwrap();
+            robot.read_exact(&mut byte).unwrap();
+            assert_eq!(byte, [number]);
+        }
+        drop(typed);
+        assert_eq!(robot.read(&mut [0]).unwrap(), 0, "the end of the input is passed on");
+        robot.write_all(b"rest").unwrap();
+        drop(robot);
+        let mut rest = String::new();
+        shown.read_to_string(&mut rest).unwrap();
+        copying.join().unwrap().unwrap();
+        assert_eq!(rest, "rest");
+    }
 }

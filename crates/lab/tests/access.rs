@@ -1,4 +1,5 @@
 //! `ssh` and `forward` to a real SSH server on another robot, as far as its owner allows it.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test with a message")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lab::daemon::Robot;
 use lab::peers::{Sshd, sshd_available};
-use lab::{Error, Lab, Process, Result, Unavailable, or_skip, process, wait_until};
+use lab::{Lab, Process, Result, Unavailable, or_skip, run, wait_until};
 use sha2::{Digest, Sha256};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -41,7 +42,7 @@ fn ssh(from: &Robot, to: &str, sshd: &Sshd, remote: &[&str]) -> Command {
 }
 
 fn ssh_failure(from: &Robot, to: &str, sshd: &Sshd) -> Result<String> {
-    let finished = process::run(ssh(from, to, sshd, &["true"]), SOON)?;
+    let finished = run(ssh(from, to, sshd, &["true"]), SOON)?;
     assert!(!finished.status.success(), "{}", finished.stdout);
     println!("{}: {}", from.host().name(), finished.stderr.trim());
     Ok(finished.stderr)
@@ -78,11 +79,11 @@ fn ssh_works_only_while_the_owner_allows_the_peer_and_the_port() -> Result {
         assert!(refused.contains(part), "{part:?} is missing in {refused:?}");
     }
     robot.cli(&["access", "allow", &port, "--peer", &me, "--json"])?;
-    let said = process::run(ssh(&asker, "robot", &sshd, &["echo", "it works"]), SOON)?.success("ssh")?;
+    let said = run(ssh(&asker, "robot", &sshd, &["echo", "it works"]), SOON)?.success("ssh")?;
     assert_eq!(said, "it works\n");
     // The exit status of the remote command is that of `ssh`.
-    assert_eq!(process::run(ssh(&asker, "robot", &sshd, &["exit 7"]), SOON)?.status.code(), Some(7));
-    let known = std::fs::read_to_string(sshd.known_hosts()).map_err(Error::io("known_hosts"))?;
+    assert_eq!(run(ssh(&asker, "robot", &sshd, &["exit 7"]), SOON)?.status.code(), Some(7));
+    let known = std::fs::read_to_string(sshd.known_hosts()).unwrap();
     assert!(known.to_lowercase().starts_with(&peer(&robot)?.to_lowercase()), "{known}");
 
     // A stranger, another port, and a port at which no program listens.
@@ -129,7 +130,7 @@ fn ssh_works_only_while_the_owner_allows_the_peer_and_the_port() -> Result {
 /// Serves each connection on this port of a host: sends back all bytes, after the client has sent its last.
 fn echo_on(robot: &Robot, port: u16) -> Result {
     let listener = robot.host().within(|| TcpListener::bind(("127.0.0.1", port)))?;
-    let listener = listener.map_err(Error::io("listening"))?;
+    let listener = listener.unwrap();
     thread::spawn(move || {
         for mut socket in listener.incoming().flatten() {
             let mut all = Vec::new();
@@ -158,7 +159,7 @@ fn a_forwarded_port_moves_10_mb_both_ways_intact() -> Result {
     let began = Instant::now();
     let connect = || TcpStream::connect(("127.0.0.1", 7007));
     let sockets = asker.host().within(|| (0..3).map(|_| connect()).collect::<std::io::Result<Vec<_>>>())?;
-    let moving = sockets.map_err(Error::io("connecting"))?.into_iter().map(|mut socket| {
+    let moving = sockets.unwrap().into_iter().map(|mut socket| {
         let sent = sent.clone();
         thread::spawn(move || -> std::io::Result<Vec<u8>> {
             socket.set_read_timeout(Some(SOON))?;
@@ -171,7 +172,7 @@ fn a_forwarded_port_moves_10_mb_both_ways_intact() -> Result {
     });
     for thread in moving.collect::<Vec<_>>() {
         let received = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let received = received.map_err(Error::io("reading"))?;
+        let received = received.unwrap();
         assert_eq!(received.len(), sent.len());
         assert_eq!(Sha256::digest(&received), Sha256::digest(&sent));
     }
