@@ -35,6 +35,7 @@ install_debian_packages() {
         cc:build-essential ip:iproute2 tc:iproute2 nft:nftables unshare:util-linux flock:util-linux
         python3:python3 node:nodejs npm:npm ngircd:ngircd openssl:openssl
         tcpdump:tcpdump curl:curl avahi-daemon:avahi-daemon faketime:faketime
+        sshd:openssh-server ssh:openssh-client
     )
     for pair in "${wanted[@]}"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")

@@ -55,16 +55,7 @@ impl Client {
     /// # Errors
     /// Returns an error if no process serves the socket, or if it belongs to another user.
     pub fn connect(path: &Path, timeout: Duration) -> Result<Self, ClientError> {
-        let stream = SocketPath::new(path).and_then(|reachable| UnixStream::connect(reachable.path()));
-        let stream = stream.map_err(|error| match error.kind() {
-            ErrorKind::PermissionDenied => ClientError::NotOurs(path.to_owned()),
-            _ => ClientError::Absent(path.to_owned(), error),
-        })?;
-        let server = getsockopt(&stream, PeerCredentials);
-        let server = server.map_err(|error| ClientError::Broken(path.to_owned(), error.into()))?;
-        if !is_trusted(server.uid(), rustix::process::geteuid().as_raw()) {
-            return Err(ClientError::NotOurs(path.to_owned()));
-        }
+        let stream = connect(path)?;
         let limited = stream.set_read_timeout(Some(timeout));
         let limited = limited.and_then(|()| stream.set_write_timeout(Some(timeout)));
         limited.map_err(|error| ClientError::Broken(path.to_owned(), error))?;
@@ -133,6 +124,24 @@ impl Client {
     pub fn unexpected(&self, answer: &impl std::fmt::Debug) -> ClientError {
         ClientError::Strange(self.path.clone(), format!("an answer to another request: {answer:?}"))
     }
+}
+
+/// Connects to the process that serves the socket at `path`, which has to belong to this user or to root.
+///
+/// # Errors
+/// Returns an error if no process serves the socket, or if it belongs to another user.
+pub fn connect(path: &Path) -> Result<UnixStream, ClientError> {
+    let stream = SocketPath::new(path).and_then(|reachable| UnixStream::connect(reachable.path()));
+    let stream = stream.map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => ClientError::NotOurs(path.to_owned()),
+        _ => ClientError::Absent(path.to_owned(), error),
+    })?;
+    let server = getsockopt(&stream, PeerCredentials);
+    let server = server.map_err(|error| ClientError::Broken(path.to_owned(), error.into()))?;
+    if !is_trusted(server.uid(), rustix::process::geteuid().as_raw()) {
+        return Err(ClientError::NotOurs(path.to_owned()));
+    }
+    Ok(stream)
 }
 
 /// Returns whether a client of the user `own` may send requests to a process of the user `server`.

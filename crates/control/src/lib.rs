@@ -25,7 +25,7 @@ mod places;
 mod server;
 mod socket_path;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, connect};
 pub use durable::{create, remove, replace};
 pub use failure::{Failure, FailureKind};
 pub use frame::{AnswerFrame, FrameError, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Protocol, RequestFrame, raw};

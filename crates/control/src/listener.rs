@@ -6,12 +6,12 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
 /// A bound control socket. Dropping it removes the socket file.
 #[derive(Debug)]
 pub struct Listener {
-    pub(crate) socket: UnixListener,
+    socket: UnixListener,
     path: PathBuf,
 }
 
@@ -42,6 +42,19 @@ impl Listener {
         Ok(Self { socket, path: path.to_owned() })
     }
 
+    /// Accepts the next connection of the user of this process or of root. Connections of other users are closed.
+    ///
+    /// # Errors
+    /// When the operating system cannot accept connections.
+    pub async fn accept(&self) -> io::Result<UnixStream> {
+        loop {
+            let (stream, _) = self.socket.accept().await?;
+            if is_owner(&stream) {
+                return Ok(stream);
+            }
+        }
+    }
+
     /// Returns the path of the socket.
     pub fn path(&self) -> &Path {
         &self.path
@@ -53,6 +66,25 @@ impl Drop for Listener {
         // If the removal fails, the next daemon replaces the socket file.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Returns whether the client runs as the user of this process or as root. The mode of the socket file already keeps
+/// other users out, but it can be changed by mistake.
+fn is_owner(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let peer = stream.peer_cred().map(|credentials| credentials.uid());
+    let is_owner = peer.as_ref().is_ok_and(|peer| is_allowed(*peer, own));
+    if !is_owner {
+        tracing::warn!(
+            ?peer,
+            "refused a client of another user at a socket; only the daemon's user and root may use it"
+        );
+    }
+    is_owner
+}
+
+fn is_allowed(peer: u32, own: u32) -> bool {
+    peer == own || peer == 0
 }
 
 /// Checks that the path is free, or taken by a socket that no process serves.
@@ -103,6 +135,12 @@ mod tests {
         assert!(matches!(Listener::open(&path), Err(BindError::Living(_))));
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_the_owner_and_root_are_allowed() {
+        assert!(is_allowed(1000, 1000) && is_allowed(0, 1000) && is_allowed(0, 0));
+        assert!(!is_allowed(1001, 1000) && !is_allowed(1000, 0));
     }
 
     #[tokio::test]

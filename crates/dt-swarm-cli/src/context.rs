@@ -103,7 +103,7 @@ impl Context {
     }
 
     /// Returns the daemon that HOST means. The daemon on this computer is asked for the name of a robot.
-    fn target(&self) -> Result<&Target, CliError> {
+    pub(crate) fn target(&self) -> Result<&Target, CliError> {
         if let Some(target) = self.target.get() {
             return Ok(target);
         }
@@ -261,6 +261,24 @@ impl Context {
     /// Finds the control socket of this user's daemon, whatever HOST is.
     pub(crate) fn find_of_user(&self) -> Result<Found, CliError> {
         self.search(&Host::usual_here()).of_user()
+    }
+
+    /// Returns the options that choose the daemon on this computer, for another run of this program.
+    ///
+    /// # Errors
+    /// When a path is not UTF-8.
+    pub(crate) fn options_again(&self) -> Result<Vec<String>, CliError> {
+        let mut words = Vec::new();
+        for (option, path) in [("--socket", &self.socket), ("--swarm", &self.swarm)] {
+            if let Some(path) = path {
+                // The other run may have another working directory.
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let text = path.to_str().ok_or_else(|| CliError::NotUnicode(path.clone()))?;
+                words.extend([option.to_owned(), text.to_owned()]);
+            }
+        }
+        words.extend(["--timeout".to_owned(), self.timeout.as_secs_f64().to_string()]);
+        Ok(words)
     }
 
     fn search<'a>(&'a self, host: &'a Host) -> Search<'a> {

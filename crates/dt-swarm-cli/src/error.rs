@@ -1,12 +1,14 @@
 //! The errors of the program. Each message names the cause and the way out. Inner errors are kept as sources.
 
 use crate::text::{clean, clean_lines, count};
+use access::wire::RefusalCode;
 use control::{ClientError, Failure, FailureKind, KeyFileError, KeyName, KeyNameError};
 use dcache::{PeerId, Role, StatementError, SwarmFileError};
 use service::JobNumber;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -205,6 +207,28 @@ pub(crate) enum CliError {
     SwarmUnwritten { path: PathBuf, source: io::Error },
     #[error("the old and the new item are the same")]
     Same,
+    #[error(
+        "the robot is not named: write `dt-swarm-cli localhost COMMAND NAME …`, or the name of the robot in place of localhost"
+    )]
+    NoDestination,
+    #[error("{:?} is no user and no name of a robot", clean(.0, 80))]
+    NotADestination(String),
+    #[error("{:?} is no TCP port: ports are from 1 to 65535", clean(.0, 80))]
+    NotAPort(String),
+    #[error("name the peers or roles that may reach the ports, with --peer PEER_ID or --role ROLE")]
+    NobodyNamed,
+    #[error("name the ports, --peer PEER_ID or --role ROLE, or take back all permissions with --all")]
+    NothingNamed,
+    #[error(
+        "port {port} of this computer cannot be opened: {source}. Choose another port with --listen PORT."
+    )]
+    PortTaken { port: u16, source: io::Error },
+    #[error(transparent)]
+    StreamRefused(#[from] Box<StreamRefused>),
+    #[error("the connection with the robot broke: {0}")]
+    StreamBroken(#[source] io::Error),
+    #[error("ssh cannot be run: {0}. Is it installed? Debian's package is openssh-client.")]
+    NoSsh(#[source] io::Error),
     #[error("no present robot is called {:?}; `query 'pri/*/info/hostname'` lists the names", clean(.0, 64))]
     NoSuchRobot(String),
     #[error(
@@ -260,6 +284,45 @@ pub(crate) struct UnreachableRobot {
     pub(crate) tried: Vec<SocketAddr>,
     /// The error of the last address.
     pub(crate) source: Option<Box<CliError>>,
+}
+
+/// The robot refused a stream to one of its ports.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
+pub(crate) struct StreamRefused {
+    /// Name and peer ID of the robot, cleaned.
+    pub(crate) robot: String,
+    pub(crate) port: NonZeroU16,
+    pub(crate) reason: RefusalCode,
+    /// Peer ID of this robot.
+    pub(crate) me: PeerId,
+}
+
+impl StreamRefused {
+    fn message(&self) -> String {
+        let Self { robot, port, reason, me } = self;
+        match reason {
+            RefusalCode::NotAllowed => format!(
+                "{robot} does not allow this robot ({me}) to reach port {port}. The owner of {robot} can allow it there: \
+                 `dt-swarm-cli localhost access allow {port} --peer {me}`."
+            ),
+            RefusalCode::NothingListens => {
+                format!("{robot} allows port {port}, but no program listens there. Is the server running?")
+            }
+            RefusalCode::TooMany => {
+                format!("{robot} has too many open connections. Close some of them, or try again later.")
+            }
+            RefusalCode::Unknown => {
+                format!("{robot} refused port {port}, for a reason that this version does not know.")
+            }
+        }
+    }
+}
+
+impl From<StreamRefused> for CliError {
+    fn from(error: StreamRefused) -> Self {
+        Self::StreamRefused(Box::new(error))
+    }
 }
 
 impl From<NoRobot> for CliError {

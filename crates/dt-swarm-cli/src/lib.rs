@@ -38,6 +38,7 @@ mod robots;
 mod roles;
 mod shared_files;
 mod signing;
+mod streams;
 mod swarm_file;
 mod tables;
 mod target;

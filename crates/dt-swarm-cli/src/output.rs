@@ -33,6 +33,7 @@
 //! Texts from other peers are in the document unchanged. Characters that could control a terminal are written as
 //! `\uXXXX`.
 
+pub(crate) mod access;
 pub(crate) mod answered;
 pub(crate) mod channel;
 pub(crate) mod fields;

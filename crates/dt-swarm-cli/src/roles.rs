@@ -60,7 +60,7 @@ impl RoleArguments {
 }
 
 /// Makes the error for an argument that is not a peer ID. Its message has the IDs of the peers with that host name.
-fn not_an_id(context: &Context, name: &str) -> CliError {
+pub(crate) fn not_an_id(context: &Context, name: &str) -> CliError {
     let ask = || {
         let answer = ask::records(&mut context.connect()?, &[HOSTNAMES], &context.own_words_policy())?;
         Names::read(&answer.set, answer.now).map_err(CliError::from)

@@ -93,6 +93,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let folders = Folders {
         data: config.data_dir.clone(),
         shared: shared_folder.clone().or_else(|| environment.in_home("shared-logs").ok()),
+        control_socket: config.control_socket.clone(),
     };
     let has_key = membership.file().is_some_and(|file| file.key().is_some());
     permissions::tighten(&config, shared_folder.as_deref(), has_key);

@@ -8,4 +8,5 @@ pub const SERVICES: &[Registration] = &[
     Registration::of::<logs::Logs>(),
     Registration::of::<content::Content>(),
     Registration::of::<transfers::Transfers>(),
+    Registration::of::<access::Access>(),
 ];

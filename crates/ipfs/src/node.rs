@@ -21,6 +21,8 @@ mod obstacle;
 mod persistent;
 mod probes;
 mod pubsub;
+mod service_stream;
+mod service_streams;
 mod session;
 mod sources;
 mod streams;
@@ -53,6 +55,8 @@ pub use networks::Networks;
 pub use obstacle::{Obstacle, Shortage};
 pub use persistent::{PersistentPeer, PersistentPeerState};
 pub use pubsub::{MAX_MESSAGE_BYTES, SubscribeError, Topic};
+pub use service_stream::{ServiceStream, StreamReader, StreamWriter};
+pub use service_streams::{InboundStreams, StreamError};
 use table::Fetches;
 pub use table::{RunningFetch, Source};
 pub use types::{ConnectError, ListenFailure, NetworkKey, NodeConfig, PinError, StartError, Zones};
@@ -149,6 +153,27 @@ impl Node {
         let command = Command::Connect { peer, addresses, reply };
         self.commands.send(command).await.map_err(|_| ConnectError::Stopped)?;
         answer.await.map_err(|_| ConnectError::Stopped)?
+    }
+
+    /// Accepts the streams that peers open for the protocol of a service, such as `/dt-swarm/forward/1.0.0`. A later
+    /// call for the same protocol replaces this one.
+    pub fn accept_streams(&self, protocol: &'static str) -> InboundStreams {
+        self.reports.streams.accept(protocol)
+    }
+
+    /// Opens a stream to the service of a peer that accepts this protocol. Connects with the peer first, if it is not
+    /// connected.
+    ///
+    /// # Errors
+    /// When the peer cannot be reached, or has no such service.
+    pub async fn open_stream(
+        &self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        protocol: &'static str,
+    ) -> Result<ServiceStream, StreamError> {
+        self.connect(peer, addresses).await?;
+        self.reports.streams.open(peer, protocol).await
     }
 
     /// Sets the peers to stay connected with, and replaces the previous list. They are dialled until they are reached,

@@ -26,13 +26,15 @@ pub struct Environment {
     pub vehicle_name: Option<String>,
 }
 
-/// Folders of the daemon on the disk.
+/// Folders of the daemon on the disk, and its control socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folders {
     /// The data folder: identity, records and, usually, blocks.
     pub data: PathBuf,
     /// The folder whose files are shared; `None` if there is no home folder and none is configured.
     pub shared: Option<PathBuf>,
+    /// Path of the control socket. Sockets for single programs are in its folder.
+    pub control_socket: PathBuf,
 }
 
 /// Error for a path in the home folder when there is no home folder.
@@ -73,7 +75,7 @@ pub struct Context {
     pub environment: Arc<Environment>,
     /// Files and folders of the daemon itself, which no service shares with other peers.
     pub private: Arc<PrivatePlaces>,
-    /// Folders of the daemon on the disk.
+    /// Folders of the daemon on the disk, and its control socket.
     pub folders: Arc<Folders>,
     pub(crate) store: Arc<Store>,
     pub(crate) stop: CancellationToken,

@@ -21,6 +21,7 @@ mod contract;
 mod decide;
 mod decision_loop;
 mod facts;
+mod handover;
 mod jobs;
 mod private;
 mod providers;
@@ -36,6 +37,7 @@ pub use control::{Failure, FailureKind, MAX_ANSWER_BYTES, MAX_PAGE_ROWS, Protoco
 pub use decide::{Decide, Decision};
 pub use decision_loop::DecisionLoop;
 pub use facts::LocalFacts;
+pub use handover::{Handover, HandoverError};
 pub use jobs::{
     Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress, ProgressReporter,
 };

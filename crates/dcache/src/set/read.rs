@@ -104,6 +104,11 @@ impl Set {
         given.or_else(|| reading.is_present(peer).then_some(Role::Peer))
     }
 
+    /// Returns whether a peer with a stronger role denies `peer` at `time`. No statement of a denied peer counts.
+    pub fn is_denied(&self, peer: PeerId, time: Time) -> bool {
+        self.authority_at(time).is_denied(peer)
+    }
+
     /// Returns the peers that are given exactly this role at `time`. A peer with a stronger role is included only if it
     /// was also given this role.
     pub fn holders(&self, role: Role, time: Time) -> BTreeSet<PeerId> {

@@ -22,6 +22,7 @@ use super::limits::Limits;
 use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
 use super::probes::Probes;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
+use super::service_streams::ServiceStreams;
 use super::swarm::{self, Behaviour};
 use super::types::{ConnectError, ListenFailure, NodeConfig, StartError, Zones};
 use super::worker::blocking;
@@ -56,6 +57,7 @@ pub(super) struct Reports {
     pub(super) connected: watch::Receiver<Arc<BTreeSet<PeerId>>>,
     pub(super) statistics: watch::Receiver<Statistics>,
     pub(super) persistent: watch::Receiver<Arc<Vec<PersistentPeer>>>,
+    pub(super) streams: ServiceStreams,
 }
 
 /// The future that runs a node: [`Driver::run`] must be awaited as long as the node is to work.
@@ -141,7 +143,14 @@ impl Driver {
             connected: self.connected.subscribe(),
             statistics: self.statistics.subscribe(),
             persistent: self.persistent.told(),
+            streams: self.service_streams(),
         }
+    }
+
+    fn service_streams(&self) -> ServiceStreams {
+        let behaviour = self.swarm.behaviour();
+        let (control, registry) = (behaviour.outbound.new_control(), behaviour.service.registry());
+        ServiceStreams::new(control, registry, self.limits.clone())
     }
 
     /// Runs the node until `shutdown` is cancelled. Then blocks that have arrived are stored and made durable, within a
@@ -269,10 +278,12 @@ impl Driver {
         }
         let gossip = &self.swarm.behaviour().pubsub;
         let (chosen, sharers, mesh) = (self.persistent.chosen(), gossip.sharers(), gossip.mesh());
+        let services = self.swarm.behaviour().service.registry();
         let is_crowded = self.connected.borrow().len() > self.max_connections - self.max_connections / 8;
         let may_go = |(peer, idle): &&(PeerId, Duration)| {
             let is_shared = if is_crowded { mesh.contains(peer) } else { sharers.contains(peer) };
-            !is_shared && !chosen.borrow().contains(peer) && (is_crowded || *idle >= self.idle_timeout)
+            let is_kept = chosen.borrow().contains(peer) || services.is_in_use(peer);
+            !is_shared && !is_kept && (is_crowded || *idle >= self.idle_timeout)
         };
         let longest = unused.iter().filter(may_go).max_by_key(|(_, idle)| *idle);
         if let Some((peer, idle)) = longest.copied() {

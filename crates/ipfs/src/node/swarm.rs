@@ -14,7 +14,7 @@ use super::head_start::GivesHeadStart;
 use super::persistent::keep_alive;
 use super::pubsub::guard;
 use super::types::{NetworkKey, NodeConfig, StartError};
-use super::{addresses, inbound, link_local, sources, streams};
+use super::{addresses, inbound, link_local, service_streams, sources, streams};
 
 /// Number of addresses of one peer that are dialled at the same time: all of them.
 const AT_ONCE: NonZeroU8 = match NonZeroU8::new(addresses::MAX_ADDRESSES as u8) {
@@ -48,6 +48,7 @@ pub(super) struct Behaviour {
     ping: ping::Behaviour,
     pub(super) outbound: libp2p_stream::Behaviour,
     inbound: inbound::Behaviour,
+    pub(super) service: service_streams::Behaviour,
     /// Must be the last field, because gossipsub remembers a connection even if a later behaviour refuses it.
     pub(super) pubsub: guard::Behaviour,
 }
@@ -138,6 +139,7 @@ fn behaviour(
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
         outbound: libp2p_stream::Behaviour::new(),
         inbound: inbound::Behaviour::new(streams::PROTOCOL),
+        service: service_streams::Behaviour::default(),
         pubsub: guard::Behaviour::new(&config.keypair, &config.topics).map_err(StartError::Pubsub)?,
     })
 }

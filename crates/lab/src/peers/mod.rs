@@ -11,6 +11,7 @@ mod javascript;
 mod kubo;
 mod ngircd;
 mod serf;
+mod sshd;
 mod syncthing;
 mod torrent;
 
@@ -24,6 +25,7 @@ pub use javascript::{CidVersion, javascript_available, javascript_cid, javascrip
 pub use kubo::{Kubo, kubo_available};
 pub use ngircd::{Ngircd, NgircdOptions, ngircd_available};
 pub use serf::{Serf, serf_available};
+pub use sshd::{Sshd, sshd_available};
 pub use syncthing::{Syncthing, syncthing_available};
 pub use torrent::{TorrentMode, torrent_available};
 pub(crate) use torrent::{torrent, torrent_address};

@@ -69,6 +69,7 @@ impl Driver {
             BehaviourEvent::Outbound(()) => {}
             BehaviourEvent::Limits(never)
             | BehaviourEvent::Sources(never)
+            | BehaviourEvent::Service(never)
             | BehaviourEvent::KeepAlive(never) => match never {},
         }
     }
