@@ -27,6 +27,7 @@ mod decide;
 mod directory;
 pub mod doctor;
 pub mod foreign;
+mod paths;
 mod profile;
 pub mod protocol;
 mod robot_files;

@@ -13,6 +13,11 @@ pub enum Request {
         #[serde(default)]
         from: usize,
     },
+    /// Connects with a robot, and asks for the paths to it. The answer is [`Answer::Paths`].
+    Paths {
+        /// The robot.
+        peer: PeerId,
+    },
     /// Runs the checks of `doctor`. The answer is [`Answer::Findings`].
     Doctor {
         /// A robot whose path is checked as well.
@@ -29,6 +34,13 @@ pub enum Answer {
     Robots {
         /// The next rows of the table. An empty page is the end.
         robots: Vec<Robot>,
+    },
+    /// Answer to [`Request::Paths`].
+    Paths {
+        /// The open IPFS connections with the robot, the direct ones first.
+        paths: Vec<RobotPath>,
+        /// Why there is none; `None` if there is one.
+        reason: Option<String>,
     },
     /// Answer to [`Request::Doctor`].
     Findings {
@@ -127,6 +139,19 @@ pub struct Heard {
     pub address: Option<String>,
     /// Seconds since the robot was last heard there.
     pub age_seconds: u64,
+}
+
+/// An open IPFS connection with a robot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RobotPath {
+    /// Whether the connection leads through a relay.
+    pub is_relayed: bool,
+    /// The relay; `None` for a direct connection.
+    pub relay: Option<PeerId>,
+    /// The transport, to the robot or to the relay: `tcp` or `quic`.
+    pub transport: String,
+    /// The address of the other end: of the robot, or of the relay.
+    pub address: String,
 }
 
 /// The result of one check of `doctor`.

@@ -52,6 +52,10 @@ impl Endpoint for Discovery {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
         match request {
             Request::Robots { from } => Ok(Answer::Robots { robots: self.robots(from).await? }),
+            Request::Paths { peer } => {
+                let (paths, reason) = crate::paths::paths(&self.context, peer).await?;
+                Ok(Answer::Paths { paths, reason })
+            }
             Request::Doctor { peer } => {
                 let findings = crate::doctor::diagnose(&self.context, peer).await?;
                 Ok(Answer::Findings { findings })

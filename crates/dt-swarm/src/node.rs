@@ -139,6 +139,7 @@ fn log(report: &OpenReport) {
 async fn tell_addresses(node: Node, shared: Shared) {
     let Shared { facts, choice, heard, .. } = shared;
     let (mut listening, mut failures) = (node.listen_addresses(), node.listen_errors());
+    let mut relayed = node.relayed_addresses();
     let (mut lines, mut changes) = (facts.subscribe(), heard.changes());
     let mut told_failures = 0;
     loop {
@@ -147,7 +148,9 @@ async fn tell_addresses(node: Node, shared: Shared) {
             tracing::error!("{}", comms::not_listening(failure).1);
             told_failures += 1;
         }
-        let told = announced(&listening.borrow_and_update(), &choice, &heard);
+        let through_relays = relayed.borrow_and_update().clone();
+        let told = announced(&listening.borrow_and_update(), &choice, &heard)
+            .map(|direct| announce::with_relayed(direct, through_relays));
         match told {
             Ok(told) => tell(&facts, &node, &told),
             Err(error) => {
@@ -157,6 +160,7 @@ async fn tell_addresses(node: Node, shared: Shared) {
         tokio::select! {
             Ok(()) = listening.changed() => {}
             Ok(()) = failures.changed() => {}
+            Ok(()) = relayed.changed() => {}
             // A change of the line addresses shows that the interfaces may have changed.
             Ok(()) = lines.changed() => {}
             Ok(()) = changes.changed() => {}

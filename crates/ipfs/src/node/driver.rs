@@ -19,9 +19,13 @@ use super::dials::Dials;
 use super::exchange::{Delivery, Exchange, Request};
 use super::housekeeping::Housekeeping;
 use super::limits::Limits;
+use super::observed::Observed;
+use super::paths::SharedPaths;
 use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
 use super::probes::Probes;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
+use super::punch::Punches;
+use super::relay::slots::Slots;
 use super::swarm::{self, Behaviour};
 use super::types::{ConnectError, ListenFailure, NodeConfig, StartError, Zones};
 use super::worker::blocking;
@@ -29,6 +33,7 @@ use crate::store::Store;
 
 mod connecting;
 mod events;
+mod relaying;
 
 use connecting::NamedBy;
 
@@ -56,6 +61,8 @@ pub(super) struct Reports {
     pub(super) connected: watch::Receiver<Arc<BTreeSet<PeerId>>>,
     pub(super) statistics: watch::Receiver<Statistics>,
     pub(super) persistent: watch::Receiver<Arc<Vec<PersistentPeer>>>,
+    pub(super) relayed: watch::Receiver<Vec<Multiaddr>>,
+    pub(super) paths: watch::Receiver<SharedPaths>,
 }
 
 /// The future that runs a node: [`Driver::run`] must be awaited as long as the node is to work.
@@ -82,6 +89,12 @@ pub struct Driver {
     statistics: watch::Sender<Statistics>,
     connections: OpenConnections,
     limits: Arc<Limits>,
+    is_relay: bool,
+    slots: Slots,
+    observed: Observed,
+    punches: Punches,
+    relayed: watch::Sender<Vec<Multiaddr>>,
+    paths: watch::Sender<SharedPaths>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -105,6 +118,7 @@ impl Driver {
             swarm::build(&config, keep_alive::Behaviour::new(persistent.chosen()), persistent.chosen())?;
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
+        let punches = Punches::new(control.clone());
         let exchange = Exchange::new(config.bitswap, me, store.clone(), control, limits.clone());
         let mut driver = Self {
             swarm,
@@ -128,6 +142,12 @@ impl Driver {
             statistics: watch::Sender::default(),
             connections: OpenConnections::default(),
             limits,
+            is_relay: config.relay.is_some(),
+            slots: Slots::default(),
+            observed: Observed::default(),
+            punches,
+            relayed: watch::Sender::default(),
+            paths: watch::Sender::default(),
         };
         listen.into_iter().for_each(|address| driver.listen(address));
         let reports = driver.reports();
@@ -141,6 +161,8 @@ impl Driver {
             connected: self.connected.subscribe(),
             statistics: self.statistics.subscribe(),
             persistent: self.persistent.told(),
+            relayed: self.relayed.subscribe(),
+            paths: self.paths.subscribe(),
         }
     }
 
@@ -148,6 +170,7 @@ impl Driver {
     /// few seconds. Dropping the future stops the node at once.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
+            let observed = self.observed.addresses();
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 event = self.swarm.select_next_some() => self.swarm_event(event),
@@ -155,6 +178,8 @@ impl Driver {
                 () = self.exchange.step() => {}
                 step = self.persistent.step() => self.persist(step),
                 probed = self.probes.next() => self.probed(&probed),
+                punch = self.punches.next(&observed) => self.punch(punch),
+                () = relaying::wait_until(self.slots.next_due()) => self.ask_relays(),
                 (topic, data) = self.subscriptions.next_publication() => {
                     pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
                 }
@@ -207,6 +232,7 @@ impl Driver {
         let statistics = self.exchange.statistics();
         self.statistics.send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
         self.connections.tidy();
+        self.close_superseded();
         let has_connections = self.swarm.connected_peers().next().is_some();
         self.housekeeping.done(has_connections || !self.subscriptions.is_empty());
         self.answer_requests();
@@ -249,6 +275,7 @@ impl Driver {
                 // A persistent peer may connect even if all connection slots are used.
                 added.iter().for_each(|peer| limits.bypass_peer_id(peer));
                 removed.iter().for_each(|peer| limits.remove_peer_id(peer));
+                removed.iter().for_each(|peer| self.leave_relay(peer));
             }
             Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
             Step::Dial(peer, addresses) => {
