@@ -2,7 +2,7 @@
 
 use crate::protocol::RobotPath;
 use dcache::PeerId;
-use ipfs::node::{Node, PeerPath, Via};
+use ipfs::node::{Node, PeerPath};
 use service::{Context, Failure, parse_provider, published_addresses};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -42,13 +42,9 @@ fn open(node: &Node, peer: ipfs::PeerId) -> Vec<RobotPath> {
 }
 
 fn described(path: &PeerPath) -> RobotPath {
-    let relay = match path.via {
-        Via::Direct => None,
-        Via::Relay(relay) => relay.and_then(|relay| relay.to_string().parse().ok()),
-    };
     RobotPath {
         is_relayed: path.is_relayed(),
-        relay,
+        relay: path.relay().and_then(|relay| relay.to_string().parse().ok()),
         transport: path.transport.to_string(),
         address: path.address.to_string(),
     }

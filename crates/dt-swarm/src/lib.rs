@@ -27,6 +27,7 @@ mod node;
 mod permissions;
 mod plan;
 mod private;
+mod relay_users;
 pub mod reference;
 mod routes;
 mod services;

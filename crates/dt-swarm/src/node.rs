@@ -3,6 +3,7 @@
 use crate::announce::{self, Hearing};
 use crate::comms;
 use crate::plan::Plan;
+use crate::relay_users;
 use crate::shared::{Shared, key_of};
 use channels::{Heard, InterfaceFilter};
 use ipfs::node::{Driver, Node, NodeConfig, StartError, Zones};
@@ -13,6 +14,9 @@ use service::LocalFacts;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// Maximum number of connections of a relay. It has more than other nodes, because each user of it needs one.
+const RELAY_CONNECTIONS: u32 = 512;
 
 /// Reason why the IPFS node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +106,10 @@ fn node_config(shared: &Shared) -> Result<NodeConfig, NodeError> {
     let listen = listen.filter_map(|address| address.parse().ok()).collect();
     let heard = shared.heard.clone();
     let zones = Zones::new(move |ip| heard.zones(ip));
-    Ok(NodeConfig { listen, zones, seed: shared.seed, ..NodeConfig::new(keypair, store) })
+    let relay = config.relay.then(|| relay_users::admission(shared.relay_users.subscribe()));
+    let node = NodeConfig::new(keypair, store);
+    let max_connections = if config.relay { RELAY_CONNECTIONS } else { node.max_connections };
+    Ok(NodeConfig { listen, zones, relay, max_connections, seed: shared.seed, ..node })
 }
 
 /// Keeps connections to the nodes of the plan.

@@ -44,17 +44,17 @@ table ip lab_router {{
  chain input {{
   type filter hook input priority 0; policy drop;
   iif lo accept
-  iifname "eth0" accept
+  iifname eth0 accept
   ct state established,related accept
  }}
  chain forward {{
   type filter hook forward priority 0; policy drop;
-  iifname "eth0" accept
+  iifname eth0 accept
   ct state established,related accept
  }}
  chain postrouting {{
   type nat hook postrouting priority 100;
-  oifname "eth1" masquerade{ports}
+  oifname eth1 masquerade{ports}
  }}
 }}
 END"

@@ -268,6 +268,33 @@ mod tests {
     }
 
     #[test]
+    fn a_relay_is_dialled_under_the_rules_for_all_addresses_and_comes_last() {
+        let relay = libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
+        let through = |place: &str| format!("{place}/p2p/{relay}/p2p-circuit");
+        let fit = through("/ip4/203.0.113.7/tcp/6002");
+        let mut given: Vec<String> = [
+            "/ip4/127.0.0.1/tcp/6002",
+            "/ip6/::1/tcp/6002",
+            "/ip4/169.254.169.254/tcp/6002",
+            "/ip6/fe80::1/tcp/6002",
+            "/ip4/203.0.113.7/tcp/22",
+            "/ip4/224.0.0.1/udp/6002/quic-v1",
+            "/dns4/relay.example/tcp/6002",
+        ]
+        .map(through)
+        .into();
+        given.push(format!("{fit}/p2p/{relay}/p2p-circuit"));
+        given.push(fit.clone());
+        assert_eq!(usable_here(&given, &[]), [fit.as_str()]);
+        given.extend((0..100).map(|port| through(&format!("/ip4/203.0.113.7/tcp/{}", 7100 + port))));
+        given.extend((0..100).map(|port| format!("/ip4/203.0.113.8/tcp/{}", 7100 + port)));
+        let usable = usable_here(&given, &[]);
+        assert_eq!(usable.len(), MAX_ADDRESSES);
+        assert_eq!(usable.iter().filter(|address| address.contains("p2p-circuit")).count(), MAX_CIRCUITS);
+        assert!(usable[15].contains("p2p-circuit") && !usable[13].contains("p2p-circuit"), "{usable:?}");
+    }
+
+    #[test]
     fn this_host_does_not_dial_its_own_bridge() {
         let id = libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
         let given = ["/ip4/172.17.0.1/tcp/6002", "/ip4/172.17.0.1/tcp/6003"];

@@ -1,5 +1,5 @@
 //! The open connections with each peer, and the peers that are banned for ten minutes.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ const DIAL: Duration = Duration::from_secs(1);
 const CROSSED: Duration = Duration::from_secs(3);
 /// Time for which a direct connection must exist before the relayed connections with the same peer are closed. The
 /// other side may still be making it.
-const SETTLED: Duration = Duration::from_secs(1);
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct OpenConnection {
@@ -169,6 +169,12 @@ impl OpenConnections {
             .any(|open| open.dialled.is_some() && !open.path.is_relayed())
     }
 
+    /// Returns the relays through which peers are connected.
+    pub(super) fn relays(&self) -> BTreeSet<PeerId> {
+        let all = self.open.values().flat_map(|of_peer| &of_peer.open);
+        all.filter_map(|open| open.path.relay()).collect()
+    }
+
     /// Returns the paths to all connected peers, the direct ones first.
     pub(super) fn paths(&self) -> PathTable {
         let of_peer = |of_peer: &OfPeer| {
@@ -286,5 +292,36 @@ mod tests {
             [id(1), id(2)],
             "the peer was killed and restarted, so the old connections are dead"
         );
+    }
+
+    fn relayed_inbound(relay: PeerId) -> ConnectedPoint {
+        let local_addr = format!("/ip4/203.0.113.7/tcp/6002/p2p/{relay}/p2p-circuit").parse().unwrap();
+        let send_back_addr = format!("/p2p/{}", PeerId::random()).parse().unwrap();
+        ConnectedPoint::Listener { local_addr, send_back_addr }
+    }
+
+    #[test]
+    fn a_relayed_connection_gives_way_to_a_direct_one_and_never_replaces_one() {
+        let (mut connections, begin) = (OpenConnections::default(), Instant::now());
+        let [peer, relay] = [PeerId::random(), PeerId::random()];
+        let later = |seconds| begin + Duration::from_secs(seconds);
+        connections.established(begin, peer, id(1), &relayed_inbound(relay));
+        assert!(connections.is_only_relayed(&peer) && connections.has_called(&peer));
+        assert_eq!(connections.relays(), BTreeSet::from([relay]));
+        assert_eq!(connections.established(later(5), peer, id(2), &outbound("/ip4/10.99.0.1/tcp/1")), []);
+        assert!(!connections.is_only_relayed(&peer));
+        assert_eq!(connections.superseded(later(5)), [], "the peer may still be making the direct one");
+        assert_eq!(connections.superseded(later(6)), [id(1)]);
+        assert_eq!(connections.established(later(60), peer, id(3), &relayed_inbound(relay)), [id(1)]);
+        assert_eq!(connections.with(&peer), [id(1), id(2), id(3)]);
+        assert!(!connections.paths()[&peer][0].is_relayed(), "direct paths come first");
+    }
+
+    #[test]
+    fn peers_behind_a_relay_have_its_address_as_their_source() {
+        let (mut connections, peer) = (OpenConnections::default(), PeerId::random());
+        connections.established(Instant::now(), peer, id(1), &relayed_inbound(PeerId::random()));
+        assert_eq!(connections.source(&peer), Some("203.0.113.7".parse().unwrap()));
+        assert_eq!(connections.to("203.0.113.7".parse().unwrap()), [], "this is no address of this host");
     }
 }

@@ -1,5 +1,5 @@
 //! The event loop of a node: events of the swarm, commands of the handle, and the exchange of blocks.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
 use super::probes::Probes;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
 use super::punch::Punches;
+use super::relay::served::Served;
 use super::relay::slots::Slots;
 use super::swarm::{self, Behaviour};
 use super::types::{ConnectError, ListenFailure, NodeConfig, StartError, Zones};
@@ -36,6 +37,7 @@ mod events;
 mod relaying;
 
 use connecting::NamedBy;
+use relaying::Identity;
 
 /// Maximum time that stopping waits for blocks that are being stored, and again for the final sync.
 const SHUTDOWN: Duration = Duration::from_secs(2);
@@ -90,9 +92,14 @@ pub struct Driver {
     connections: OpenConnections,
     limits: Arc<Limits>,
     is_relay: bool,
+    served: Served,
     slots: Slots,
+    /// What each connected peer said.
+    identities: BTreeMap<PeerId, Identity>,
     observed: Observed,
     punches: Punches,
+    /// Time at which relayed connections are closed, because direct ones exist.
+    settled: Option<Instant>,
     relayed: watch::Sender<Vec<Multiaddr>>,
     paths: watch::Sender<SharedPaths>,
 }
@@ -143,9 +150,12 @@ impl Driver {
             connections: OpenConnections::default(),
             limits,
             is_relay: config.relay.is_some(),
+            served: Served::default(),
             slots: Slots::default(),
+            identities: BTreeMap::new(),
             observed: Observed::default(),
             punches,
+            settled: None,
             relayed: watch::Sender::default(),
             paths: watch::Sender::default(),
         };
@@ -180,6 +190,7 @@ impl Driver {
                 probed = self.probes.next() => self.probed(&probed),
                 punch = self.punches.next(&observed) => self.punch(punch),
                 () = relaying::wait_until(self.slots.next_due()) => self.ask_relays(),
+                () = relaying::wait_until(self.settled) => self.close_superseded(),
                 (topic, data) = self.subscriptions.next_publication() => {
                     pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
                 }
@@ -232,7 +243,6 @@ impl Driver {
         let statistics = self.exchange.statistics();
         self.statistics.send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
         self.connections.tidy();
-        self.close_superseded();
         let has_connections = self.swarm.connected_peers().next().is_some();
         self.housekeeping.done(has_connections || !self.subscriptions.is_empty());
         self.answer_requests();
@@ -276,6 +286,7 @@ impl Driver {
                 added.iter().for_each(|peer| limits.bypass_peer_id(peer));
                 removed.iter().for_each(|peer| limits.remove_peer_id(peer));
                 removed.iter().for_each(|peer| self.leave_relay(peer));
+                added.iter().for_each(|peer| self.use_identity(peer));
             }
             Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
             Step::Dial(peer, addresses) => {
@@ -296,10 +307,13 @@ impl Driver {
         }
         let gossip = &self.swarm.behaviour().pubsub;
         let (chosen, sharers, mesh) = (self.persistent.chosen(), gossip.sharers(), gossip.mesh());
+        let relays = self.connections.relays();
         let is_crowded = self.connected.borrow().len() > self.max_connections - self.max_connections / 8;
         let may_go = |(peer, idle): &&(PeerId, Duration)| {
             let is_shared = if is_crowded { mesh.contains(peer) } else { sharers.contains(peer) };
-            !is_shared && !chosen.borrow().contains(peer) && (is_crowded || *idle >= self.idle_timeout)
+            let is_relaying = self.served.has(peer) || relays.contains(peer);
+            let is_needed = is_shared || is_relaying || chosen.borrow().contains(peer);
+            !is_needed && (is_crowded || *idle >= self.idle_timeout)
         };
         let longest = unused.iter().filter(may_go).max_by_key(|(_, idle)| *idle);
         if let Some((peer, idle)) = longest.copied() {

@@ -61,6 +61,14 @@ impl Path {
         Self { via, transport, address: address.clone() }
     }
 
+    /// Returns the relay, if the path leads through one that is known.
+    pub fn relay(&self) -> Option<PeerId> {
+        match self.via {
+            Via::Direct => None,
+            Via::Relay(relay) => relay,
+        }
+    }
+
     /// Returns whether the path leads through a relay.
     pub fn is_relayed(&self) -> bool {
         self.via != Via::Direct

@@ -57,10 +57,13 @@ impl Driver {
                 self.ping_failed(peer, connection, &error);
             }
             BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
-                self.identified(peer_id, connection_id, &info);
+                self.identified(peer_id, connection_id, info);
             }
             BehaviourEvent::RelayClient(event) => tracing::debug!(?event, "a relay served this node"),
-            BehaviourEvent::Relay(event) => tracing::debug!(?event, "this node as a relay"),
+            BehaviourEvent::Relay(event) => {
+                tracing::debug!(?event, "this node as a relay");
+                self.served.apply(&event);
+            }
             BehaviourEvent::Identify(identify::Event::Error { peer_id, error, .. }) => {
                 tracing::debug!(peer = %peer_id, ?error, "a peer did not identify itself");
             }

@@ -11,9 +11,18 @@ use super::Driver;
 use super::connecting::NamedBy;
 use crate::node::addresses;
 use crate::node::circuits;
+use crate::node::connections::SETTLED;
 use crate::node::paths::Path;
 use crate::node::punch::Punch;
 use crate::node::relay::slots;
+
+/// What a connected peer said of itself and of this node.
+#[derive(Debug)]
+pub(super) struct Identity {
+    is_relay: bool,
+    /// The address at which the peer sees this node, if this node dialled it directly.
+    observed: Option<Multiaddr>,
+}
 
 /// Waits until this moment, or for ever without one.
 pub(super) async fn wait_until(at: Option<Instant>) {
@@ -24,15 +33,24 @@ pub(super) async fn wait_until(at: Option<Instant>) {
 }
 
 impl Driver {
-    /// Notes what a persistent peer says of itself and of this node. Other peers are not believed.
-    pub(super) fn identified(&mut self, peer: PeerId, connection: ConnectionId, info: &identify::Info) {
-        if !self.persistent.chosen().borrow().contains(&peer) {
+    /// Notes what a connected peer says of itself and of this node.
+    pub(super) fn identified(&mut self, peer: PeerId, connection: ConnectionId, info: identify::Info) {
+        let is_dialled = self.connections.is_dialled_directly(&peer, connection);
+        let observed = is_dialled.then_some(info.observed_addr);
+        self.identities.insert(peer, Identity { is_relay: slots::is_relay(&info.protocols), observed });
+        self.use_identity(&peer);
+    }
+
+    /// Uses what a persistent peer said. Other peers are not believed.
+    pub(super) fn use_identity(&mut self, peer: &PeerId) {
+        if !self.persistent.chosen().borrow().contains(peer) {
             return;
         }
-        if self.connections.is_dialled_directly(&peer, connection) {
-            self.observed.reported(peer, &info.observed_addr);
+        let Some(identity) = self.identities.get(peer) else { return };
+        if let Some(observed) = &identity.observed {
+            self.observed.reported(*peer, observed);
         }
-        self.slots.offered(peer, slots::is_relay(&info.protocols));
+        self.slots.offered(*peer, identity.is_relay);
         self.ask_relays();
     }
 
@@ -73,6 +91,8 @@ impl Driver {
     }
 
     pub(super) fn relay_disconnected(&mut self, peer: &PeerId) {
+        self.identities.remove(peer);
+        self.served.disconnected(peer);
         self.slots.disconnected(peer);
         self.observed.forget(peer);
         self.punches.forget(peer);
@@ -120,6 +140,7 @@ impl Driver {
     pub(super) fn connected_over(&mut self, peer: PeerId, endpoint: &ConnectedPoint) {
         if !Path::of(endpoint).is_relayed() {
             self.punches.forget(&peer);
+            self.settled = Some(Instant::now() + SETTLED);
         } else if endpoint.is_listener() {
             self.punch_again(peer);
         }
@@ -148,6 +169,7 @@ impl Driver {
 
     /// Closes relayed connections with peers that are connected directly.
     pub(super) fn close_superseded(&mut self) {
+        self.settled = None;
         for connection in self.connections.superseded(Instant::now()) {
             tracing::debug!(?connection, "closing a relayed connection: a direct one exists");
             self.swarm.close_connection(connection);

@@ -64,8 +64,7 @@ impl Slots {
 
     /// Returns the relays to ask for a slot now, if the number of slots is below its limit.
     pub(in crate::node) fn to_ask(&self, now: Instant) -> Vec<PeerId> {
-        let has_slot = |relay: &&Relay| !matches!(relay.slot, Slot::None { .. });
-        let missing = MAX_CIRCUITS.saturating_sub(self.0.values().filter(has_slot).count());
+        let missing = self.missing();
         let is_due =
             |relay: &Relay| matches!(relay.slot, Slot::None { due } if due.is_none_or(|due| due <= now));
         let mut due: Vec<_> = self.0.iter().filter(|(_, relay)| is_due(relay)).collect();
@@ -74,8 +73,17 @@ impl Slots {
         due.into_iter().take(missing).map(|(relay, _)| *relay).collect()
     }
 
+    /// Returns the number of slots below the limit.
+    fn missing(&self) -> usize {
+        let has_slot = |relay: &&Relay| !matches!(relay.slot, Slot::None { .. });
+        MAX_CIRCUITS.saturating_sub(self.0.values().filter(has_slot).count())
+    }
+
     /// Returns the time of the next request, if a slot is missing.
     pub(in crate::node) fn next_due(&self) -> Option<Instant> {
+        if self.missing() == 0 {
+            return None;
+        }
         let dues = self.0.values().filter_map(|relay| match relay.slot {
             Slot::None { due } => due,
             Slot::Asked { .. } | Slot::Reserved { .. } => None,
@@ -162,10 +170,19 @@ mod tests {
         relays.iter().for_each(|relay| slots.offered(*relay, true));
         let asked = slots.to_ask(now);
         assert_eq!(asked.len(), MAX_CIRCUITS);
-        asked.iter().for_each(|relay| drop(reserve(&mut slots, *relay)));
+        for relay in &asked {
+            reserve(&mut slots, *relay);
+        }
         assert_eq!((slots.to_ask(now).len(), slots.addresses().len()), (0, 2));
+        for relay in &relays {
+            if !asked.contains(relay) {
+                slots.failed(*relay, now);
+            }
+        }
+        assert_eq!(slots.next_due(), None, "nothing is missing");
         slots.disconnected(&asked[0]);
-        let third = slots.to_ask(now);
+        assert_eq!(slots.next_due(), Some(now + BACK_OFF.0));
+        let third = slots.to_ask(now + BACK_OFF.0);
         assert_eq!(third.len(), 1);
         assert!(!asked.contains(&third[0]));
     }
