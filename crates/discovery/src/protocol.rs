@@ -15,7 +15,7 @@ pub enum Request {
     },
     /// Connects with a robot, and asks for the paths to it. The answer is [`Answer::Paths`].
     Paths {
-        /// The robot.
+        /// The robot with which the daemon connects.
         peer: PeerId,
     },
     /// Runs the checks of `doctor`. The answer is [`Answer::Findings`].

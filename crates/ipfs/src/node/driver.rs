@@ -94,7 +94,7 @@ pub struct Driver {
     is_relay: bool,
     served: Served,
     slots: Slots,
-    /// What each connected peer said.
+    /// The statements of each connected peer about itself and this node.
     identities: BTreeMap<PeerId, Identity>,
     observed: Observed,
     punches: Punches,

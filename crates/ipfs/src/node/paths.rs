@@ -35,9 +35,9 @@ pub enum Via {
 /// The transport of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkTransport {
-    /// TCP.
+    /// The connection uses TCP.
     Tcp,
-    /// QUIC.
+    /// The connection uses QUIC.
     Quic,
 }
 

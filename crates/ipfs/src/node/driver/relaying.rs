@@ -16,7 +16,7 @@ use crate::node::paths::Path;
 use crate::node::punch::Punch;
 use crate::node::relay::slots;
 
-/// What a connected peer said of itself and of this node.
+/// The statements of a connected peer about itself and about this node.
 #[derive(Debug)]
 pub(super) struct Identity {
     is_relay: bool,
