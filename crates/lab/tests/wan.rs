@@ -5,8 +5,10 @@ mod files;
 
 use files::{copy, sample, wait_until_safe};
 use lab::daemon::Robot;
-use lab::{Lab, Nat, Network, Result, Router, or_skip, wait_until};
+use lab::{Error, Lab, Nat, Network, Result, Router, or_skip, wait_until};
 use serde_json::Value;
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -26,30 +28,45 @@ fn peer(robot: &Robot) -> Result<String> {
     Ok(robot.cli(&["ping", "--json"])?["daemon"]["peer"].as_str().unwrap_or_default().to_owned())
 }
 
-fn relay(lab: &Lab, wan: &Network, number: usize) -> Result<Robot> {
-    let mut host = lab.lone_host(&format!("relay-{number}"))?;
-    host.attach(wan)?;
-    Robot::start_on(host, "relay = true\nkeep_others = false\n")
+fn write(path: &Path, text: &str) -> Result {
+    fs::write(path, text).map_err(|source| Error::Io { what: path.display().to_string(), source })
 }
 
 impl World {
     fn new(lab: Lab, nat: Nat, relays: usize) -> Result<Self> {
+        Self::of_swarm(lab, nat, relays, "")
+    }
+
+    /// Makes a world whose robots and relays are in the swarm of a file, if `swarm` begins one. The relays are then in
+    /// its list of addresses, and otherwise in the configuration of the robots.
+    fn of_swarm(lab: Lab, nat: Nat, relays: usize, swarm: &str) -> Result<Self> {
         let (wan, there) = (lab.network("wan")?, lab.network("there")?);
-        let relays = (1..=relays).map(|number| relay(&lab, &wan, number)).collect::<Result<Vec<_>>>()?;
+        let file = lab.folder().join("swarm.toml");
+        let joined = if swarm.is_empty() { String::new() } else { format!("swarm_file = {file:?}\n") };
+        write(&file, swarm)?;
+        let relay = |number| {
+            let mut host = lab.lone_host(&format!("relay-{number}"))?;
+            host.attach(&wan)?;
+            Robot::start_on(host, &format!("{joined}relay = true\nkeep_others = false\n"))
+        };
+        let relays = (1..=relays).map(relay).collect::<Result<Vec<_>>>()?;
         let mut peers = Vec::new();
         for relay in &relays {
             let (at, id) = (relay.host().address(), peer(relay)?);
             peers.push(format!("'/ip4/{at}/tcp/6002/p2p/{id}', '/ip4/{at}/tcp/8000/dswarm-line'"));
         }
-        let configuration = format!("peers = [{}]\nsettle_seconds = 0\n", peers.join(", "));
-        let behind = |name: &str, router: &str, network: &Network| {
+        let peers = peers.join(", ");
+        if !swarm.is_empty() {
+            write(&file, &format!("bootstrap = [{peers}]\n{swarm}"))?;
+        }
+        let named = if swarm.is_empty() { format!("peers = [{peers}]\n") } else { joined.clone() };
+        let behind = |name: &str, network: &Network| {
             let mut host = lab.lone_host(name)?;
             host.attach(network)?;
-            Router::new(&lab, router, network, &wan, nat)?.serve(&host)?;
-            Robot::start_on(host, &configuration)
+            Router::new(&lab, &format!("{name}-router"), network, &wan, nat)?.serve(&host)?;
+            Robot::start_on(host, &format!("{named}settle_seconds = 0\n"))
         };
-        let left = behind("left", "left-router", lab.lan())?;
-        let right = behind("right", "right-router", &there)?;
+        let (left, right) = (behind("left", lab.lan())?, behind("right", &there)?);
         Ok(Self { relays, left, right, _lab: lab })
     }
 
@@ -79,7 +96,13 @@ fn robots_behind_nat_are_connected_through_a_relay_and_then_directly() -> Result
     assert_eq!(first[0]["state"], "relayed", "{first:?}");
     assert_eq!(first[0]["relay"]["peer"], peer(&world.relays[0])?);
     world.wait_for_path(SOON, "direct")?;
-    println!("{}", world.left.cli_text(&["find", "right"])?);
+    let only_direct = || {
+        let paths = world.paths()?;
+        paths.iter().all(|path| path["state"] == "direct").then_some(paths)
+    };
+    let paths = wait_until(SOON, "the end of the relayed connection", only_direct)?;
+    println!("{paths:?}");
+    println!("{}", world.left.cli_text(&["addresses", "right"])?);
     Ok(())
 }
 
@@ -113,5 +136,18 @@ fn a_robot_is_found_through_another_relay_when_one_is_killed() -> Result {
         world.paths()?.into_iter().find(|path| path["relay"]["peer"] == *peers[1 - used])
     })?;
     println!("found again after {:.1} s: {other}", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+#[test]
+fn a_relay_of_a_swarm_with_roots_and_a_key_serves_its_robots() -> Result {
+    let Some(lab) = or_skip("a keyed swarm over a relay", Lab::new("keyedwan")) else { return Ok(()) };
+    let root = dcache::Keypair::from_seed([7; 32]).peer_id();
+    let key = seal::SwarmKey::from_bytes([9; 32]);
+    let file = dcache::SwarmFile::new("class", [root].into());
+    let file = file.map_err(|error| Error::Answer { what: error.to_string(), answer: String::new() })?;
+    let world = World::of_swarm(lab, Nat::PortPreserving, 1, &file.with_key(key).to_toml())?;
+    world.wait_for_path(SOON, "relayed")?;
+    world.wait_for_path(SOON, "direct")?;
     Ok(())
 }

@@ -33,7 +33,7 @@ const CIRCUIT_BYTES: u64 = 1 << 30;
 /// comes back at once after the relay was restarted.
 const PER_SOURCE: Allowance = Allowance { burst: 96, per_minute: 30 };
 /// Rate limit, in requests, for one peer.
-const PER_PEER: Allowance = Allowance { burst: 16, per_minute: 6 };
+const PER_PEER: Allowance = Allowance { burst: 32, per_minute: 12 };
 /// Maximum number of addresses, and of peers, whose requests are counted. Only those that made no request lately are
 /// forgotten.
 const MAX_COUNTED: usize = 4096;
@@ -151,7 +151,7 @@ mod tests {
             let at = Duration::from_secs(seconds);
             (0..100).filter(|_| requests.admit(peer, ip("203.0.113.7"), at)).count()
         };
-        assert_eq!((admitted(0), admitted(60)), (16, 6));
+        assert_eq!((admitted(0), admitted(60)), (32, 12));
     }
 
     #[test]

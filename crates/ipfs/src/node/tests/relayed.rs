@@ -19,8 +19,7 @@ fn address_of(node: &Running) -> Multiaddr {
 async fn slots(node: &Running, number: usize) -> Vec<Multiaddr> {
     let mut relayed = node.relayed_addresses();
     let changed = relayed.wait_for(|relayed| relayed.len() == number);
-    let found = tokio::time::timeout(SOON, changed).await.unwrap().unwrap().clone();
-    found
+    tokio::time::timeout(SOON, changed).await.unwrap().unwrap().clone()
 }
 
 /// Waits until the paths from a node to a peer are like this.
