@@ -180,7 +180,7 @@ impl Driver {
     /// few seconds. Dropping the future stops the node at once.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
-            let observed = self.observed.addresses();
+            let observed = self.observed.addresses(&self.listening.borrow());
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 event = self.swarm.select_next_some() => self.swarm_event(event),

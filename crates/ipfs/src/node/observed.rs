@@ -1,6 +1,7 @@
 //! The addresses at which persistent peers see this node. Behind NAT, they are the addresses of the router.
 use std::collections::BTreeMap;
 
+use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
 use super::addresses::{is_quic, socket_of, without_peer};
@@ -27,16 +28,28 @@ impl Observed {
         self.0.retain(|(peer, _), _| peer != by);
     }
 
-    /// Returns the addresses, each once.
-    pub(super) fn addresses(&self) -> Vec<Multiaddr> {
+    /// Returns the addresses, each once. `listening` are the addresses on which this node listens.
+    ///
+    /// A connection that was made before the node listened has another port, so its address is of no use. Most routers
+    /// keep the port if they can. So each TCP address is also returned with the port on which the node listens.
+    pub(super) fn addresses(&self, listening: &[Multiaddr]) -> Vec<Multiaddr> {
+        let port = listening.iter().find_map(tcp_port);
+        let with_port = |address: &Multiaddr| {
+            tcp_port(address)?;
+            address.replace(1, |_| port.map(Protocol::Tcp))
+        };
         let mut told: Vec<Multiaddr> = Vec::new();
-        for address in self.0.values() {
-            if told.len() < MAX_TOLD && !told.contains(address) {
-                told.push(address.clone());
+        for address in self.0.values().cloned().chain(self.0.values().filter_map(with_port)) {
+            if told.len() < MAX_TOLD && !told.contains(&address) {
+                told.push(address);
             }
         }
         told
     }
+}
+
+fn tcp_port(address: &Multiaddr) -> Option<u16> {
+    address.iter().find_map(|part| if let Protocol::Tcp(port) = part { Some(port) } else { None })
 }
 
 #[cfg(test)]
@@ -53,8 +66,20 @@ mod tests {
         report(a, "/ip4/203.0.113.7/udp/2222/quic-v1");
         report(b, &format!("/ip4/203.0.113.7/udp/2222/quic-v1/p2p/{a}/p2p-circuit"));
         report(b, &format!("/p2p/{a}"));
-        assert_eq!(observed.addresses().len(), 2);
+        assert_eq!(observed.addresses(&[]).len(), 2);
         observed.forget(&a);
-        assert_eq!(observed.addresses(), ["/ip4/203.0.113.7/tcp/2222".parse().unwrap()]);
+        assert_eq!(observed.addresses(&[]), ["/ip4/203.0.113.7/tcp/2222".parse().unwrap()]);
+    }
+
+    #[test]
+    fn the_port_on_which_the_node_listens_is_tried_too() {
+        let mut observed = Observed::default();
+        observed.reported(PeerId::random(), &"/ip4/203.0.113.7/tcp/47406".parse().unwrap());
+        observed.reported(PeerId::random(), &"/ip4/203.0.113.7/udp/47406/quic-v1".parse().unwrap());
+        let listening = ["/ip4/10.0.0.2/udp/6002/quic-v1", "/ip4/10.0.0.2/tcp/6002"];
+        let told = observed.addresses(&listening.map(|address| address.parse().unwrap()));
+        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 3);
+        assert_eq!(told[2], "/ip4/203.0.113.7/tcp/6002");
     }
 }

@@ -149,7 +149,7 @@ impl Driver {
     /// Begins hole punching with a peer, if it called this node and all connections with it are relayed.
     pub(super) fn punch_again(&mut self, peer: PeerId) {
         if self.connections.is_only_relayed(&peer) && self.connections.has_called(&peer) {
-            self.punches.begin(peer, self.observed.addresses());
+            self.punches.begin(peer, self.observed.addresses(&self.listening.borrow()));
         }
     }
 
