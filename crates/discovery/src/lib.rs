@@ -28,6 +28,7 @@ mod decide;
 mod directory;
 pub mod doctor;
 pub mod foreign;
+mod paths;
 pub mod privacy;
 mod profile;
 pub mod protocol;

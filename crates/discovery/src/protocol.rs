@@ -21,6 +21,11 @@ pub enum Request {
         /// Seconds after which the answer comes even if nothing changed; at most [`MAX_WAIT_SECONDS`] count.
         seconds: u64,
     },
+    /// Connects with a robot, and asks for the paths to it. The answer is [`Answer::Paths`].
+    Paths {
+        /// The robot with which the daemon connects.
+        peer: PeerId,
+    },
     /// Runs the checks of `doctor`. The answer is [`Answer::Findings`].
     Doctor {
         /// A robot whose path is checked as well.
@@ -42,6 +47,13 @@ pub enum Answer {
     Changed {
         /// The present state of the table.
         mark: u64,
+    },
+    /// Answer to [`Request::Paths`].
+    Paths {
+        /// The open IPFS connections with the robot, the direct ones first.
+        paths: Vec<RobotPath>,
+        /// Why there is none; `None` if there is one.
+        reason: Option<String>,
     },
     /// Answer to [`Request::Doctor`].
     Findings {
@@ -144,6 +156,19 @@ pub struct Heard {
     pub address: Option<String>,
     /// Seconds since the robot was last heard there.
     pub age_seconds: u64,
+}
+
+/// An open IPFS connection with a robot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RobotPath {
+    /// Whether the connection leads through a relay.
+    pub is_relayed: bool,
+    /// The relay; `None` for a direct connection.
+    pub relay: Option<PeerId>,
+    /// The transport, to the robot or to the relay: `tcp` or `quic`.
+    pub transport: String,
+    /// The address of the other end: of the robot, or of the relay.
+    pub address: String,
 }
 
 /// The result of one check of `doctor`.

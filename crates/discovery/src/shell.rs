@@ -60,6 +60,10 @@ impl Endpoint for Discovery {
             Request::Changes { mark, seconds } => {
                 Ok(Answer::Changed { mark: self.changed(mark, seconds).await? })
             }
+            Request::Paths { peer } => {
+                let (paths, reason) = crate::paths::paths(&self.context, peer).await?;
+                Ok(Answer::Paths { paths, reason })
+            }
             Request::Doctor { peer } => {
                 let findings = crate::doctor::diagnose(&self.context, self.settings, peer).await?;
                 Ok(Answer::Findings { findings })

@@ -38,6 +38,7 @@ pub(crate) mod answered;
 pub(crate) mod channel;
 pub(crate) mod fields;
 pub(crate) mod names;
+pub(crate) mod path;
 pub(crate) mod robot;
 pub(crate) mod shared_folder;
 pub(crate) mod transfer;

@@ -57,6 +57,14 @@ pub(crate) fn told(
     told
 }
 
+/// Adds the addresses at which this node is reached through relays to the direct ones. The last direct addresses, which
+/// are the least likely to be reachable, make room for them.
+pub(crate) fn with_relayed(mut direct: Vec<Multiaddr>, relayed: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    direct.truncate(MAX_ADDRESSES.saturating_sub(relayed.len()));
+    direct.extend(relayed);
+    direct
+}
+
 /// Sort key of an interface. Interfaces that probably reach other robots sort first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
@@ -181,6 +189,16 @@ mod tests {
         all[..8].iter_mut().for_each(|address| address.is_up = false);
         assert_eq!(short(&all[..16], nobody)[0], "10.2.0.1 t", "an interface without a carrier is last");
         assert_eq!(short(&all[8..16], nobody).len(), 2 * MAX_HOSTS);
+    }
+
+    #[test]
+    fn relayed_addresses_have_room_beside_many_direct_ones() {
+        let all: Vec<Multiaddr> =
+            (1..=16).map(|port| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()).collect();
+        let relayed: Multiaddr = "/ip4/203.0.113.7/tcp/6002/p2p-circuit".parse().unwrap();
+        let told = with_relayed(all.clone(), vec![relayed.clone()]);
+        assert_eq!((told.len(), told.last(), &told[..15]), (MAX_ADDRESSES, Some(&relayed), &all[..15]));
+        assert_eq!(with_relayed(all.clone(), Vec::new()), all);
     }
 
     #[test]

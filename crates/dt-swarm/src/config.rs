@@ -90,6 +90,8 @@ pub(crate) struct Config {
     pub(crate) peers: Vec<Address>,
     pub(crate) routes: Vec<Rule>,
     pub(crate) forward: bool,
+    /// Whether this node is a relay for robots behind NAT.
+    pub(crate) relay: bool,
     /// Topic of IPFS pubsub where peers meet. If empty, no topic is used.
     pub(crate) pubsub_topic: String,
     /// Address at which the IPFS gateway listens; `None` when it is off.
@@ -195,6 +197,7 @@ impl Config {
             peers: file.peers,
             routes: file.routes,
             forward: file.forward,
+            relay: file.relay,
             pubsub_topic: file.pubsub_topic,
             gateway: file.gateway.0,
             sections,

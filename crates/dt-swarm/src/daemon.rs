@@ -9,6 +9,7 @@ use crate::machine::{Machine, MachineNote};
 use crate::membership::{Membership, MembershipError};
 use crate::node::run_node;
 use crate::plan::{Plan, Planner};
+use crate::relay_users::run_relay_users;
 use crate::routes::{self, Routes};
 use crate::shared::Shared;
 use crate::{banner, facts, hostname, permissions, plan, private};
@@ -117,6 +118,8 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         // The first plan already has all configured addresses. With an empty plan, the channels would be restarted at
         // once when the planner fills it.
         plan: watch::Sender::new(first_plan),
+        // Until the records are read, nobody of a swarm with roots is admitted.
+        relay_users: watch::Sender::new(membership.file().map(|_| Arc::default())),
         node: watch::Sender::new(None),
         machine_fault: watch::Sender::new(note.check()),
         renewed: watch::Sender::new(None),
@@ -185,6 +188,7 @@ impl Daemon {
             async move { run_comms(&driver, shared).await }
         });
         self.spawn_planner(&swarm, routes);
+        self.spawn_relay_users(&swarm);
         self.spawn_control(services.route(router));
         self.spawn_gateway(&swarm);
         let shared = self.shared.clone();
@@ -286,6 +290,19 @@ impl Daemon {
         self.spawn(async move {
             // The planner ends only when the daemon stops.
             let _ = planner.run().await;
+        });
+    }
+
+    /// Follows who may use the relay of this node, if it is one.
+    fn spawn_relay_users(&mut self, swarm: &Swarm) {
+        if !self.shared.config.relay {
+            return;
+        }
+        let (swarm, membership, users) =
+            (swarm.clone(), self.shared.membership.subscribe(), self.shared.relay_users.clone());
+        self.spawn(async move {
+            // This ends only when the daemon stops.
+            let _ = run_relay_users(swarm, membership, users).await;
         });
     }
 

@@ -30,6 +30,7 @@ mod permissions;
 mod plan;
 mod private;
 pub mod reference;
+mod relay_users;
 mod restart;
 mod routes;
 mod services;

@@ -3,6 +3,7 @@
 use crate::announce::{self, Hearing};
 use crate::comms;
 use crate::plan::Plan;
+use crate::relay_users;
 use crate::shared::{Shared, key_of};
 use channels::{Heard, InterfaceFilter};
 use ipfs::node::{Driver, Node, NodeConfig, StartError, Zones};
@@ -13,6 +14,9 @@ use service::LocalFacts;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// Maximum number of connections of a relay. It has more than other nodes, because each user of it needs one.
+const RELAY_CONNECTIONS: u32 = 512;
 
 /// Reason why the IPFS node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +106,10 @@ fn node_config(shared: &Shared) -> Result<NodeConfig, NodeError> {
     let listen = listen.filter_map(|address| address.parse().ok()).collect();
     let heard = shared.heard.clone();
     let zones = Zones::new(move |ip| heard.zones(ip));
-    Ok(NodeConfig { listen, zones, seed: shared.seed, ..NodeConfig::new(keypair, store) })
+    let relay = config.relay.then(|| relay_users::admission(shared.relay_users.subscribe()));
+    let node = NodeConfig::new(keypair, store);
+    let max_connections = if config.relay { RELAY_CONNECTIONS } else { node.max_connections };
+    Ok(NodeConfig { listen, zones, relay, max_connections, seed: shared.seed, ..node })
 }
 
 /// Keeps connections to the nodes of the plan.
@@ -139,6 +146,7 @@ fn log(report: &OpenReport) {
 async fn tell_addresses(node: Node, shared: Shared) {
     let Shared { facts, choice, heard, .. } = shared;
     let (mut listening, mut failures) = (node.listen_addresses(), node.listen_errors());
+    let mut relayed = node.relayed_addresses();
     let (mut lines, mut changes) = (facts.subscribe(), heard.changes());
     let mut told_failures = 0;
     loop {
@@ -147,7 +155,9 @@ async fn tell_addresses(node: Node, shared: Shared) {
             tracing::error!("{}", comms::not_listening(failure).1);
             told_failures += 1;
         }
-        let told = announced(&listening.borrow_and_update(), &choice, &heard);
+        let through_relays = relayed.borrow_and_update().clone();
+        let told = announced(&listening.borrow_and_update(), &choice, &heard)
+            .map(|direct| announce::with_relayed(direct, through_relays));
         match told {
             Ok(told) => tell(&facts, &node, &told),
             Err(error) => {
@@ -157,6 +167,7 @@ async fn tell_addresses(node: Node, shared: Shared) {
         tokio::select! {
             Ok(()) = listening.changed() => {}
             Ok(()) = failures.changed() => {}
+            Ok(()) = relayed.changed() => {}
             // A change of the line addresses shows that the interfaces may have changed.
             Ok(()) = lines.changed() => {}
             Ok(()) = changes.changed() => {}

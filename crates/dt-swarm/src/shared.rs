@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::plan::Plan;
+use crate::relay_users::Users;
 use channels::{Heard, InterfaceFilter};
 use dcache::{Keypair, PeerId, SwarmFile};
 use ipfs::node::Node;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) is_line_port_open: watch::Sender<Option<bool>>,
     /// Peers outside the local networks to which the daemon stays connected.
     pub(crate) plan: watch::Sender<Plan>,
+    /// The peers that may use this node as a relay.
+    pub(crate) relay_users: watch::Sender<Users>,
     /// The IPFS node, while it is running.
     pub(crate) node: watch::Sender<Option<Node>>,
     /// The fault that this identity was used on another machine before, until the owner decides.

@@ -36,6 +36,7 @@ pub mod pattern;
 pub mod peer_id;
 pub mod ping;
 pub mod profile;
+pub mod punch;
 pub mod request;
 pub mod row;
 pub mod rule;
@@ -77,6 +78,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "peer_id", check: peer_id::check, seeds: peer_id::seeds },
     Target { name: "profile", check: profile::check, seeds: profile::seeds },
     Target { name: "ping", check: ping::check, seeds: ping::seeds },
+    Target { name: "punch", check: punch::check, seeds: punch::seeds },
     Target { name: "request", check: request::check, seeds: request::seeds },
     Target { name: "row", check: row::check, seeds: row::seeds },
     Target { name: "rule", check: rule::check, seeds: rule::seeds },

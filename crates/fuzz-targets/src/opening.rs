@@ -22,12 +22,8 @@ fn check_message<M: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u
 
 /// Returns an opening, and each answer.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let codes = [
-        RefusalCode::NotAllowed,
-        RefusalCode::NothingListens,
-        RefusalCode::TooMany,
-        RefusalCode::Unknown,
-    ];
+    let codes =
+        [RefusalCode::NotAllowed, RefusalCode::NothingListens, RefusalCode::TooMany, RefusalCode::Unknown];
     let replies = codes.map(|reason| encode(&Reply::Refused { reason }));
     let port = NonZeroU16::MAX;
     [encode(&Opening { port }), encode(&Reply::Accepted {})].into_iter().chain(replies).collect()

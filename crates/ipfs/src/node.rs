@@ -1,6 +1,7 @@
 //! A running node: libp2p, Bitswap and the block store behind one handle.
 mod addresses;
 mod block;
+mod circuits;
 mod connections;
 mod dial_message;
 mod dials;
@@ -17,10 +18,14 @@ mod link;
 mod link_local;
 mod meter;
 mod networks;
+mod observed;
 mod obstacle;
+mod paths;
 mod persistent;
 mod probes;
 mod pubsub;
+mod punch;
+mod relay;
 mod service_stream;
 mod service_streams;
 mod session;
@@ -53,8 +58,11 @@ use limits::Limits;
 pub use limits::{LinkTraffic, Rates};
 pub use networks::Networks;
 pub use obstacle::{Obstacle, Shortage};
+pub use paths::{LinkTransport, Path as PeerPath, PathTable, Via};
 pub use persistent::{PersistentPeer, PersistentPeerState};
 pub use pubsub::{MAX_MESSAGE_BYTES, SubscribeError, Topic};
+pub use punch::message::{MAX_PUNCH_BYTES, PunchDecodeError, PunchMessage};
+pub use relay::server::Admission;
 pub use service_stream::{ServiceStream, StreamReader, StreamWriter};
 pub use service_streams::{InboundStreams, StreamError};
 use table::Fetches;
@@ -122,6 +130,16 @@ impl Node {
     /// Returns the configured addresses on which the node cannot listen, with the reasons.
     pub fn listen_errors(&self) -> watch::Receiver<Vec<ListenFailure>> {
         self.reports.failures.clone()
+    }
+
+    /// Returns the addresses at which this node is reached through relays now. They change as relays come and go.
+    pub fn relayed_addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
+        self.reports.relayed.clone()
+    }
+
+    /// Returns the paths to all connected peers, for each peer the direct ones first.
+    pub fn paths(&self) -> watch::Receiver<Arc<PathTable>> {
+        self.reports.paths.clone()
     }
 
     /// Returns the peers that are connected now.

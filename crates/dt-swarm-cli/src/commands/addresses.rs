@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::output::fields::PeerRef;
+use crate::output::path::Paths;
 use crate::output::robot::{Known, MAX_ADDRESS_SHOWN, RobotEntry};
 use crate::tables::table;
 use crate::text::clean;
@@ -14,6 +15,8 @@ use dcache::PeerId;
 use serde::Serialize;
 
 /// Shows the addresses at which a robot accepts lines and IPFS connections, each with its age and source.
+///
+/// The daemon on this computer connects with the robot, and says how: directly, or through a relay.
 #[derive(Debug, Args)]
 pub(crate) struct Addresses {
     /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
@@ -37,20 +40,30 @@ struct Reachable {
     hostname: Option<String>,
     /// The addresses, as the robot states them.
     addresses: Vec<Known>,
+    /// The paths from the daemon to the robot; `null` unless the daemon on this computer was asked.
+    paths: Option<Paths>,
 }
 
 impl Command for Addresses {
     type Output = AddressList;
 
     fn run(&self, context: &Context) -> Result<AddressList, CliError> {
-        let found = Found::search(context, &self.name)?;
+        let mut found = Found::search(context, &self.name)?;
+        found.add_paths(context);
         Ok(AddressList { robots: found.robots.into_iter().map(Reachable::new).collect() })
     }
 }
 
 impl Reachable {
     fn new(robot: RobotEntry) -> Self {
-        Self { peer: robot.peer, hostname: robot.hostname, addresses: robot.addresses }
+        let RobotEntry { peer, hostname, addresses, paths, .. } = robot;
+        Self { peer, hostname, addresses, paths }
+    }
+
+    /// Returns one line for each path.
+    fn show_paths(&self) -> String {
+        let paths = self.paths.iter().flat_map(Paths::show);
+        paths.map(|path| format!("path to {}: {path}\n", self.show_name())).collect()
     }
 
     fn show_name(&self) -> String {
@@ -70,11 +83,13 @@ impl Output for AddressList {
                 rows.add_row([shown, address.show_source(), robot.show_name()]);
             }
         }
+        let paths: String = self.robots.iter().map(Reachable::show_paths).collect();
         if self.robots.iter().all(|robot| robot.addresses.is_empty()) {
             return "No address is known: the robot states none, or its statements have expired.\n"
-                .to_owned();
+                .to_owned()
+                + &paths;
         }
-        format!("{}\n", rows.trim_fmt())
+        format!("{}\n{paths}", rows.trim_fmt())
     }
 }
 
@@ -99,6 +114,17 @@ mod tests {
         assert!(text.contains("3 min ago, by a signed record") && !text.contains('\u{1b}'), "{text}");
         assert_eq!(json["robots"][0]["addresses"][1]["age_seconds"], 200);
         assert_eq!(json["robots"][1]["addresses"][0]["value"], "/ip4/10.0.0.8/tcp/8000\u{1b}");
+    }
+
+    #[test]
+    fn the_path_is_shown_below_the_addresses() {
+        let mut list = list(&[robot(1, "duckie1", Place::Here)]);
+        let reason = Some("it is off".to_owned());
+        list.robots[0].paths = Some(Paths { open: Vec::new(), reason });
+        let text = list.show();
+        assert!(text.contains("No address is known") && text.contains("path to duckie1"), "{text}");
+        assert!(text.ends_with(": none: it is off\n"), "{text}");
+        vocabulary::checked(&list);
     }
 
     #[test]

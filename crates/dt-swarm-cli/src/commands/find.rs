@@ -4,13 +4,15 @@ use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::fields::Daemon;
+use crate::output::path::{PathEntry, Paths};
 use crate::output::robot::{HeardOn, Known, MAX_ADDRESS_SHOWN, RobotEntry};
 use crate::output::{Form, Output, Print};
 use crate::robots::{Selector, Table};
 use crate::target::last_heard;
 use crate::text::{clean, count, duration};
 use clap::{Args, ValueHint};
-use discovery::protocol::{Place, Robot};
+use discovery::Discovery;
+use discovery::protocol::{Answer, Place, Request, Robot};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -22,11 +24,15 @@ Examples:
 
 The exit code is 1 if no robot of this name is present.";
 
+/// Maximum number of robots of one name to which the daemon connects.
+const MAX_ASKED: usize = 4;
 /// Number of characters of the labels before the facts.
 const LABEL: usize = 11;
 
 /// Shows everything that is known about the robots of a name: where they were heard, their facts and their addresses,
 /// each with its age and source.
+///
+/// The daemon on this computer connects with the robot, and says how: directly, or through a relay.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Find {
@@ -50,7 +56,9 @@ impl Command for Find {
     type Output = FoundOrLeft;
 
     fn run(&self, context: &Context) -> Result<FoundOrLeft, CliError> {
-        Found::search(context, &self.name).map(FoundOrLeft)
+        let mut found = Found::search(context, &self.name)?;
+        found.add_paths(context);
+        Ok(FoundOrLeft(found))
     }
 }
 
@@ -62,6 +70,26 @@ impl Found {
     pub(crate) fn search(context: &Context, name: &str) -> Result<Self, CliError> {
         let Table { daemon, robots } = context.robots()?;
         Self::among(daemon, &robots, &Selector::new(name))
+    }
+
+    /// Asks the daemon on this computer for the paths to the robots that are present. Without such a daemon, the paths
+    /// stay unknown.
+    pub(crate) fn add_paths(&mut self, context: &Context) {
+        let asked = |robot: &&mut RobotEntry| !robot.is_daemon && !robot.is_away() && robot.peer.is_some();
+        let mut asked: Vec<_> = self.robots.iter_mut().filter(asked).take(MAX_ASKED).collect();
+        if asked.is_empty() || !context.is_here().unwrap_or(false) {
+            return;
+        }
+        let Ok(mut client) = context.client() else { return };
+        let names = context.names();
+        for robot in &mut asked {
+            let Some(peer) = robot.peer else { continue };
+            // An older daemon does not know the request.
+            if let Ok(Answer::Paths { paths, reason }) = client.call::<Discovery>(&Request::Paths { peer }) {
+                let open = paths.into_iter().map(|path| PathEntry::new(path, |relay| names.of(relay)));
+                robot.paths = Some(Paths { open: open.collect(), reason });
+            }
+        }
     }
 
     fn among(daemon: Daemon, robots: &[Robot], selector: &Selector) -> Result<Self, CliError> {
@@ -145,6 +173,9 @@ impl RobotEntry {
         }
         for heard in self.heard.iter().filter(|heard| heard.is_channel()) {
             line("heard", &show_heard(heard));
+        }
+        for path in self.paths.iter().flat_map(Paths::show) {
+            line("path", &path);
         }
         for address in &self.addresses {
             line("address", &show_address(address));

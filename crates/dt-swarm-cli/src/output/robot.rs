@@ -1,6 +1,7 @@
 //! A robot in the table of robots, and the facts about it.
 
 use super::fields::PeerRef;
+use super::path::Paths;
 use crate::robots::{BY_RECORDS, handles};
 use crate::text::{clean, duration};
 use dcache::PeerId;
@@ -54,6 +55,8 @@ pub(crate) struct RobotEntry {
     pub(crate) heard: Vec<HeardOn>,
     /// The addresses at which the robot accepts connections.
     pub(crate) addresses: Vec<Known>,
+    /// The paths from the daemon to the robot; `null` unless they were asked for.
+    pub(crate) paths: Option<Paths>,
     /// Whether this is the robot whose daemon answers.
     pub(crate) is_daemon: bool,
     /// Whether another robot states the same name.
@@ -155,6 +158,7 @@ impl RobotEntry {
             boot: known(&robot.boot),
             heard: robot.heard.iter().map(HeardOn::from).collect(),
             addresses: robot.addresses.iter().map(Known::from).collect(),
+            paths: None,
             is_daemon: robot.is_me,
             is_name_shared: robot.shares_name || has_end,
             is_copied: robot.is_copied,

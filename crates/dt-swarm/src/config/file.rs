@@ -52,6 +52,10 @@ pub(crate) struct File {
     pub(super) routes: Vec<Rule>,
     /// Whether this node forwards lines between other nodes.
     pub(super) forward: bool,
+    /// Whether this node is a relay: robots behind NAT are reached through it. Set it on a host with a public address
+    /// that the swarm file or `peers` of the robots name. With a swarm file, only robots and holders of a role of that
+    /// swarm may use the relay; without one, everybody may.
+    pub(super) relay: bool,
     /// Topic of IPFS pubsub on which the nodes of the swarm meet. An empty text means no topic.
     pub(super) pubsub_topic: String,
     /// Address and port at which the read-only IPFS gateway listens, or `off` for no gateway.
@@ -76,6 +80,7 @@ impl Default for File {
             peers: Vec::new(),
             routes: Vec::new(),
             forward: true,
+            relay: false,
             // The topic of IPSD.
             pubsub_topic: "duckiebots".to_owned(),
             gateway: Listen(Some(GATEWAY)),

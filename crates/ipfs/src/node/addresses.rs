@@ -7,6 +7,7 @@ use libp2p::multiaddr::{Multiaddr, Protocol};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use super::circuits::{self, MAX_CIRCUITS, is_relayed};
 use super::networks::Networks;
 use super::types::Zones;
 
@@ -46,8 +47,9 @@ pub(super) struct Here<'a> {
     pub(super) zones: &'a Zones,
 }
 
-/// Returns the addresses that may be dialled, at most [`MAX_ADDRESSES`], with those on this host's networks first. Each
-/// is an IP address followed by a supported transport.
+/// Returns the addresses that may be dialled, at most [`MAX_ADDRESSES`], with those on this host's networks first and
+/// relayed ones last. Each is an IP address followed by a supported transport, and perhaps by a relay. At most
+/// [`MAX_CIRCUITS`] of them are relayed.
 ///
 /// The addresses come from records of untrusted peers, so names are not looked up. The node's own addresses are left
 /// out, because container bridges have the same addresses on many hosts. Loopback addresses are allowed only by the
@@ -59,9 +61,18 @@ pub(super) fn usable(given: Vec<Multiaddr>, rules: Rules, here: &Here<'_>) -> Ve
     let usable = given.into_iter().filter(|address| is_fit(address) && is_other(address));
     let mut places: Vec<Multiaddr> = usable.flat_map(|address| on_wires(address, here.zones)).collect();
     places.sort_by_key(|place| !here.networks.is_near(place));
+    let (relayed, direct): (Vec<_>, Vec<_>) = places.into_iter().partition(is_relayed);
+    let relayed = different(relayed, MAX_CIRCUITS);
+    let mut all = different(direct, MAX_ADDRESSES - relayed.len());
+    all.extend(relayed);
+    all
+}
+
+/// Returns at most `most` addresses, each once.
+fn different(places: Vec<Multiaddr>, most: usize) -> Vec<Multiaddr> {
     let mut different: Vec<Multiaddr> = Vec::new();
     for place in places {
-        if different.len() < MAX_ADDRESSES && !different.contains(&place) {
+        if different.len() < most && !different.contains(&place) {
             different.push(place);
         }
     }
@@ -78,9 +89,13 @@ pub fn host_of(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
-/// Returns an address without its `/p2p/ID` part.
+/// Returns an address without the `/p2p/ID` part at its end. The part that names a relay stays.
 pub(super) fn without_peer(address: &Multiaddr) -> Multiaddr {
-    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
+    let mut place = address.clone();
+    if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+        place.pop();
+    }
+    place
 }
 
 /// Returns the address unchanged, unless it is link-local. A link-local address is returned once for each interface on
@@ -106,13 +121,30 @@ pub(super) fn is_link_local(ip: IpAddr) -> bool {
 /// Returns whether an address that a peer signed may be dialled. An IPv6 link-local address is dialled on the
 /// interfaces where it was heard; see [`on_wires`]. An IPv4 link-local address is dialled only if this host has one
 /// itself.
+/// The rules for a relayed address are those for its relay, which is never link-local.
 fn is_usable(address: &Multiaddr, rules: Rules, own_ports: &[u16], networks: &Networks) -> bool {
+    let circuit = circuits::take_apart(address);
+    if is_relayed(address) && circuit.is_none() {
+        return false;
+    }
+    let is_direct = circuit.is_none();
+    let place = circuit.map_or_else(|| address.clone(), |circuit| circuit.place);
+    is_place_usable(&place, is_direct, rules, own_ports, networks)
+}
+
+fn is_place_usable(
+    address: &Multiaddr,
+    is_direct: bool,
+    rules: Rules,
+    own_ports: &[u16],
+    networks: &Networks,
+) -> bool {
     // A zone in a peer's address would name another interface on this host.
     let Some(target) = socket_of(address).filter(|_| !has_zone(address)) else { return false };
     let is_heard = match target.ip() {
         ip if ip.is_loopback() => rules.allow_loopback,
-        IpAddr::V4(_) => networks.is_near(address),
-        ip => is_link_local(ip),
+        IpAddr::V4(_) => is_direct && networks.is_near(address),
+        ip => is_direct && is_link_local(ip),
     };
     targets::check(target, own_ports, is_heard).is_ok() && has_transport(address, rules.is_private).is_ok()
 }
@@ -233,6 +265,33 @@ mod tests {
         assert_eq!(usable.len(), MAX_ADDRESSES);
         assert_eq!(usable.iter().filter(|address| **address == near).count(), 1);
         assert_eq!(usable[0], near);
+    }
+
+    #[test]
+    fn a_relay_is_dialled_under_the_rules_for_all_addresses_and_comes_last() {
+        let relay = libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
+        let through = |place: &str| format!("{place}/p2p/{relay}/p2p-circuit");
+        let fit = through("/ip4/203.0.113.7/tcp/6002");
+        let mut given: Vec<String> = [
+            "/ip4/127.0.0.1/tcp/6002",
+            "/ip6/::1/tcp/6002",
+            "/ip4/169.254.169.254/tcp/6002",
+            "/ip6/fe80::1/tcp/6002",
+            "/ip4/203.0.113.7/tcp/22",
+            "/ip4/224.0.0.1/udp/6002/quic-v1",
+            "/dns4/relay.example/tcp/6002",
+        ]
+        .map(through)
+        .into();
+        given.push(format!("{fit}/p2p/{relay}/p2p-circuit"));
+        given.push(fit.clone());
+        assert_eq!(usable_here(&given, &[]), [fit.as_str()]);
+        given.extend((0..100).map(|port| through(&format!("/ip4/203.0.113.7/tcp/{}", 7100 + port))));
+        given.extend((0..100).map(|port| format!("/ip4/203.0.113.8/tcp/{}", 7100 + port)));
+        let usable = usable_here(&given, &[]);
+        assert_eq!(usable.len(), MAX_ADDRESSES);
+        assert_eq!(usable.iter().filter(|address| address.contains("p2p-circuit")).count(), MAX_CIRCUITS);
+        assert!(usable[15].contains("p2p-circuit") && !usable[13].contains("p2p-circuit"), "{usable:?}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The open connections with each peer, and the peers that are banned for ten minutes.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,9 @@ use libp2p::core::ConnectedPoint;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 
-use super::addresses::{MAX_ADDRESSES, host_of};
+use super::addresses::{MAX_ADDRESSES, host_of, without_peer};
+use super::circuits::other_end;
+use super::paths::{Path, PathTable};
 use super::sources::source_of;
 
 /// Time for which a peer that misbehaved is banned.
@@ -20,14 +22,18 @@ const DIAL: Duration = Duration::from_secs(1);
 /// Minimum age of a connection that this node dialled before a new one from the same peer replaces it. When both sides
 /// dial at the same time, each sees both connections arrive within this time, in the same order.
 const CROSSED: Duration = Duration::from_secs(3);
+/// Time for which a direct connection must exist before the relayed connections with the same peer are closed. The
+/// other side may still be making it.
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct OpenConnection {
     id: ConnectionId,
     /// Address that this node dialled; `None` if the peer dialled.
     dialled: Option<Multiaddr>,
-    /// IP address of the peer.
+    /// IP address of the peer, or of the relay between.
     remote: Option<IpAddr>,
+    path: Path,
     /// Address of this host, if the peer dialled.
     local: Option<IpAddr>,
     since: Instant,
@@ -42,13 +48,13 @@ struct OfPeer {
 
 impl OpenConnection {
     fn new(id: ConnectionId, endpoint: &ConnectedPoint, since: Instant) -> Self {
-        let remote = endpoint.get_remote_address();
+        let path = Path::of(endpoint);
         let local = match endpoint {
-            ConnectedPoint::Dialer { .. } => None,
-            ConnectedPoint::Listener { local_addr, .. } => host_of(local_addr),
+            ConnectedPoint::Listener { local_addr, .. } if !path.is_relayed() => host_of(local_addr),
+            _ => None,
         };
-        let dialled = endpoint.is_dialer().then(|| remote.clone());
-        Self { id, dialled, remote: host_of(remote), local, since }
+        let dialled = endpoint.is_dialer().then(|| endpoint.get_remote_address().clone());
+        Self { id, dialled, remote: other_end(endpoint), path, local, since }
     }
 }
 
@@ -75,7 +81,9 @@ impl OpenConnections {
         // A connected peer dials again only if it has restarted or its old connection is dead.
         let has_begun_anew = |open: &OpenConnection| {
             let least = if open.dialled.is_none() { DIAL } else { CROSSED };
-            new.dialled.is_none() && now.saturating_duration_since(open.since) > least
+            // A relayed connection is worse than a direct one and replaces none.
+            let is_no_worse = open.path.is_relayed() || !new.path.is_relayed();
+            new.dialled.is_none() && is_no_worse && now.saturating_duration_since(open.since) > least
         };
         let is_old = |open: &&OpenConnection| is_renewed || has_begun_anew(open);
         let old = of_peer.iter().filter(is_old).map(|open| open.id).collect();
@@ -123,6 +131,58 @@ impl OpenConnections {
             self.renewed.insert(peer, Instant::now());
         }
         addresses
+    }
+
+    /// Returns the relayed connections with peers that are connected directly as well.
+    pub(super) fn superseded(&self, now: Instant) -> Vec<ConnectionId> {
+        let is_settled = |open: &OpenConnection| {
+            !open.path.is_relayed() && now.saturating_duration_since(open.since) >= SETTLED
+        };
+        let peers = self.open.values().filter(|of_peer| of_peer.open.iter().any(is_settled));
+        peers
+            .flat_map(|of_peer| &of_peer.open)
+            .filter(|open| open.path.is_relayed())
+            .map(|open| open.id)
+            .collect()
+    }
+
+    /// Returns whether all connections with a connected peer are relayed.
+    pub(super) fn is_only_relayed(&self, peer: &PeerId) -> bool {
+        self.open.get(peer).is_some_and(|of_peer| of_peer.open.iter().all(|open| open.path.is_relayed()))
+    }
+
+    /// Returns whether the peer made one of the open connections.
+    pub(super) fn has_called(&self, peer: &PeerId) -> bool {
+        self.open.get(peer).is_some_and(|of_peer| of_peer.open.iter().any(|open| open.dialled.is_none()))
+    }
+
+    /// Returns the address at which this node dialled a peer directly, if one of its connections was made so.
+    pub(super) fn dialled_directly(&self, peer: &PeerId) -> Option<Multiaddr> {
+        let direct = self.open.get(peer)?.open.iter().filter(|open| !open.path.is_relayed());
+        direct.filter_map(|open| open.dialled.as_ref()).map(without_peer).next()
+    }
+
+    /// Returns whether this node dialled this connection directly.
+    pub(super) fn is_dialled_directly(&self, peer: &PeerId, connection: ConnectionId) -> bool {
+        let open = self.open.get(peer).into_iter().flat_map(|of_peer| &of_peer.open);
+        open.filter(|open| open.id == connection)
+            .any(|open| open.dialled.is_some() && !open.path.is_relayed())
+    }
+
+    /// Returns the relays through which peers are connected.
+    pub(super) fn relays(&self) -> BTreeSet<PeerId> {
+        let all = self.open.values().flat_map(|of_peer| &of_peer.open);
+        all.filter_map(|open| open.path.relay()).collect()
+    }
+
+    /// Returns the paths to all connected peers, the direct ones first.
+    pub(super) fn paths(&self) -> PathTable {
+        let of_peer = |of_peer: &OfPeer| {
+            let mut paths: Vec<Path> = of_peer.open.iter().map(|open| open.path.clone()).collect();
+            paths.sort();
+            paths
+        };
+        self.open.iter().map(|(peer, connections)| (*peer, of_peer(connections))).collect()
     }
 
     /// Returns the connections with a peer.
@@ -232,5 +292,36 @@ mod tests {
             [id(1), id(2)],
             "the peer was killed and restarted, so the old connections are dead"
         );
+    }
+
+    fn relayed_inbound(relay: PeerId) -> ConnectedPoint {
+        let local_addr = format!("/ip4/203.0.113.7/tcp/6002/p2p/{relay}/p2p-circuit").parse().unwrap();
+        let send_back_addr = format!("/p2p/{}", PeerId::random()).parse().unwrap();
+        ConnectedPoint::Listener { local_addr, send_back_addr }
+    }
+
+    #[test]
+    fn a_relayed_connection_gives_way_to_a_direct_one_and_never_replaces_one() {
+        let (mut connections, begin) = (OpenConnections::default(), Instant::now());
+        let [peer, relay] = [PeerId::random(), PeerId::random()];
+        let later = |seconds| begin + Duration::from_secs(seconds);
+        connections.established(begin, peer, id(1), &relayed_inbound(relay));
+        assert!(connections.is_only_relayed(&peer) && connections.has_called(&peer));
+        assert_eq!(connections.relays(), BTreeSet::from([relay]));
+        assert_eq!(connections.established(later(5), peer, id(2), &outbound("/ip4/10.99.0.1/tcp/1")), []);
+        assert!(!connections.is_only_relayed(&peer));
+        assert_eq!(connections.superseded(later(5)), [], "the peer may still be making the direct one");
+        assert_eq!(connections.superseded(later(6)), [id(1)]);
+        assert_eq!(connections.established(later(60), peer, id(3), &relayed_inbound(relay)), [id(1)]);
+        assert_eq!(connections.with(&peer), [id(1), id(2), id(3)]);
+        assert!(!connections.paths()[&peer][0].is_relayed(), "direct paths come first");
+    }
+
+    #[test]
+    fn peers_behind_a_relay_have_its_address_as_their_source() {
+        let (mut connections, peer) = (OpenConnections::default(), PeerId::random());
+        connections.established(Instant::now(), peer, id(1), &relayed_inbound(PeerId::random()));
+        assert_eq!(connections.source(&peer), Some("203.0.113.7".parse().unwrap()));
+        assert_eq!(connections.to("203.0.113.7".parse().unwrap()), [], "this is no address of this host");
     }
 }

@@ -1,5 +1,5 @@
 //! The event loop of a node: events of the swarm, commands of the handle, and the exchange of blocks.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,14 @@ use super::dials::Dials;
 use super::exchange::{Delivery, Exchange, Request};
 use super::housekeeping::Housekeeping;
 use super::limits::Limits;
+use super::observed::Observed;
+use super::paths::SharedPaths;
 use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
 use super::probes::Probes;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
+use super::punch::Punches;
+use super::relay::served::Served;
+use super::relay::slots::Slots;
 use super::service_streams::ServiceStreams;
 use super::swarm::{self, Behaviour};
 use super::types::{ConnectError, ListenFailure, NodeConfig, StartError, Zones};
@@ -30,8 +35,10 @@ use crate::store::Store;
 
 mod connecting;
 mod events;
+mod relaying;
 
 use connecting::NamedBy;
+use relaying::Identity;
 
 /// Maximum time that stopping waits for blocks that are being stored, and again for the final sync.
 const SHUTDOWN: Duration = Duration::from_secs(2);
@@ -58,6 +65,8 @@ pub(super) struct Reports {
     pub(super) statistics: watch::Receiver<Statistics>,
     pub(super) persistent: watch::Receiver<Arc<Vec<PersistentPeer>>>,
     pub(super) streams: ServiceStreams,
+    pub(super) relayed: watch::Receiver<Vec<Multiaddr>>,
+    pub(super) paths: watch::Receiver<SharedPaths>,
 }
 
 /// The future that runs a node: [`Driver::run`] must be awaited as long as the node is to work.
@@ -84,6 +93,17 @@ pub struct Driver {
     statistics: watch::Sender<Statistics>,
     connections: OpenConnections,
     limits: Arc<Limits>,
+    is_relay: bool,
+    served: Served,
+    slots: Slots,
+    /// The statements of each connected peer about itself and this node.
+    identities: BTreeMap<PeerId, Identity>,
+    observed: Observed,
+    punches: Punches,
+    /// Time at which relayed connections are closed, because direct ones exist.
+    settled: Option<Instant>,
+    relayed: watch::Sender<Vec<Multiaddr>>,
+    paths: watch::Sender<SharedPaths>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -107,6 +127,7 @@ impl Driver {
             swarm::build(&config, keep_alive::Behaviour::new(persistent.chosen()), persistent.chosen())?;
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
+        let punches = Punches::new(control.clone());
         let exchange = Exchange::new(config.bitswap, me, store.clone(), control, limits.clone());
         let mut driver = Self {
             swarm,
@@ -130,6 +151,15 @@ impl Driver {
             statistics: watch::Sender::default(),
             connections: OpenConnections::default(),
             limits,
+            is_relay: config.relay.is_some(),
+            served: Served::default(),
+            slots: Slots::default(),
+            identities: BTreeMap::new(),
+            observed: Observed::default(),
+            punches,
+            settled: None,
+            relayed: watch::Sender::default(),
+            paths: watch::Sender::default(),
         };
         listen.into_iter().for_each(|address| driver.listen(address));
         let reports = driver.reports();
@@ -144,6 +174,8 @@ impl Driver {
             statistics: self.statistics.subscribe(),
             persistent: self.persistent.told(),
             streams: self.service_streams(),
+            relayed: self.relayed.subscribe(),
+            paths: self.paths.subscribe(),
         }
     }
 
@@ -157,6 +189,7 @@ impl Driver {
     /// few seconds. Dropping the future stops the node at once.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
+            let observed = self.observed.addresses(&self.listening.borrow());
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 event = self.swarm.select_next_some() => self.swarm_event(event),
@@ -164,6 +197,9 @@ impl Driver {
                 () = self.exchange.step() => {}
                 step = self.persistent.step() => self.persist(step),
                 probed = self.probes.next() => self.probed(&probed),
+                punch = self.punches.next(&observed) => self.punch(punch),
+                () = relaying::wait_until(self.slots.next_due()) => self.ask_relays(),
+                () = relaying::wait_until(self.settled) => self.close_superseded(),
                 (topic, data) = self.subscriptions.next_publication() => {
                     pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
                 }
@@ -258,6 +294,8 @@ impl Driver {
                 // A persistent peer may connect even if all connection slots are used.
                 added.iter().for_each(|peer| limits.bypass_peer_id(peer));
                 removed.iter().for_each(|peer| limits.remove_peer_id(peer));
+                removed.iter().for_each(|peer| self.leave_relay(peer));
+                added.iter().for_each(|peer| self.use_identity(peer));
             }
             Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
             Step::Dial(peer, addresses) => {
@@ -279,11 +317,13 @@ impl Driver {
         let gossip = &self.swarm.behaviour().pubsub;
         let (chosen, sharers, mesh) = (self.persistent.chosen(), gossip.sharers(), gossip.mesh());
         let services = self.swarm.behaviour().service.registry();
+        let relays = self.connections.relays();
         let is_crowded = self.connected.borrow().len() > self.max_connections - self.max_connections / 8;
         let may_go = |(peer, idle): &&(PeerId, Duration)| {
             let is_shared = if is_crowded { mesh.contains(peer) } else { sharers.contains(peer) };
+            let is_relaying = self.served.has(peer) || relays.contains(peer);
             let is_kept = chosen.borrow().contains(peer) || services.is_in_use(peer);
-            !is_shared && !is_kept && (is_crowded || *idle >= self.idle_timeout)
+            !is_shared && !is_relaying && !is_kept && (is_crowded || *idle >= self.idle_timeout)
         };
         let longest = unused.iter().filter(may_go).max_by_key(|(_, idle)| *idle);
         if let Some((peer, idle)) = longest.copied() {

@@ -1,8 +1,8 @@
 //! A transport whose dials are delayed, so that other transports have a head start.
 //!
 //! A peer is dialled at all its addresses at once, and the first connection wins. TCP costs less than QUIC: the kernel
-//! does the work, and its headers are shorter. So QUIC is used only where TCP does not get through. RFC 8305 does the
-//! same with IPv6 and IPv4.
+//! does the work, and its headers are shorter. So QUIC is used only where TCP does not get through, and a relay only
+//! where neither does. RFC 8305 does the same with IPv6 and IPv4.
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,11 +13,13 @@ use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEve
 use libp2p::{Multiaddr, Transport};
 use tokio::time::sleep;
 
-/// Delay of each dial. RFC 8305 recommends 250 ms.
-const HEAD_START: Duration = Duration::from_millis(250);
+/// Delay of each dial over QUIC. RFC 8305 recommends 250 ms.
+pub(super) const OF_TCP: Duration = Duration::from_millis(250);
+/// Delay of each dial through a relay. A direct connection is made within it, unless a packet is lost twice.
+pub(super) const OF_DIRECT: Duration = Duration::from_millis(750);
 
-/// Wraps a transport and delays its dials by [`HEAD_START`].
-pub(super) struct GivesHeadStart<T>(pub(super) T);
+/// Wraps a transport and delays its dials by a fixed time.
+pub(super) struct GivesHeadStart<T>(pub(super) T, pub(super) Duration);
 
 impl<T> Transport for GivesHeadStart<T>
 where
@@ -43,7 +45,7 @@ where
         options: DialOpts,
     ) -> Result<Self::Dial, TransportError<Self::Error>> {
         let dial = self.0.dial(address, options)?;
-        Ok(sleep(HEAD_START).then(|()| dial).boxed())
+        Ok(sleep(self.1).then(|()| dial).boxed())
     }
 
     fn poll(
@@ -62,12 +64,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn dials_begin_later_and_succeed() {
-        let mut transport = GivesHeadStart(MemoryTransport::default());
+        let mut transport = GivesHeadStart(MemoryTransport::default(), OF_TCP);
         let address: Multiaddr = "/memory/170100".parse().unwrap();
         transport.listen_on(ListenerId::next(), address.clone()).unwrap();
         let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::Reuse };
         let mut dial = transport.dial(address, options).unwrap();
-        let early = tokio::time::timeout(HEAD_START / 2, &mut dial).await;
+        let early = tokio::time::timeout(OF_TCP / 2, &mut dial).await;
         assert!(early.is_err());
         let incoming = std::future::poll_fn(|context| Pin::new(&mut transport).poll(context));
         let listening = incoming.await;

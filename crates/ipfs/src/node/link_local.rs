@@ -16,6 +16,7 @@ use libp2p::{Transport, tcp};
 use socket2::SockRef;
 use tokio::net::TcpSocket;
 
+use super::circuits::is_relayed;
 use super::taken_port;
 
 /// Time for which bytes may stay unacknowledged before the operating system ends a connection. The system's default is
@@ -46,6 +47,9 @@ impl Transport for LinkLocalTcp {
     type Dial = BoxFuture<'static, io::Result<Self::Output>>;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
+        if is_relayed(&address) {
+            return Err(TransportError::MultiaddrNotSupported(address));
+        }
         taken_port::check(&address).map_err(TransportError::Other)?;
         self.0.listen_on(id, address)
     }

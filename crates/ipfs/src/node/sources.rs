@@ -19,6 +19,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::watch;
 
 use super::addresses::host_of;
+use super::circuits::is_relayed;
 
 /// Maximum share, in percent, of all connections that one source may open. Two sources together cannot use up all
 /// slots, and a class behind one router still has enough.
@@ -35,6 +36,11 @@ pub(super) fn source_of(ip: IpAddr) -> IpAddr {
         }
         ip => ip,
     }
+}
+
+/// Returns the address from which an inbound connection came: that of the peer, or of the relay between.
+fn place_of<'a>(local: &'a Multiaddr, remote: &'a Multiaddr) -> &'a Multiaddr {
+    if is_relayed(local) { local } else { remote }
 }
 
 /// The source has opened too many connections.
@@ -87,10 +93,11 @@ impl NetworkBehaviour for Behaviour {
     fn handle_pending_inbound_connection(
         &mut self,
         id: ConnectionId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let source = self.pending.check(remote, MAX_PENDING).map_err(ConnectionDenied::new)?;
+        let at = place_of(local, remote);
+        let source = self.pending.check(at, MAX_PENDING).map_err(ConnectionDenied::new)?;
         self.pending.0.extend(source.map(|source| (id, source)));
         Ok(())
     }
@@ -99,12 +106,13 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         id: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.pending.0.remove(&id);
         if !self.chosen.borrow().contains(&peer) {
-            self.established.check(remote, self.most).map_err(ConnectionDenied::new)?;
+            let at = place_of(local, remote);
+            self.established.check(at, self.most).map_err(ConnectionDenied::new)?;
         }
         Ok(dummy::ConnectionHandler)
     }
@@ -124,10 +132,11 @@ impl NetworkBehaviour for Behaviour {
         match event {
             FromSwarm::ConnectionEstablished(ConnectionEstablished {
                 connection_id,
-                endpoint: ConnectedPoint::Listener { send_back_addr, .. },
+                endpoint: ConnectedPoint::Listener { local_addr, send_back_addr },
                 ..
             }) => {
-                let source = self.established.check(send_back_addr, usize::MAX).ok().flatten();
+                let at = place_of(local_addr, send_back_addr);
+                let source = self.established.check(at, usize::MAX).ok().flatten();
                 self.established.0.extend(source.map(|source| (connection_id, source)));
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
@@ -154,15 +163,18 @@ mod tests {
     use super::*;
 
     fn begins(behaviour: &mut Behaviour, number: usize, from: &str) -> bool {
-        let (id, local) = (ConnectionId::new_unchecked(number), "/ip4/10.0.0.1/tcp/6002".parse().unwrap());
         let remote: Multiaddr = format!("{from}/tcp/40000").parse().unwrap();
-        let peer = PeerId::random();
-        if behaviour.handle_pending_inbound_connection(id, &local, &remote).is_err()
-            || behaviour.handle_established_inbound_connection(id, peer, &local, &remote).is_err()
+        begins_at(behaviour, number, &"/ip4/10.0.0.1/tcp/6002".parse().unwrap(), remote)
+    }
+
+    fn begins_at(behaviour: &mut Behaviour, number: usize, local: &Multiaddr, remote: Multiaddr) -> bool {
+        let (id, peer) = (ConnectionId::new_unchecked(number), PeerId::random());
+        if behaviour.handle_pending_inbound_connection(id, local, &remote).is_err()
+            || behaviour.handle_established_inbound_connection(id, peer, local, &remote).is_err()
         {
             return false;
         }
-        let endpoint = ConnectedPoint::Listener { local_addr: local, send_back_addr: remote };
+        let endpoint = ConnectedPoint::Listener { local_addr: local.clone(), send_back_addr: remote };
         behaviour.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
             peer_id: peer,
             connection_id: id,
@@ -188,6 +200,18 @@ mod tests {
             assert!(begins(&mut guard, 1000, "/ip4/203.0.113.8"));
             assert!(begins(&mut guard, 1001, "/ip6/2001:db8:0:1::1"));
         }
+    }
+
+    #[test]
+    fn peers_behind_one_relay_share_one_limit() {
+        let mut guard = guard();
+        let local = format!("/ip4/203.0.113.7/tcp/6002/p2p/{}/p2p-circuit", PeerId::random());
+        let local: Multiaddr = local.parse().unwrap();
+        let begun = (0..500).filter(|number| {
+            let remote = format!("/p2p/{}", PeerId::random()).parse().unwrap();
+            begins_at(&mut guard, *number, &local, remote)
+        });
+        assert_eq!(begun.count(), 51);
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn read_message(
     decode(bytes).await.map(Some)
 }
 
-async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>> {
+pub(super) async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>> {
     let (mut length, mut shift) = (0usize, 0);
     loop {
         let mut byte = [0u8];

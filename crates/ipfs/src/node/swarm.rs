@@ -6,13 +6,15 @@ use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, Transport, connection_limits, identify, noise, ping, quic, yamux,
+    Multiaddr, Swarm, SwarmBuilder, Transport, connection_limits, identify, noise, ping, quic, relay, yamux,
 };
 
-use super::head_start::GivesHeadStart;
+use super::head_start::{GivesHeadStart, OF_DIRECT, OF_TCP};
 use super::persistent::keep_alive;
 use super::pubsub::guard;
+use super::relay::server;
 use super::types::{NetworkKey, NodeConfig, StartError};
 use super::{addresses, inbound, link_local, service_streams, sources, streams};
 
@@ -49,6 +51,8 @@ pub(super) struct Behaviour {
     pub(super) outbound: libp2p_stream::Behaviour,
     inbound: inbound::Behaviour,
     pub(super) service: service_streams::Behaviour,
+    relay_client: relay::client::Behaviour,
+    relay: Toggle<relay::Behaviour>,
     /// Must be the last field, because gossipsub remembers a connection even if a later behaviour refuses it.
     pub(super) pubsub: guard::Behaviour,
 }
@@ -59,14 +63,19 @@ pub(super) fn build(
     keep_alive: keep_alive::Behaviour,
     chosen: keep_alive::Chosen,
 ) -> Result<Swarm<Behaviour>, StartError> {
-    let behaviour = behaviour(config, keep_alive, chosen)?;
+    let (relayed, client) = relay::client::new(config.keypair.public().to_peer_id());
+    let behaviour = behaviour(config, keep_alive, chosen, client)?;
     match &config.network_key {
-        None => open(config, behaviour),
-        Some(key) => private(config, key, behaviour),
+        None => open(config, behaviour, relayed),
+        Some(key) => private(config, key, behaviour, relayed),
     }
 }
 
-fn open(config: &NodeConfig, behaviour: Behaviour) -> Result<Swarm<Behaviour>, StartError> {
+fn open(
+    config: &NodeConfig,
+    behaviour: Behaviour,
+    relayed: relay::client::Transport,
+) -> Result<Swarm<Behaviour>, StartError> {
     let idle_timeout = config.idle_timeout;
     let transport = link_local::transport()
         .upgrade(Version::V1Lazy)
@@ -74,18 +83,25 @@ fn open(config: &NodeConfig, behaviour: Behaviour) -> Result<Swarm<Behaviour>, S
         .multiplex(yamux_config());
     let builder = SwarmBuilder::with_existing_identity(config.keypair.clone()).with_tokio();
     let Ok(builder) = builder.with_other_transport(|_| transport);
-    let Ok(builder) = builder
-        .with_other_transport(|keypair| GivesHeadStart(quic::tokio::Transport::new(quic_config(keypair))));
+    let Ok(builder) = builder.with_other_transport(|keypair| {
+        GivesHeadStart(quic::tokio::Transport::new(quic_config(keypair)), OF_TCP)
+    });
+    let relayed = GivesHeadStart(relayed, OF_DIRECT)
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(&config.keypair)?)
+        .multiplex(yamux_config());
+    let Ok(builder) = builder.with_other_transport(|_| relayed);
     let Ok(built) = builder.with_behaviour(|_| behaviour);
     Ok(built.with_swarm_config(|swarm| swarm_config(swarm, idle_timeout)).build())
 }
 
 /// Builds the swarm of a private network, over TCP only: the network's cipher works on byte streams, and QUIC has none
-/// below it.
+/// below it. A relayed connection has no cipher of the network of its own: the connections with the relay have it.
 fn private(
     config: &NodeConfig,
     key: &NetworkKey,
     behaviour: Behaviour,
+    relayed: relay::client::Transport,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let idle_timeout = config.idle_timeout;
     let protector = PnetConfig::new(PreSharedKey::new(key.0));
@@ -96,6 +112,11 @@ fn private(
         .multiplex(yamux_config());
     let builder = SwarmBuilder::with_existing_identity(config.keypair.clone()).with_tokio();
     let Ok(builder) = builder.with_other_transport(|_| transport);
+    let relayed = GivesHeadStart(relayed, OF_DIRECT)
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(&config.keypair)?)
+        .multiplex(yamux_config());
+    let Ok(builder) = builder.with_other_transport(|_| relayed);
     let Ok(built) = builder.with_behaviour(|_| behaviour);
     Ok(built.with_swarm_config(|swarm| swarm_config(swarm, idle_timeout)).build())
 }
@@ -125,7 +146,9 @@ fn behaviour(
     config: &NodeConfig,
     keep_alive: keep_alive::Behaviour,
     chosen: keep_alive::Chosen,
+    relay_client: relay::client::Behaviour,
 ) -> Result<Behaviour, StartError> {
+    let me = config.keypair.public().to_peer_id();
     let identify = identify::Config::new("/ipfs/0.1.0".to_owned(), config.keypair.public())
         .with_agent_version(concat!("dt-swarm/", env!("CARGO_PKG_VERSION")).to_owned())
         .with_interval(IDENTIFY_INTERVAL)
@@ -140,6 +163,8 @@ fn behaviour(
         outbound: libp2p_stream::Behaviour::new(),
         inbound: inbound::Behaviour::new(streams::PROTOCOL),
         service: service_streams::Behaviour::default(),
+        relay_client,
+        relay: config.relay.as_ref().map(|admission| server::behaviour(me, admission)).into(),
         pubsub: guard::Behaviour::new(&config.keypair, &config.topics).map_err(StartError::Pubsub)?,
     })
 }

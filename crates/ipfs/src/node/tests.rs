@@ -15,6 +15,7 @@ mod named;
 mod persistent;
 mod private;
 mod pubsub;
+mod relayed;
 mod services;
 
 const MIB: u64 = 1024 * 1024;

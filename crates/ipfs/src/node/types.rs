@@ -6,6 +6,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use super::limits::Rates;
+use super::relay::server::Admission;
 use crate::store::{StoreConfig, StoreError};
 use crate::unixfs::WalkError;
 
@@ -68,6 +69,9 @@ pub struct NodeConfig {
     pub max_connections: u32,
     /// Maximum number of open connections with one peer.
     pub max_connections_per_peer: u32,
+    /// The peers for which this node is a relay; `None` if it is a relay for nobody. A relay must be reachable at the
+    /// addresses on which it listens.
+    pub relay: Option<Admission>,
     /// Rate limits for sent and received bytes.
     pub rates: Rates,
     /// Whether loopback addresses are dialled; used in tests on one host.
@@ -92,6 +96,7 @@ impl NodeConfig {
             idle_timeout: Duration::from_secs(600),
             max_connections: 128,
             max_connections_per_peer: 4,
+            relay: None,
             rates: Rates::default(),
             allow_loopback: false,
             zones: Zones::default(),

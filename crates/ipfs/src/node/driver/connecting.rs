@@ -2,12 +2,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use libp2p::core::Endpoint;
 use libp2p::swarm::DialError;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 
 use super::Driver;
 use crate::node::addresses::{self, Here};
+use crate::node::circuits;
 use crate::node::dial_message::reason;
 use crate::node::dials::Reply;
 use crate::node::probes::Probed;
@@ -34,7 +36,7 @@ impl Driver {
             let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
             return;
         }
-        let addresses = self.usable(given);
+        let addresses = self.usable(peer, given);
         if self.swarm.is_connected(&peer) {
             let _ = reply.send(Ok(()));
             return self.rely_on(peer, &addresses);
@@ -49,7 +51,8 @@ impl Driver {
         }
     }
 
-    fn usable(&self, given: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    pub(super) fn usable(&self, peer: PeerId, given: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        let given = circuits::sensible(given, peer, *self.swarm.local_peer_id());
         let (networks, own) = (self.limits.networks(), self.listening.borrow());
         let here = Here { own: &own, networks: &networks, zones: &self.zones };
         addresses::usable(given, self.rules, &here)
@@ -60,6 +63,17 @@ impl Driver {
     /// progress.
     pub(super) fn dial(
         &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        named_by: NamedBy,
+    ) -> Result<(), DialError> {
+        self.dial_as(Endpoint::Dialer, peer, addresses, named_by)
+    }
+
+    /// Like [`Driver::dial`]. As a listener, this node takes the part of the listener in the handshake.
+    pub(super) fn dial_as(
+        &mut self,
+        role: Endpoint,
         peer: PeerId,
         addresses: Vec<Multiaddr>,
         named_by: NamedBy,
@@ -79,6 +93,7 @@ impl Driver {
             return if self.dials.is_running(&peer) { Ok(()) } else { Err(DialError::NoAddresses) };
         }
         let options = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(untried.clone());
+        let options = if role == Endpoint::Listener { options.override_role() } else { options };
         let options = options.build();
         let id = options.connection_id();
         self.swarm.dial(options)?;

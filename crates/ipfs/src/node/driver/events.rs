@@ -9,6 +9,7 @@ use libp2p::{Multiaddr, PeerId, identify, ping};
 use super::Driver;
 use super::connecting::NamedBy;
 use crate::node::addresses;
+use crate::node::circuits::is_relayed;
 use crate::node::dial_message::{dial_message, reason};
 use crate::node::inbound::Inbound;
 use crate::node::swarm::BehaviourEvent;
@@ -27,6 +28,7 @@ impl Driver {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
                 self.connections.closed(&peer_id, connection_id);
                 self.limits.closed(&peer_id, connection_id);
+                self.tell_paths();
                 if num_established > 0 {
                     return self.exchange.one_closed(peer_id);
                 }
@@ -54,17 +56,20 @@ impl Driver {
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
                 self.ping_failed(peer, connection, &error);
             }
+            BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
+                self.identified(peer_id, connection_id, info);
+            }
+            BehaviourEvent::RelayClient(event) => tracing::debug!(?event, "a relay served this node"),
+            BehaviourEvent::Relay(event) => {
+                tracing::debug!(?event, "this node as a relay");
+                self.served.apply(&event);
+            }
             BehaviourEvent::Identify(identify::Event::Error { peer_id, error, .. }) => {
                 tracing::debug!(peer = %peer_id, ?error, "a peer did not identify itself");
             }
-            // Pings that succeed need no action. The addresses of a peer are taken from the records that it signs. The
-            // address that a peer reports for this node is not trusted.
+            // Pings that succeed need no action.
             BehaviourEvent::Ping(ping::Event { result: Ok(_), .. })
-            | BehaviourEvent::Identify(
-                identify::Event::Received { .. }
-                | identify::Event::Sent { .. }
-                | identify::Event::Pushed { .. },
-            ) => {}
+            | BehaviourEvent::Identify(identify::Event::Sent { .. } | identify::Event::Pushed { .. }) => {}
             // The caller that opens a stream gets the result itself.
             BehaviourEvent::Outbound(()) => {}
             BehaviourEvent::Limits(never)
@@ -102,6 +107,9 @@ impl Driver {
         }
         let failure = ConnectError::Failed(peer, reason(error));
         let was_last = self.dials.failed(&peer, connection, &failure);
+        if was_last {
+            self.punch_again(peer);
+        }
         if was_last && !self.swarm.is_connected(&peer) {
             self.persistent.failed(&peer, dial_message(error, self.rules.is_private));
         }
@@ -129,6 +137,8 @@ impl Driver {
             self.persistent.connected(&peer);
         }
         self.dials.reached(&peer, connection);
+        self.tell_paths();
+        self.connected_over(peer, endpoint);
     }
 
     fn connection_closed(&mut self, peer: PeerId, cause: String) {
@@ -139,16 +149,30 @@ impl Driver {
         self.exchange.disconnected(peer);
         self.subscriptions.count_peers(&self.swarm.behaviour().pubsub);
         self.persistent.disconnected(&peer, format!("the connection broke: {cause}"));
+        self.relay_disconnected(&peer);
     }
 
     fn listener_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
-            SwarmEvent::NewListenAddr { address, .. } => self.listening.send_modify(|all| all.push(address)),
+            SwarmEvent::NewListenAddr { listener_id, address } if is_relayed(&address) => {
+                self.slot_reserved(listener_id);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                self.offer_as_relay(&address);
+                self.listening.send_modify(|all| all.push(address));
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } if is_relayed(&address) => {}
             SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.swarm.remove_external_address(&address);
                 self.stopped_listening(std::slice::from_ref(&address));
                 if let Some(own) = addresses::host_of(&address) {
                     self.own_address_gone(own);
                 }
+            }
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason }
+                if self.slot_lost(listener_id) || addresses.iter().any(is_relayed) =>
+            {
+                tracing::debug!(?addresses, ?reason, "a slot at a relay was lost or refused");
             }
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
                 self.stopped_listening(&addresses);
