@@ -37,7 +37,10 @@ fn assert_arguments_are_in(text: &str, command: &Command, is_program: bool) {
         let name = match (argument.get_long(), argument.get_short()) {
             (Some(long), _) => format!("`--{long}"),
             (None, Some(short)) => format!("`-{short}"),
-            (None, None) => format!("- `<{}>`", argument.get_value_names().unwrap()[0]),
+            (None, None) => {
+                let names = argument.get_value_names().unwrap().iter();
+                format!("- `{}`", names.map(|name| format!("<{name}>")).collect::<Vec<_>>().join(" "))
+            }
         };
         assert!(text.contains(&name), "{}: {name} is not in: {text}", command.get_name());
     }

@@ -251,7 +251,7 @@ mod tests {
         let stream = OpenStream { peer: peer(), port: 22, from: NOW, sent: 1000, received: 5 };
         let shown = Permissions::new(permissions, vec![stream], &Names::default(), NOW.plus(60));
         let text = shown.show();
-        for part in ["role admin", "never", "over", "in 119 min", "60 s", "1 kB"] {
+        for part in ["role admin", "never", "over", "in 119 min", "60 s", "1.0 kB"] {
             assert!(text.contains(part), "{part} in:\n{text}");
         }
         let json = vocabulary::checked(&shown);
