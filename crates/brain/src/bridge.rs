@@ -1,4 +1,4 @@
-//! Whether a record has to be carried from one network to another.
+//! Whether a record has to be carried from one network to another that reaches the world, such as a pubsub topic.
 //!
 //! A robot is on several networks at the same time: its local network, a pubsub topic, an IRC channel. The maker of a
 //! record sends it on all of them. If each robot of a class carried every record from the local network to the topic,
@@ -6,9 +6,10 @@
 //! beacon, because comparisons do not depend on these rules.
 
 use crate::Now;
+use crate::channel::Channel;
 use crate::node::Node;
 use dcache::PeerId;
-use routing::ChannelId;
+use routing::{ChannelId, Reach};
 use std::time::Duration;
 
 /// Time after which a silent signer no longer counts as present on a network. A robot renews its presence every five
@@ -27,7 +28,10 @@ impl Node {
         to: ChannelId,
         signer: PeerId,
     ) -> bool {
-        if !self.channels.is_network(from) || !self.channels.is_network(to) {
+        // On a local network, nodes hear each other soon enough to forward a record only once. Its lines also show which
+        // hosts hear broadcasts and which hear multicasts, so they are not left out there.
+        let is_world = self.channels.get(to).and_then(Channel::reach) == Some(Reach::World);
+        if !is_world || !self.channels.is_network(from) {
             return false;
         }
         let is_present = self.heard_on(to, signer).is_some_and(|heard| heard + PRESENT > now.elapsed);

@@ -90,12 +90,16 @@ impl World {
     }
 
     fn join(&mut self, node: usize, network: u8) {
+        self.join_as(node, network, Capacity::LAN);
+    }
+
+    fn join_as(&mut self, node: usize, network: u8, capacity: Capacity) {
         self.networks.entry(network).or_default().insert(node);
         let medium = Medium::Broadcast {
             at: Some(Address::udp_line(SocketAddr::from(([10, network, 0, 255], 8000)))),
             name: "lan".to_owned(),
             line: Some(Address::tcp_line(host(network, node))),
-            capacity: Capacity::LAN,
+            capacity,
         };
         self.input(node, Input::Channel(ChannelEvent::Up { channel: network_channel(network), medium }));
     }

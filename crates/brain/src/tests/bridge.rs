@@ -1,6 +1,10 @@
 //! Tests of records that are carried from one network to another, or not because that is needless.
 
 use super::*;
+use routing::Reach;
+
+/// Capacity of network 2, a mesh.
+const MESH: Capacity = Capacity { reach: Reach::World, ..Capacity::LAN };
 
 /// Three nodes on network 1 that are also on network 2, and that know each other on both.
 fn world_of_two_networks() -> World {
@@ -8,7 +12,7 @@ fn world_of_two_networks() -> World {
     for _ in 0..3 {
         let node = world.add();
         world.join(node, 1);
-        world.join(node, 2);
+        world.join_as(node, 2, MESH);
     }
     for node in 0..3 {
         world.propose(node, &format!("here is {node}"));
@@ -49,7 +53,7 @@ fn a_record_is_not_carried_to_a_network_whose_nodes_all_hear_it() {
 fn a_record_is_not_carried_to_a_network_to_which_its_signer_sends_it() {
     let mut world = world_of_two_networks();
     let far = world.add();
-    world.join(far, 2);
+    world.join_as(far, 2, MESH);
     world.propose(far, "here is the far node");
     world.run(Duration::from_secs(3));
     // Network 2 is so slow that nobody hears the copies of node 0 in time.
@@ -62,7 +66,7 @@ fn a_record_is_not_carried_to_a_network_to_which_its_signer_sends_it() {
 fn a_record_is_carried_to_a_node_that_hears_only_the_other_network() {
     let mut world = world_of_two_networks();
     let far = world.add();
-    world.join(far, 2);
+    world.join_as(far, 2, MESH);
     // Node 0 leaves network 2, so only nodes 1 and 2 can carry its records there.
     world.leave(0, 2);
     world.run(Duration::from_secs(700));
