@@ -17,7 +17,7 @@ use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 /// Time until filtered broadcasts and multicasts are noticed: 150 s, and some time for a busy machine.
-const FILTERED: Duration = Duration::from_secs(240);
+const FILTERED: Duration = Duration::from_secs(420);
 
 fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
     let what = what.into();
