@@ -134,16 +134,13 @@ impl OpenConnections {
     }
 
     /// Returns the relayed connections with peers that are connected directly as well.
-    pub(super) fn superseded(&self, now: Instant) -> Vec<ConnectionId> {
+    pub(super) fn superseded(&self, now: Instant) -> Vec<(PeerId, ConnectionId)> {
         let is_settled = |open: &OpenConnection| {
             !open.path.is_relayed() && now.saturating_duration_since(open.since) >= SETTLED
         };
-        let peers = self.open.values().filter(|of_peer| of_peer.open.iter().any(is_settled));
-        peers
-            .flat_map(|of_peer| &of_peer.open)
-            .filter(|open| open.path.is_relayed())
-            .map(|open| open.id)
-            .collect()
+        let peers = self.open.iter().filter(|(_, of_peer)| of_peer.open.iter().any(is_settled));
+        let all = peers.flat_map(|(peer, of_peer)| of_peer.open.iter().map(|open| (*peer, open)));
+        all.filter(|(_, open)| open.path.is_relayed()).map(|(peer, open)| (peer, open.id)).collect()
     }
 
     /// Returns whether all connections with a connected peer are relayed.
@@ -311,7 +308,7 @@ mod tests {
         assert_eq!(connections.established(later(5), peer, id(2), &outbound("/ip4/10.99.0.1/tcp/1")), []);
         assert!(!connections.is_only_relayed(&peer));
         assert_eq!(connections.superseded(later(5)), [], "the peer may still be making the direct one");
-        assert_eq!(connections.superseded(later(6)), [id(1)]);
+        assert_eq!(connections.superseded(later(6)), [(peer, id(1))]);
         assert_eq!(connections.established(later(60), peer, id(3), &relayed_inbound(relay)), [id(1)]);
         assert_eq!(connections.with(&peer), [id(1), id(2), id(3)]);
         assert!(!connections.paths()[&peer][0].is_relayed(), "direct paths come first");

@@ -1,6 +1,6 @@
 //! Slots at relays, and direct connections with peers that were reached through a relay.
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libp2p::core::transport::ListenerId;
 use libp2p::core::{ConnectedPoint, Endpoint};
@@ -15,6 +15,9 @@ use crate::node::connections::SETTLED;
 use crate::node::paths::Path;
 use crate::node::punch::Punch;
 use crate::node::relay::slots;
+
+/// Time after which a relayed connection that a service uses is looked at again.
+const IN_USE: Duration = Duration::from_secs(5);
 
 /// The statements of a connected peer about itself and about this node.
 #[derive(Debug)]
@@ -167,10 +170,16 @@ impl Driver {
         }
     }
 
-    /// Closes relayed connections with peers that are connected directly.
+    /// Closes relayed connections with peers that are connected directly. While a service uses streams with the peer, it
+    /// may use them over the relay, so such a connection is looked at again later.
     pub(super) fn close_superseded(&mut self) {
+        let services = self.swarm.behaviour().service.registry();
         self.settled = None;
-        for connection in self.connections.superseded(Instant::now()) {
+        for (peer, connection) in self.connections.superseded(Instant::now()) {
+            if services.is_in_use(&peer) {
+                self.settled = Some(Instant::now() + IN_USE);
+                continue;
+            }
             tracing::debug!(?connection, "closing a relayed connection: a direct one exists");
             self.swarm.close_connection(connection);
         }

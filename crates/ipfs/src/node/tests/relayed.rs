@@ -51,6 +51,35 @@ async fn a_node_is_reached_through_a_relay_and_then_directly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_a_service_keeps_its_relayed_connection_until_it_ends() {
+    const PROTOCOL: &str = "/dt-swarm/test/1.0.0";
+    let (relay, caller, called) = (relay(Admission::everyone()).await, start().await, start().await);
+    for node in [&caller, &called] {
+        node.keep_connected(vec![address_of(&relay)]);
+        slots(node, 1).await;
+    }
+    let through_relay = slots(&called, 1).await;
+    let mut inbound = called.accept_streams(PROTOCOL);
+    let mut opened = caller.open_stream(called.peer_id(), through_relay, PROTOCOL).await.unwrap();
+    opened.writer.write_all(b"1").await.unwrap();
+    let mut accepted = tokio::time::timeout(SOON, inbound.next()).await.unwrap().unwrap();
+    paths(&caller, called.peer_id(), |paths| paths.iter().any(|path| !path.is_relayed())).await;
+    // Without the rule, the relayed connection ends within about a second.
+    let end = paths(&caller, called.peer_id(), |paths| paths.len() == 1);
+    assert!(tokio::time::timeout(Duration::from_secs(4), end).await.is_err());
+    opened.writer.write_all(b"2").await.unwrap();
+    let (mut read, mut buffer) = (Vec::new(), [0; 8]);
+    while read.len() < 2 {
+        let bytes = tokio::time::timeout(SOON, accepted.reader.read(&mut buffer)).await.unwrap().unwrap();
+        assert_ne!(bytes, 0, "the stream ended");
+        read.extend_from_slice(&buffer[..bytes]);
+    }
+    assert_eq!(read, b"12");
+    drop((opened, accepted));
+    paths(&caller, called.peer_id(), |paths| paths.len() == 1 && !paths[0].is_relayed()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_goes_through_a_relay() {
     let (relay, caller, called) = (relay(Admission::everyone()).await, start().await, start().await);
     called.keep_connected(vec![address_of(&relay)]);
