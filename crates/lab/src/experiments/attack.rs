@@ -26,7 +26,8 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// Measure the effect of one attacker on the LAN on robots: pings, memory, honest records and files during each attack
 ///
 /// For each attack new robots start and get to know each other. During the attack every robot is pinged over the line
-/// protocol twice a second. After a third of the time one robot publishes a record and another shares a file of 100 kB.
+/// protocol twice a second. An idle program on the same host is pinged in the same way: its worst ping (`control`) shows
+/// how long this machine keeps any program waiting. After a third of the time one robot publishes a record and another shares a file of 100 kB.
 /// The table shows the worst ping, the number of pings not answered within 10 s, and the largest growth of a robot's
 /// memory. It also shows the times until the record and the file reached all robots, and the robots' resource usage.
 /// Set DT_SWARM_BIN_DIR to compare the programs of two commits.
@@ -83,7 +84,11 @@ fn one(lab: &Lab, options: &Attack, means: Means) -> Result<Outcome> {
         let pings: Vec<_> = fleet
             .robots()
             .iter()
-            .map(|robot| scope.spawn(|| measure::ping_until(robot.host(), stop)))
+            .zip(0_u32..)
+            .map(|(robot, place)| {
+                let offset = measure::PING_EVERY * place / u32::from(options.robots);
+                scope.spawn(move || measure::ping_until(robot.host(), offset, begun, stop))
+            })
             .collect();
         let honest = scope.spawn(|| measure::honest(&fleet, begun + seconds / 3, patience));
         let running = scope.spawn(|| attack.run(&attacker));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,7 +15,7 @@ use crate::{Error, Fleet, Host, Result, usage};
 /// Time limit of a ping; a ping without an answer in this time is lost.
 pub(super) const PING_LIMIT: Duration = Duration::from_secs(10);
 /// Time between two pings of a robot.
-const PING_EVERY: Duration = Duration::from_millis(500);
+pub(super) const PING_EVERY: Duration = Duration::from_millis(500);
 /// Time between two readings of the robots' memory and logs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Size in bytes of the honest file.
@@ -23,32 +23,72 @@ const FILE_BYTES: usize = 100_000;
 /// Name of the honest file.
 const FILE: &str = "honest.bag";
 
+/// An answered ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Pong {
+    /// Time from the ping to its answer.
+    pub(super) after: Duration,
+    /// Time from the start of the attack to the ping.
+    pub(super) at: Duration,
+}
+
 /// Results of the pings of one robot.
 #[derive(Debug, Default)]
 pub(super) struct Pings {
-    pub(super) answered: Vec<Duration>,
+    pub(super) answered: Vec<Pong>,
     pub(super) lost: usize,
+    /// Time of the slowest answer of an idle program on the same host, which was pinged in the same way. It shows how
+    /// long this machine keeps any program waiting.
+    pub(super) control: Duration,
 }
 
-/// Pings a robot over its own loopback, like a local program: it opens a link, sends a ping and reads the pong.
-pub(super) fn ping_until(host: &Host, stop: &AtomicBool) -> Result<Pings> {
+/// Pings a robot over its own loopback, like a local program: it opens a link, sends a ping and reads the pong. Robots
+/// have different offsets, because the pings would otherwise delay each other.
+pub(super) fn ping_until(host: &Host, offset: Duration, begun: Instant, stop: &AtomicBool) -> Result<Pings> {
     host.within(|| {
         let mut pings = Pings::default();
-        while !stop.load(Ordering::Relaxed) {
-            let begun = Instant::now();
-            match ping_once() {
-                Ok(()) => pings.answered.push(begun.elapsed()),
-                // A ping that is refused at once counts like one that is not answered.
-                Err(_) => pings.lost += 1,
+        let Ok(control) = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)) else { return pings };
+        let Ok(control_at) = control.local_addr() else { return pings };
+        thread::scope(|scope| {
+            scope.spawn(|| answer_until(&control, stop));
+            thread::sleep(offset);
+            while !stop.load(Ordering::Relaxed) {
+                let sent = Instant::now();
+                match ping_once((Ipv4Addr::LOCALHOST, LINE_PORT).into()) {
+                    Ok(()) => {
+                        pings.answered.push(Pong { after: sent.elapsed(), at: sent.duration_since(begun) });
+                    }
+                    // A ping that is refused at once counts like one that is not answered.
+                    Err(_) => pings.lost += 1,
+                }
+                thread::sleep((PING_EVERY / 2).saturating_sub(sent.elapsed()));
+                let sent_control = Instant::now();
+                if !stop.load(Ordering::Relaxed) && ping_once(control_at).is_ok() {
+                    pings.control = pings.control.max(sent_control.elapsed());
+                }
+                thread::sleep(PING_EVERY.saturating_sub(sent.elapsed()));
             }
-            thread::sleep(PING_EVERY.saturating_sub(begun.elapsed()));
-        }
+            // Ends the thread that answers.
+            let _ = TcpStream::connect(control_at);
+        });
         pings
     })
 }
 
-fn ping_once() -> std::io::Result<()> {
-    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, LINE_PORT));
+/// Answers each connection like a robot, without any other work.
+fn answer_until(listener: &TcpListener, stop: &AtomicBool) {
+    while let Ok((mut stream, _)) = listener.accept() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let _ = stream.set_read_timeout(Some(PING_LIMIT));
+        if read_until(&mut stream, "\n").is_ok() {
+            let _ = std::io::Write::write_all(&mut stream, b"pong\n");
+        }
+    }
+}
+
+fn ping_once(at: SocketAddr) -> std::io::Result<()> {
     let begun = Instant::now();
     let mut link = TcpStream::connect_timeout(&at, PING_LIMIT)?;
     std::io::Write::write_all(&mut link, &ping())?;

@@ -6,8 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::means::Means;
-use super::measure::{Honest, PING_LIMIT, Pings, Usage};
+use super::measure::{Honest, PING_LIMIT, Pings, Pong, Usage};
 use crate::{Error, Result};
+
+/// A ping that takes longer is slow.
+const SLOW: Duration = Duration::from_millis(200);
 
 /// The outcomes of all attacks.
 #[derive(Debug)]
@@ -21,6 +24,12 @@ pub struct Outcome {
     pings: (usize, usize),
     median_ping: Duration,
     worst_ping: Duration,
+    /// Number of answered pings that took longer than [`SLOW`].
+    slow_pings: usize,
+    /// Time from the start of the attack to the worst answered ping.
+    worst_at: Duration,
+    /// Worst ping of idle programs on the same hosts.
+    control: Duration,
     grown: std::result::Result<u64, String>,
     record: std::result::Result<Duration, String>,
     file: std::result::Result<Duration, String>,
@@ -38,15 +47,18 @@ impl Outcome {
         grown: Result<u64>,
         used: Usage,
     ) -> Self {
-        let mut times: Vec<Duration> = pings.iter().flat_map(|pings| &pings.answered).copied().collect();
+        let mut times: Vec<Pong> = pings.iter().flat_map(|pings| &pings.answered).copied().collect();
         times.sort_unstable();
         let lost = pings.iter().map(|pings| pings.lost).sum();
-        let worst = times.last().copied().unwrap_or_default();
+        let worst = times.last().map(|pong| pong.after).unwrap_or_default();
         Self {
             means,
             pings: (times.len(), lost),
-            median_ping: times.get(times.len() / 2).copied().unwrap_or_default(),
+            median_ping: times.get(times.len() / 2).map(|pong| pong.after).unwrap_or_default(),
             worst_ping: if lost > 0 { worst.max(PING_LIMIT) } else { worst },
+            slow_pings: times.iter().filter(|pong| pong.after > SLOW).count(),
+            worst_at: times.last().map(|pong| pong.at).unwrap_or_default(),
+            control: pings.iter().map(|pings| pings.control).max().unwrap_or_default(),
             grown: grown.map_err(|error| error.to_string()),
             record: honest.record,
             file: honest.file,
@@ -63,6 +75,9 @@ impl Outcome {
             pings: (0, 0),
             median_ping: Duration::ZERO,
             worst_ping: Duration::ZERO,
+            slow_pings: 0,
+            worst_at: Duration::ZERO,
+            control: Duration::ZERO,
             grown: Err("not measured".to_owned()),
             record: none(),
             file: none(),
@@ -115,6 +130,9 @@ impl Outcome {
             "pings_lost": self.pings.1,
             "ping_median_seconds": self.median_ping.as_secs_f64(),
             "ping_worst_seconds": self.worst_ping.as_secs_f64(),
+            "pings_slow": self.slow_pings,
+            "ping_worst_at_seconds": self.worst_at.as_secs_f64(),
+            "control_worst_seconds": self.control.as_secs_f64(),
             "memory_growth_bytes": self.grown,
             "record_seconds": time(&self.record),
             "file_seconds": time(&self.file),
@@ -163,11 +181,14 @@ impl fmt::Display for Outcome {
         };
         write!(
             f,
-            "{:<12} ping worst {:.3} s, median {:.4} s, {} lost of {}; memory +{grown}; record {}; file {}; \
+            "{:<12} ping worst {:.3} s (after {:.0} s; control {:.3} s), median {:.4} s, {} slow and {} lost of {}; memory +{grown}; record {}; file {}; \
              CPU {:.0} % mean, {:.0} % most; written {:.2} MB mean, {:.2} MB most",
             self.means,
             self.worst_ping.as_secs_f64(),
+            self.worst_at.as_secs_f64(),
+            self.control.as_secs_f64(),
             self.median_ping.as_secs_f64(),
+            self.slow_pings,
             self.pings.1,
             self.pings.0 + self.pings.1,
             shown(&self.record),
@@ -186,7 +207,11 @@ mod tests {
     use super::*;
 
     fn outcome(lost: usize, record: std::result::Result<Duration, String>) -> Outcome {
-        let pings = [Pings { answered: vec![Duration::from_millis(3)], lost }];
+        let pings = [Pings {
+            answered: vec![Pong { after: Duration::from_millis(3), at: Duration::ZERO }],
+            lost,
+            control: Duration::ZERO,
+        }];
         let honest = Honest { record, file: Ok(Duration::from_secs(2)) };
         Outcome::new(Means::Links, &pings, honest, Ok(5_000_000), Usage::default())
     }
