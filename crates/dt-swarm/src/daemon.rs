@@ -11,6 +11,7 @@ use crate::node::run_node;
 use crate::plan::{Plan, Planner};
 use crate::relay_users::run_relay_users;
 use crate::routes::{self, Routes};
+use crate::runtimes::Runtimes;
 use crate::shared::Shared;
 use crate::{banner, facts, hostname, permissions, plan, private};
 use brain::Routing;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{Opened, Store};
 use swarm::{Driver, Setup, Swarm};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -43,8 +45,6 @@ const CLOSING: Duration = Duration::from_millis(1500);
 /// Maximum time for all parts of the daemon to stop once the services are closed. After it, the daemon ends with an
 /// error.
 const STOPPING: Duration = Duration::from_millis(4500);
-/// Time after which an idle thread of the pool for blocking disk work ends.
-const KEPT_ALIVE: Duration = Duration::from_secs(2);
 /// Maximum time that the start message waits for each of three facts: the addresses of the IPFS node, the state of the
 /// line port, and the clock.
 const ADDRESSES: Duration = Duration::from_secs(3);
@@ -125,20 +125,18 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         renewed: watch::Sender::new(None),
         stop: CancellationToken::new(),
     };
-    // With two threads, other tasks continue while one thread computes hashes. Idle threads for disk work end soon,
-    // because each one holds memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_keep_alive(KEPT_ALIVE)
-        .enable_all()
-        .build()?;
-    let environment = Arc::new(environment);
-    let folders = Arc::new(folders);
-    let daemon = Daemon { shared, environment, private, folders, note, services, tasks: JoinSet::new() };
-    let result = runtime.block_on(daemon.run(membership));
-    // A blocked thread must not keep the process running.
-    runtime.shutdown_timeout(Duration::from_millis(200));
-    result.map_err(|error| error.in_file(file))
+    let runtimes = Runtimes::new()?;
+    let daemon = Daemon {
+        shared,
+        environment: Arc::new(environment),
+        private,
+        folders: Arc::new(folders),
+        note,
+        services,
+        tasks: JoinSet::new(),
+        messages: runtimes.messages(),
+    };
+    runtimes.run(daemon.run(membership)).map_err(|error| error.in_file(file))
 }
 
 impl RunError {
@@ -169,6 +167,8 @@ struct Daemon {
     note: MachineNote,
     services: &'static [Registration],
     tasks: JoinSet<()>,
+    /// Runs the brain and its channels.
+    messages: Handle,
 }
 
 impl Daemon {
@@ -182,11 +182,7 @@ impl Daemon {
             .with(SwarmEndpoint::new(swarm.clone(), membership, self.shared.membership.clone()))
             .with(IdentityEndpoint::new(self.shared.clone(), swarm.clone(), self.note.clone()))
             .with(RouteEndpoint { swarm: swarm.clone(), routes: routes.clone() });
-        let shared = self.shared.clone();
-        self.supervise("comms", move || {
-            let (driver, shared) = (driver.clone(), shared.clone());
-            async move { run_comms(&driver, shared).await }
-        });
+        self.spawn_comms(driver);
         self.spawn_planner(&swarm, routes);
         self.spawn_relay_users(&swarm);
         self.spawn_control(services.route(router));
@@ -275,6 +271,15 @@ impl Daemon {
                 () = task => {}
             }
         });
+    }
+
+    fn spawn_comms(&mut self, driver: Arc<Driver>) {
+        let (shared, stop) = (self.shared.clone(), self.shared.stop.clone());
+        let make = move || {
+            let (driver, shared) = (driver.clone(), shared.clone());
+            async move { run_comms(&driver, shared).await }
+        };
+        self.tasks.spawn_on(supervise("comms", stop, make), &self.messages);
     }
 
     fn spawn_planner(&mut self, swarm: &Swarm, routes: Routes) {

@@ -33,6 +33,7 @@ pub mod reference;
 mod relay_users;
 mod restart;
 mod routes;
+mod runtimes;
 mod services;
 mod shared;
 
