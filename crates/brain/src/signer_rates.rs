@@ -8,8 +8,10 @@
 //! the limit allows. So the latest record about an item arrives in the end.
 //!
 //! News about items that this node does not know has a lower limit as well. Otherwise a key that nobody has heard of
-//! could push its whole quota at once, and keep all robots of a class busy for many seconds. Records that find no
-//! space to wait are brought by the next comparison. A comparison has its own pace, so this limit does not apply to it.
+//! could push its whole quota at once, and keep all robots of a class busy for many seconds. A second limit holds for
+//! such news of all signers together, because one peer can have many keys. A signer of records in the set has a small
+//! reserve beyond it, so that a flood by others does not delay its news. Records that find no space to wait are brought
+//! by the next comparison. A comparison has its own pace, so these limits do not apply to it.
 
 use dcache::{Item, Key, PeerId, Record, Set, Signature, Statement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,10 +29,15 @@ const BACK: u64 = 2 * PARTS / 1000;
 /// Additional parts per millisecond for each record in the set, so that each may be renewed every 150 s. Services renew
 /// a record at half of its lifetime. The shortest lifetime of a bucket is ten minutes, so they need half of this rate.
 const BACK_FOR_EACH: u64 = PARTS / 150_000;
-/// Number of unknown items that a signer may push at once. A robot that starts states about ten.
-const NEW_AT_ONCE: u64 = 64;
-/// Parts that a signer gets back per millisecond for unknown items: 64 items per second.
-const NEW_BACK: u64 = 64 * PARTS / 1000;
+/// Limit of unknown items that one signer pushes: 64 at once, and 64 per second. A robot that starts states about ten.
+const NEWS: Limit = Limit { most: 64 * PARTS, back: 64 * PARTS / 1000 };
+/// Limit of unknown items that all signers together push beyond their reserves. Each costs a robot about 0.1 ms.
+const NEWS_OF_ALL: Limit = Limit { most: 64 * PARTS, back: 64 * PARTS / 1000 };
+/// Unknown items of a signer of records in the set that do not count for [`NEWS_OF_ALL`]: 8 at once, and 1 per second.
+const RESERVE: Limit = Limit { most: 8 * PARTS, back: PARTS / 1000 };
+/// Time for which a signer waits at least once the news of all signers are beyond their limit. Otherwise all waiting
+/// signers would be considered for each item.
+const TURN: Duration = Duration::from_millis(250);
 /// Maximum number of signers whose costs are kept.
 const MAX_SIGNERS: usize = 4096;
 /// Maximum number of waiting records of one signer.
@@ -56,57 +63,99 @@ pub(crate) struct Arrival<Source> {
     pub(crate) is_pushed: bool,
 }
 
+/// A cost that may be reached at once, and the parts of it that are given back per millisecond.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    most: u64,
+    back: u64,
+}
+
+impl Limit {
+    /// Returns the limit of all records of a signer that has this number of records in the set.
+    fn of_signer(held: usize) -> Self {
+        let held = u64::try_from(held).unwrap_or(u64::MAX);
+        let most = AT_ONCE.saturating_add(held.saturating_mul(TIMES_HELD)).saturating_mul(PARTS);
+        Self { most, back: BACK.saturating_add(held.saturating_mul(BACK_FOR_EACH)) }
+    }
+}
+
+/// The cost of recent records.
+#[derive(Debug, Default)]
+struct Spent {
+    /// Cost that remains at the time `since`.
+    cost: u64,
+    since: Duration,
+}
+
+impl Spent {
+    /// Returns the time after which the limit allows another record.
+    fn wait(&mut self, limit: Limit, elapsed: Duration) -> Duration {
+        let passed = u64::try_from(elapsed.saturating_sub(self.since).as_millis()).unwrap_or(u64::MAX);
+        // The remaining fraction of a millisecond counts the next time.
+        self.since += Duration::from_millis(passed);
+        self.cost = self.cost.saturating_sub(limit.back.saturating_mul(passed));
+        Duration::from_millis((self.cost + PARTS).saturating_sub(limit.most).div_ceil(limit.back))
+    }
+}
+
 /// The recent records of one signer: their cost, and the records that wait.
 #[derive(Debug)]
 struct Signer<Source> {
-    /// Cost that remains at the time `since`.
-    cost: u64,
-    /// The part of it that is due to unknown items.
-    cost_of_new: u64,
-    since: Duration,
+    spent: Spent,
+    /// The cost of unknown items that were pushed.
+    spent_on_news: Spent,
+    /// The part of it within the reserve.
+    spent_of_reserve: Spent,
     waiting: BTreeMap<Item, Waiting<Source>>,
     /// Time at which the next waiting record may be taken, as computed last.
     next: Duration,
 }
 
-/// Returns the maximum cost of a signer, and the cost that it gets back per millisecond.
-fn limits(held: usize) -> (u64, u64) {
-    let held = u64::try_from(held).unwrap_or(u64::MAX);
-    let most = AT_ONCE.saturating_add(held.saturating_mul(TIMES_HELD)).saturating_mul(PARTS);
-    (most, BACK.saturating_add(held.saturating_mul(BACK_FOR_EACH)))
+/// The limit of all signers within which a record is, if it is within those of its signer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    /// It is not pushed news.
+    NoOther,
+    Reserve,
+    NewsOfAll,
 }
 
 impl<Source> Signer<Source> {
-    fn new(elapsed: Duration) -> Self {
-        Self { cost: 0, cost_of_new: 0, since: elapsed, waiting: BTreeMap::new(), next: Duration::ZERO }
+    fn new() -> Self {
+        let (spent, spent_on_news, spent_of_reserve) = Default::default();
+        Self { spent, spent_on_news, spent_of_reserve, waiting: BTreeMap::new(), next: Duration::ZERO }
     }
 
     /// Takes the cost of one record if the limits allow it. Otherwise notes when they will.
-    fn spend(&mut self, held: usize, is_new: bool, elapsed: Duration) -> bool {
-        let allowed_at = self.allowed_at(held, is_new, elapsed);
-        if allowed_at > self.since {
-            self.next = allowed_at;
+    fn spend(&mut self, held: usize, is_new: bool, elapsed: Duration, news: &mut Spent) -> bool {
+        let (wait, within) = self.wait(held, is_new, elapsed, news);
+        if !wait.is_zero() {
+            self.next = elapsed + wait;
             return false;
         }
-        self.cost += PARTS;
-        self.cost_of_new += if is_new { PARTS } else { 0 };
+        self.spent.cost += PARTS;
+        self.spent_on_news.cost += if is_new { PARTS } else { 0 };
+        match within {
+            Within::NoOther => {}
+            Within::Reserve => self.spent_of_reserve.cost += PARTS,
+            Within::NewsOfAll => news.cost += PARTS,
+        }
         true
     }
 
-    /// Returns the time at which the limits allow another record.
-    fn allowed_at(&mut self, held: usize, is_new: bool, elapsed: Duration) -> Duration {
-        let (most, back) = limits(held);
-        let passed = u64::try_from(elapsed.saturating_sub(self.since).as_millis()).unwrap_or(u64::MAX);
-        // The remaining fraction of a millisecond counts the next time.
-        self.since += Duration::from_millis(passed);
-        self.cost = self.cost.saturating_sub(back.saturating_mul(passed));
-        self.cost_of_new = self.cost_of_new.saturating_sub(NEW_BACK.saturating_mul(passed));
-        let mut wait = (self.cost + PARTS).saturating_sub(most).div_ceil(back);
-        if is_new {
-            let beyond = (self.cost_of_new + PARTS).saturating_sub(NEW_AT_ONCE * PARTS);
-            wait = wait.max(beyond.div_ceil(NEW_BACK));
+    /// Returns the time after which the limits allow another record.
+    fn wait(&mut self, held: usize, is_new: bool, elapsed: Duration, news: &mut Spent) -> (Duration, Within) {
+        let wait = self.spent.wait(Limit::of_signer(held), elapsed);
+        if !is_new {
+            return (wait, Within::NoOther);
         }
-        self.since + Duration::from_millis(wait)
+        let wait = wait.max(self.spent_on_news.wait(NEWS, elapsed));
+        if held > 0 && self.spent_of_reserve.wait(RESERVE, elapsed).is_zero() {
+            return (wait, Within::Reserve);
+        }
+        let wait_for_all = news.wait(NEWS_OF_ALL, elapsed);
+        let turn = if wait_for_all.is_zero() { Duration::ZERO } else { TURN };
+        (wait.max(wait_for_all).max(turn), Within::NewsOfAll)
     }
 }
 
@@ -114,6 +163,8 @@ impl<Source> Signer<Source> {
 #[derive(Debug)]
 pub(crate) struct SignerRates<Source> {
     signers: BTreeMap<PeerId, Signer<Source>>,
+    /// The cost of unknown items that all signers together pushed beyond their reserves.
+    spent_on_news: Spent,
     /// Signers of waiting records, ordered by the time at which the next of these may be taken.
     queue: BTreeSet<(Duration, PeerId)>,
     /// Number of waiting records.
@@ -123,7 +174,8 @@ pub(crate) struct SignerRates<Source> {
 
 impl<Source> Default for SignerRates<Source> {
     fn default() -> Self {
-        Self { signers: BTreeMap::new(), queue: BTreeSet::new(), waiting: 0, serial: 0 }
+        let spent_on_news = Spent::default();
+        Self { signers: BTreeMap::new(), spent_on_news, queue: BTreeSet::new(), waiting: 0, serial: 0 }
     }
 }
 
@@ -147,13 +199,19 @@ impl<Source: Copy> SignerRates<Source> {
         set: &Set,
         elapsed: Duration,
     ) -> bool {
-        let Some(of) = self.signers.get_mut(&key.signer) else { return false };
-        let has_space = of.waiting.len() < MAX_WAITING_OF_ONE && self.waiting < MAX_WAITING;
-        if has_space || of.waiting.contains_key(&key.item) {
+        let (of, has_space) = (self.signers.get_mut(&key.signer), self.waiting < MAX_WAITING);
+        let waiting = of.as_ref().map(|of| &of.waiting);
+        if waiting.map_or(has_space, |waiting| {
+            has_space && waiting.len() < MAX_WAITING_OF_ONE || waiting.contains_key(&key.item)
+        }) {
             return false;
         }
-        let is_new = arrival.is_pushed && set.get(key).is_none();
-        of.allowed_at(set.held_of(key.signer), is_new, elapsed) > of.since
+        let (held, is_new) = (set.held_of(key.signer), arrival.is_pushed && set.get(key).is_none());
+        let (wait, _) = match of {
+            Some(of) => of.wait(held, is_new, elapsed, &mut self.spent_on_news),
+            None => Signer::<Source>::new().wait(held, is_new, elapsed, &mut self.spent_on_news),
+        };
+        !wait.is_zero()
     }
 
     /// Takes the cost of a verified record, if the limits of its signer allow that, and returns whether they do.
@@ -171,9 +229,9 @@ impl<Source: Copy> SignerRates<Source> {
         }
         let Arrival { source, is_pushed } = arrival;
         let is_new = is_pushed && set.get(&Key::from(record)).is_none();
-        let of = self.signers.entry(signer).or_insert_with(|| Signer::new(elapsed));
+        let of = self.signers.entry(signer).or_insert_with(Signer::new);
         let was_next = of.next;
-        let is_allowed = of.spend(set.held_of(signer), is_new, elapsed);
+        let is_allowed = of.spend(set.held_of(signer), is_new, elapsed, &mut self.spent_on_news);
         if is_allowed {
             // An earlier record about the same item need not wait any more.
             self.waiting -= usize::from(of.waiting.remove(record.item()).is_some());
@@ -201,8 +259,9 @@ impl<Source: Copy> SignerRates<Source> {
             };
             let oldest = of.waiting.values().min_by_key(|waiting| waiting.serial);
             let oldest = oldest.map(|waiting| (Key::from(&waiting.record), waiting.is_pushed));
+            let (held, news) = (set.held_of(signer), &mut self.spent_on_news);
             let is_allowed = oldest.as_ref().is_some_and(|(key, is_pushed)| {
-                of.spend(set.held_of(signer), *is_pushed && set.get(key).is_none(), elapsed)
+                of.spend(held, *is_pushed && set.get(key).is_none(), elapsed, news)
             });
             let taken = oldest.filter(|_| is_allowed).and_then(|(key, _)| of.waiting.remove(&key.item));
             let (next, is_queued) = (of.next, !of.waiting.is_empty());
@@ -222,131 +281,11 @@ impl<Source: Copy> SignerRates<Source> {
     /// Removes the signer with the lowest cost among those that have no waiting record.
     fn forget_one(&mut self) {
         let idle = self.signers.iter().filter(|(_, of)| of.waiting.is_empty());
-        if let Some((&least, _)) = idle.min_by_key(|(_, of)| (of.cost, of.since)) {
+        if let Some((&least, _)) = idle.min_by_key(|(_, of)| (of.spent.cost, of.spent.since)) {
             self.signers.remove(&least);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use dcache::{Data, End, Keypair, Kind, Time, Validity};
-
-    const SECOND: Duration = Duration::from_secs(1);
-    const NOW: Time = Time(1_800_000_000);
-
-    fn record(signer: u32, data: u64, sequence: u64) -> Record {
-        let item =
-            Item { bucket: "share/files".parse().unwrap(), data: Data::new(&data.to_string()).unwrap() };
-        let statement = Statement::new(Kind::Propose, item, Validity::starting(NOW, 3600)).unwrap();
-        let mut seed = [0; 32];
-        seed[..4].copy_from_slice(&signer.to_be_bytes());
-        Record::sign(statement, &Keypair::from_seed(seed), sequence, End::default())
-    }
-
-    const PUSHED: Arrival<u8> = Arrival { source: 7, is_pushed: true };
-    const COMPARED: Arrival<u8> = Arrival { source: 7, is_pushed: false };
-
-    /// Sends a record to a set through the rate limit, as a comparison does. Returns whether it was admitted at once.
-    fn say(rates: &mut SignerRates<u8>, set: &mut Set, record: Record, elapsed: Duration) -> bool {
-        let is_taken = rates.take(&record, COMPARED, set, elapsed);
-        if is_taken {
-            set.admit_verified(record, NOW).unwrap();
-        }
-        is_taken
-    }
-
-    #[test]
-    fn a_signer_may_state_its_whole_quota_and_renew_it_twice_at_once() {
-        let (mut rates, mut set) = (SignerRates::default(), Set::default());
-        for round in 0..3 {
-            for data in 0..4096 {
-                let record = record(1, data, round * 5000 + data + 1);
-                assert!(say(&mut rates, &mut set, record, SECOND), "{round}: {data}");
-            }
-        }
-    }
-
-    #[test]
-    fn news_of_a_signer_that_nobody_knows_is_admitted_slowly_and_comparisons_bring_the_rest() {
-        let (mut rates, mut set, mut elapsed) = (SignerRates::default(), Set::default(), SECOND);
-        let (mut pushed, mut dropped) = (0, 0);
-        for data in 0..8000 {
-            elapsed += Duration::from_micros(500);
-            let record = record(1, data, data + 1);
-            if rates.is_full(&Key::from(&record), PUSHED, &set, elapsed) {
-                dropped += 1;
-            } else if rates.take(&record, PUSHED, &set, elapsed) {
-                set.admit_verified(record, NOW).unwrap();
-                pushed += 1;
-            }
-            while let Some((record, _)) = rates.due(&set, elapsed) {
-                set.admit_verified(record, NOW).unwrap();
-                pushed += 1;
-            }
-        }
-        // 64 at once, and 64 in each of 4 s.
-        assert!((310..=330).contains(&pushed), "{pushed}");
-        assert!(dropped > 7000, "{dropped}");
-        let renewal = record(1, 0, 9000);
-        assert!(rates.take(&renewal, PUSHED, &set, elapsed), "known items are not limited");
-        for data in 7000..7500 {
-            let record = record(1, data, data + 10_000);
-            assert!(say(&mut rates, &mut set, record, elapsed), "comparisons are not limited: {data}");
-        }
-        assert!(say(&mut rates, &mut set, record(2, 0, 1), elapsed), "other signers are not affected");
-    }
-
-    #[test]
-    fn repeated_records_wait_and_the_latest_arrives() {
-        let (mut rates, mut set) = (SignerRates::default(), Set::default());
-        let (mut taken, mut elapsed) = (0, SECOND);
-        for sequence in 1..=20_000 {
-            elapsed += Duration::from_millis(1);
-            taken += u64::from(say(&mut rates, &mut set, record(1, sequence % 10, sequence), elapsed));
-            while let Some((record, _)) = rates.due(&set, elapsed) {
-                set.admit_verified(record, NOW).unwrap();
-                taken += 1;
-            }
-        }
-        assert!((280..400).contains(&taken), "{taken}");
-        assert!(say(&mut rates, &mut set, record(2, 0, 1), elapsed), "other signers are not affected");
-        while let Some(wake) = rates.next_wake() {
-            elapsed = elapsed.max(wake);
-            if let Some((record, source)) = rates.due(&set, elapsed) {
-                assert_eq!(source, 7);
-                set.admit_verified(record, NOW).unwrap();
-            }
-        }
-        assert_eq!(set.latest_sequence(record(1, 0, 1).signer()), 20_000);
-        assert!(elapsed < SECOND * 40, "{elapsed:?}");
-        assert_eq!(rates.waiting, 0);
-    }
-
-    #[test]
-    fn a_waiting_record_is_better_than_the_same_or_earlier_ones() {
-        let (mut rates, mut set) = (SignerRates::default(), Set::default());
-        for sequence in 1..=400 {
-            say(&mut rates, &mut set, record(1, 0, sequence), SECOND);
-        }
-        let has_better = |sequence| {
-            let record = record(1, 0, sequence);
-            rates.has_better(record.statement(), record.signature())
-        };
-        assert!(has_better(400) && has_better(399) && !has_better(401));
-    }
-
-    #[test]
-    fn the_state_kept_of_signers_is_bounded() {
-        let (mut rates, mut set) = (SignerRates::default(), Set::default());
-        for signer in 0..5000 {
-            say(&mut rates, &mut set, record(signer, 0, 1), SECOND);
-        }
-        for sequence in 1..3000 {
-            rates.take(&record(9999, sequence, sequence), COMPARED, &set, SECOND);
-        }
-        assert!(rates.signers.len() <= MAX_SIGNERS && rates.waiting == MAX_WAITING_OF_ONE);
-        assert_eq!(rates.queue.len(), 1);
-    }
-}
+mod tests;
