@@ -26,6 +26,7 @@ mod link_places;
 mod local_address;
 mod persistent;
 mod pubsub;
+mod reading_pace;
 mod route;
 mod switchboard;
 mod tcp;

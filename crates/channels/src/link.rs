@@ -7,6 +7,7 @@
 
 use crate::handshake::{EstablishedLink, Lines};
 use crate::link_places::LinkUse;
+use crate::reading_pace::ReadingPace;
 use crate::route::Route;
 use crate::switchboard::Switchboard;
 use futures::StreamExt as _;
@@ -167,7 +168,8 @@ struct Reader {
 impl Reader {
     async fn run(mut self, mut lines: Lines, silent: Duration) -> End {
         let channel = self.channel;
-        let mut end = Instant::now() + silent;
+        let begun = Instant::now();
+        let (mut end, mut pace) = (begun + silent, ReadingPace::default());
         loop {
             let line = match tokio::time::timeout_at(end, lines.next()).await {
                 Ok(Some(Ok(line))) => line,
@@ -179,6 +181,7 @@ impl Reader {
                 Ok(Some(Err(_))) => return self.broken().await,
                 Err(_) => return End::Broken,
             };
+            let bytes = line.len();
             let Some(line) = open(self.opener.as_mut(), line.strip_suffix(b"\r").unwrap_or(&line)) else {
                 return self.broken().await;
             };
@@ -201,6 +204,10 @@ impl Reader {
                 if is_use {
                     end = self.activity.note() + silent;
                 }
+            }
+            let pause = pace.note(bytes, begun.elapsed());
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
             }
         }
     }
