@@ -69,6 +69,8 @@ fn one(lab: &Lab, options: &Attack, means: Means) -> Result<Outcome> {
     let number = usize::from(options.robots);
     let hosts = (0..number).map(|number| lab.host(&format!("r{number}"))).collect::<Result<Vec<Host>>>()?;
     let mut fleet = Fleet::on(hosts)?;
+    let records = means.records()?;
+    fleet.robots().iter().try_for_each(|robot| robot.fill(&records))?;
     fleet.start()?;
     fleet.wait_until_acquainted(number, ACQUAINTED)?;
     let attacker = Attacker::new(lab, &fleet)?;

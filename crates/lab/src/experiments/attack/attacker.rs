@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dcache::Record;
 use routing::{Address, Envelope, Message};
 
 use crate::line::{LINE_PORT, line};
@@ -19,8 +20,6 @@ const UDP_PORT: u16 = 1240;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Maximum time for which a robot may read nothing from a link.
 const WRITE: Duration = Duration::from_secs(2);
-/// Maximum time until a robot has read everything from a link.
-const DRAINED: Duration = Duration::from_secs(60);
 /// Time between two attempts of an operation that was refused.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -111,17 +110,6 @@ impl Attacker {
         sent
     }
 
-    /// Sends lines before the attack, and waits until the target has read all of them.
-    pub(super) fn lay(&self, lines: &[Vec<u8>]) -> Result {
-        let failed = |source| Error::Io { what: "sending lines before the attack".to_owned(), source };
-        let mut link = self.connect(0, LINE_PORT)?;
-        link.set_write_timeout(Some(DRAINED)).map_err(failed)?;
-        lines.iter().try_for_each(|line| link.write_all(line)).map_err(failed)?;
-        link.write_all(&ping()).map_err(failed)?;
-        link.set_read_timeout(Some(DRAINED)).map_err(failed)?;
-        read_until(&mut link, "pong").map_err(failed)
-    }
-
     /// Opens a UDP socket on a host, which may send broadcasts.
     pub(super) fn socket(&self, host: usize, port: u16) -> Result<UdpSocket> {
         let host = &self.hosts[host % self.hosts.len()];
@@ -168,20 +156,22 @@ impl Key {
     }
 }
 
-/// Number of records of each key of a crowd. A robot admits that many records about unknown items at once.
+/// Number of records of each key of a crowd.
 const OF_ONE_KEY: usize = 60;
 
-/// Returns lines with new records that a crowd of keys signs, as many keys as it takes for a robot to admit them at once.
-/// Each record is a pair of a bucket and data.
-pub(super) fn said_by_crowd(crowd: u8, records: &[(String, String)]) -> Result<Vec<Vec<u8>>> {
-    let mut lines = Vec::with_capacity(records.len());
-    for (records, number) in records.chunks(OF_ONE_KEY).zip(0..) {
-        let mut key = Key::of_crowd(crowd, number);
-        for (bucket, data) in records {
-            lines.push(key.says(bucket, data)?);
+/// Returns records that a crowd of keys signs. Each record is a pair of a bucket and data.
+pub(super) fn said_by_crowd(
+    crowd: u8,
+    records: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<Record>> {
+    let (mut said, mut key) = (Vec::new(), Key::of_crowd(crowd, 0));
+    for ((bucket, data), number) in records.into_iter().zip(0..) {
+        if number % OF_ONE_KEY == 0 {
+            key = Key::of_crowd(crowd, u16::try_from(number / OF_ONE_KEY).unwrap_or(u16::MAX));
         }
+        said.push(key.0.propose(&bucket, &data)?);
     }
-    Ok(lines)
+    Ok(said)
 }
 
 /// Returns the line of a ping from a sender without a name.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use dcache::{Fingerprint, PeerId, Validity};
+use dcache::{Fingerprint, PeerId, Record, Validity};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, Beacon, Envelope, Message};
@@ -28,14 +28,19 @@ pub(super) struct Globs {
 }
 
 impl Globs {
-    pub(super) fn new(attacker: &Attacker) -> Result<Self> {
-        let record = |number: u32| (format!("share/{}{number:04}", "a".repeat(50)), "x".to_owned());
-        attacker.lay(&said_by_crowd(2, &(0..1000).map(record).collect::<Vec<_>>())?)?;
+    /// Returns the records that the robots hold before the attack.
+    pub(super) fn records() -> Result<Vec<Record>> {
+        said_by_crowd(
+            2,
+            (0..1000).map(|number| (format!("share/{}{number:04}", "a".repeat(50)), "x".to_owned())),
+        )
+    }
+
+    pub(super) fn new() -> Self {
         let globs: Vec<String> = (0..16).map(|number| format!("{}*b{number}", "*a".repeat(20))).collect();
         let globs: Vec<&str> = globs.iter().map(String::as_str).collect();
         let request = Message::req(&globs, Validity::ALWAYS);
-        let request = line(&Envelope::new(Address::command_line(), Address::every_brain(), request));
-        Ok(Self { request })
+        Self { request: line(&Envelope::new(Address::command_line(), Address::every_brain(), request)) }
     }
 
     /// Sends requests over a link, each as soon as the one before is answered. Returns the number of answers.
@@ -90,10 +95,9 @@ impl Running for Globs {
 pub(super) struct Beacons;
 
 impl Beacons {
-    pub(super) fn new(attacker: &Attacker) -> Result<Self> {
-        let record = |number: u32| ("share/lab".to_owned(), format!("beacon-{number}"));
-        attacker.lay(&said_by_crowd(3, &(0..12_000).map(record).collect::<Vec<_>>())?)?;
-        Ok(Self)
+    /// Returns the records that the robots hold before the attack.
+    pub(super) fn records() -> Result<Vec<Record>> {
+        said_by_crowd(3, (0..12_000).map(|number| ("share/lab".to_owned(), format!("beacon-{number}"))))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use dcache::Record;
+
 use super::attacker::Attacker;
 use super::floods::{Beacons, Globs, Orphans, Renewals};
 use super::traps::{Addresses, Links, Names, Victim};
@@ -45,13 +47,23 @@ impl Means {
         Self::Victim,
     ];
 
+    /// Returns the records that all robots hold before the attack.
+    pub(super) fn records(self) -> Result<Vec<Record>> {
+        match self {
+            Self::Globs => Globs::records(),
+            Self::Beacons => Beacons::records(),
+            Self::Names => Names::records(),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Does all preparations that are possible before the attack.
     pub(super) fn prepare(self, lab: &Lab, attacker: &Attacker) -> Result<Box<dyn Running>> {
         Ok(match self {
             Self::Quiet => Box::new(Quiet),
             Self::Addresses => Box::new(Addresses::new(attacker)?),
-            Self::Globs => Box::new(Globs::new(attacker)?),
-            Self::Beacons => Box::new(Beacons::new(attacker)?),
+            Self::Globs => Box::new(Globs::new()),
+            Self::Beacons => Box::new(Beacons),
             Self::Renewals => Box::new(Renewals::new()),
             Self::Orphans => Box::new(Orphans::new()?),
             Self::Links => Box::new(Links),

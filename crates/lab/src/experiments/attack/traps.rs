@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dcache::Record;
 use ipfs::Cid;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -133,9 +134,12 @@ impl Names {
     /// Maximum time to wait for the newcomer after the attack.
     const PATIENCE: Duration = Duration::from_secs(120);
 
+    /// Returns the records that the robots hold before the attack.
+    pub(super) fn records() -> Result<Vec<Record>> {
+        said_by_crowd(7, (0..Self::RECORDS).map(|number| ("share/old".to_owned(), number.to_string())))
+    }
+
     pub(super) fn new(lab: &Lab, attacker: &Attacker) -> Result<Self> {
-        let record = |number: usize| ("share/old".to_owned(), number.to_string());
-        attacker.lay(&said_by_crowd(7, &(0..Self::RECORDS).map(record).collect::<Vec<_>>())?)?;
         let newcomer = Robot::new(lab.host("newcomer")?, "")?;
         let bind = || {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, LINE_PORT))?;
