@@ -19,8 +19,9 @@ const PRESENT: Duration = Duration::from_secs(600);
 const AT_ONCE: Duration = Duration::from_secs(60);
 
 impl Node {
-    /// Returns whether a record of `signer` that came on the network `from` reaches the peers on the network `to`
-    /// without this node: either the signer is on that network itself, or all peers there also hear `from`.
+    /// Returns whether a record of `signer` that came on the channel `from` reaches the peers on the network `to`
+    /// without this node sending it there: the signer is on that network itself, or all peers there also hear another
+    /// network that carries the record. That is `from`, or a local network.
     pub(crate) fn is_bridge_needless(
         &self,
         now: Now,
@@ -30,12 +31,17 @@ impl Node {
     ) -> bool {
         // On a local network, nodes hear each other soon enough to forward a record only once. Its lines also show which
         // hosts hear broadcasts and which hear multicasts, so they are not left out there.
-        let is_world = self.channels.get(to).and_then(Channel::reach) == Some(Reach::World);
-        if !is_world || !self.channels.is_network(from) {
+        if self.channels.get(to).and_then(Channel::reach) != Some(Reach::World) {
             return false;
         }
         let is_present = self.heard_on(to, signer).is_some_and(|heard| heard + PRESENT > now.elapsed);
-        is_present || self.do_all_hear(to, from)
+        if is_present && self.channels.is_network(from) {
+            return true;
+        }
+        let mut carriers = self.channels.iter().filter(|(id, channel)| {
+            channel.reach() == Some(Reach::Lan) || *id == from && self.channels.is_network(from)
+        });
+        carriers.any(|(id, _)| self.do_all_hear(to, id))
     }
 
     fn heard_on(&self, channel: ChannelId, peer: PeerId) -> Option<Duration> {

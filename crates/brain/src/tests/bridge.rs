@@ -1,5 +1,6 @@
 //! Tests of records that are carried from one network to another, or not because that is needless.
 
+use super::hostile::{LINK, comes_up, hears, line_from};
 use super::*;
 use routing::Reach;
 
@@ -47,6 +48,27 @@ fn a_record_is_not_carried_to_a_network_whose_nodes_all_hear_it() {
     let lines = carried(&mut world, maker);
     assert!(lines <= 10, "{lines} lines are more than the beacons");
     assert!(world.all_know("news 19"));
+}
+
+#[test]
+fn a_record_from_a_link_is_not_carried_to_a_network_whose_nodes_all_hear_a_local_network() {
+    let mut world = world_of_two_networks();
+    let stranger = Keypair::from_seed([77; 32]);
+    comes_up(&mut world, None);
+    let before = (sent_on(&world, 0, 1), sent_on(&world, 0, 2));
+    for sequence in 1..=20 {
+        let item = item(&format!("news {sequence}"));
+        let validity = Validity::starting(world.now().moment.time, 3600);
+        let statement = Statement::new(Kind::Propose, item, validity).unwrap();
+        let record = dcache::Record::sign(statement, &stranger, sequence, End::default());
+        let from = line_from(stranger.peer_id(), host(1, 5)).from;
+        hears(&mut world, LINK, None, Envelope::record(from, Address::every_brain(), &record));
+        world.run(Duration::from_millis(500));
+    }
+    let (local, mesh) = (sent_on(&world, 0, 1) - before.0, sent_on(&world, 0, 2) - before.1);
+    assert!(local >= 20, "{local}");
+    assert!(mesh <= 10, "{mesh} lines are more than the beacons");
+    assert!(world.all_know("news 20"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use sketch::Encoder;
 
 mod work;
 
-const LINK: ChannelId = ChannelId(77);
+pub(super) const LINK: ChannelId = ChannelId(77);
 
 fn liar() -> PeerId {
     Keypair::from_seed([99; 32]).peer_id()
@@ -18,12 +18,12 @@ fn liars_host() -> SocketAddr {
 }
 
 /// Returns an empty line of a peer at a host.
-fn line_from(peer: PeerId, host: SocketAddr) -> Envelope {
+pub(super) fn line_from(peer: PeerId, host: SocketAddr) -> Envelope {
     let from = Address::tcp_line(host).then(&Address::brain(peer)).unwrap();
     Envelope::new(from, Address::every_brain(), Message::pong(Validity::ALWAYS))
 }
 
-fn hears(world: &mut World, channel: ChannelId, host: Option<SocketAddr>, envelope: Envelope) {
+pub(super) fn hears(world: &mut World, channel: ChannelId, host: Option<SocketAddr>, envelope: Envelope) {
     let event = ChannelEvent::Received { channel, source: host, envelope, bytes: 0 };
     world.input(0, Input::Channel(event));
 }
@@ -67,7 +67,7 @@ fn last_salt(world: &World, on: ChannelId) -> Option<u64> {
     })
 }
 
-fn comes_up(world: &mut World, dialled: Option<SocketAddr>) {
+pub(super) fn comes_up(world: &mut World, dialled: Option<SocketAddr>) {
     let medium = Medium::Link { dialled, is_kept: false };
     world.input(0, Input::Channel(ChannelEvent::Up { channel: LINK, medium }));
 }
