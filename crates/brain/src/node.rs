@@ -120,8 +120,12 @@ impl Node {
         self.activate(now, id, name, capacity);
     }
 
-    /// Resets the beacon timer of a network because records differ or will soon differ. The nodes then compare soon.
+    /// Resets the beacon timer of a network because records differ or will soon differ. The nodes then compare soon. They
+    /// do so on a local network if all of them hear one.
     pub(crate) fn reset_timer(&mut self, now: Now, id: ChannelId) {
+        if self.is_spare(id) {
+            return;
+        }
         let chance = self.chance();
         if let Some(channel) = self.channels.get_mut(id) {
             channel.reset_timer(now.elapsed, chance);

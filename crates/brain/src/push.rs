@@ -9,6 +9,8 @@ use routing::{Address, Carried, ChannelId, Envelope, MAX_RECORDS, Target};
 use std::time::Duration;
 use telemetry::metrics;
 
+/// Maximum number of nodes for which the time before a record is forwarded grows.
+const MAX_SHARING: u32 = 50;
 /// Size, in bytes, of the frame around several records in a line.
 const FRAME_BYTES: usize = 16;
 
@@ -29,11 +31,22 @@ impl Node {
                 continue;
             }
             let wait = match brought_by {
-                Some(_) if is_shared => self.random_wait(self.settings.relay_wait),
+                Some(_) if is_shared => {
+                    let most = self.longest_relay_wait(channel);
+                    self.random_wait(most)
+                }
                 _ => Duration::ZERO,
             };
             self.schedule(QueuedRecord { channel, key: key.clone(), round: 0, cause }, now.elapsed + wait);
         }
+    }
+
+    /// Returns the maximum time that this node waits for another node to forward a record. On a network that reaches the
+    /// world it grows with the number of nodes there. So about one of them forwards the record, and the others hear
+    /// that in time, even if they are busy.
+    fn longest_relay_wait(&self, channel: ChannelId) -> Duration {
+        let sharing = if self.reaches_world(channel) { self.neighbours.on(channel).count() } else { 1 };
+        self.settings.relay_wait * u32::try_from(sharing).unwrap_or(u32::MAX).clamp(1, MAX_SHARING)
     }
 
     /// Queues a record that a peer on the channel lacks, unless it is queued there already.

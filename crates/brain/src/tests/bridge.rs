@@ -51,6 +51,36 @@ fn a_record_is_not_carried_to_a_network_whose_nodes_all_hear_it() {
 }
 
 #[test]
+fn few_of_many_nodes_carry_a_record_to_a_mesh_that_they_hear_late() {
+    let mut world = World::new(0.0);
+    let hidden = world.add();
+    world.join_as(hidden, 2, MESH);
+    for _ in 0..20 {
+        let node = world.add();
+        world.join(node, 1);
+        world.join_as(node, 2, MESH);
+        world.propose(node, &format!("here is {node}"));
+    }
+    world.run(Duration::from_secs(20));
+    // Nodes do not hear what others send on the mesh for a moment after each record.
+    let maker = world.add();
+    world.join(maker, 1);
+    world.run(Duration::from_secs(3));
+    let of_all = |world: &World| (1..=20).map(|node| sent_on(world, node, 2)).sum::<u64>();
+    let before = of_all(&world);
+    for number in 0..20 {
+        world.propose(maker, &format!("news {number}"));
+        world.deaf.insert(2);
+        world.run(Duration::from_millis(300));
+        world.deaf.remove(&2);
+        world.run(Duration::from_secs(5));
+    }
+    let lines = of_all(&world) - before;
+    assert!(world.all_know("news 19"));
+    assert!(lines < 400, "{lines} lines for 20 records");
+}
+
+#[test]
 fn a_record_from_a_link_is_not_carried_to_a_network_whose_nodes_all_hear_a_local_network() {
     let mut world = world_of_two_networks();
     let stranger = Keypair::from_seed([77; 32]);
