@@ -27,7 +27,7 @@ const SKETCHES_OF_A_CHANNEL: Allowance = Allowance { burst: 32, per_minute: 300 
 const MAX_SYMBOLS_KEPT: usize = 1 << 20;
 /// Time after which an idle comparison is dropped.
 const IDLE: Duration = Duration::from_secs(60);
-/// Maximum number of channels whose sketch budgets are kept.
+/// Maximum number of channels whose sketch budgets, and whose numbers of wanted records, are kept.
 const MAX_CHANNELS: usize = 256;
 
 /// Identifies a comparison that another node began, by the channel and the peer.
@@ -50,6 +50,8 @@ pub(crate) struct Served {
     tokens: Option<Tokens>,
     hosts: SenderBudgets<IpAddr>,
     channels: BTreeMap<ChannelId, Tokens>,
+    /// Number of records that this node asked for on each link, and that have not come yet.
+    wanted: BTreeMap<ChannelId, usize>,
 }
 
 impl Served {
@@ -57,6 +59,24 @@ impl Served {
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.open.retain(|(on, _), _| *on != channel);
         self.channels.remove(&channel);
+        self.wanted.remove(&channel);
+    }
+
+    /// Returns whether a record that came on a channel may be one that this node asked for, and counts it as such.
+    pub(crate) fn takes_wanted(&mut self, channel: ChannelId) -> bool {
+        let Some(wanted) = self.wanted.get_mut(&channel) else { return false };
+        *wanted -= 1;
+        if *wanted == 0 {
+            self.wanted.remove(&channel);
+        }
+        true
+    }
+
+    fn want(&mut self, node: &Node, channel: ChannelId, records: usize) {
+        let has_space = self.wanted.len() < MAX_CHANNELS || self.wanted.contains_key(&channel);
+        if node.channels.is_link(channel) && records > 0 && has_space {
+            self.wanted.insert(channel, records);
+        }
     }
 
     /// Takes the cost of a sketch from the budgets, and returns whether they sufficed.
@@ -127,7 +147,10 @@ impl Served {
             return node.penalize(&metrics::BRAIN_SKETCHES_REFUSED_MALFORMED, origin.channel);
         }
         match serving.decoder.difference() {
-            Some(difference) => exchange(node, answers, now, id, &serving, &difference),
+            Some(difference) => {
+                self.want(node, origin.channel, difference.theirs.len());
+                exchange(node, answers, now, id, &serving, &difference);
+            }
             None => {
                 let have = u32::try_from(serving.decoder.taken()).unwrap_or(u32::MAX);
                 let step = Repair::More { salt: serving.salt, have };

@@ -31,13 +31,14 @@ const BACK: u64 = 2 * PARTS / 1000;
 const BACK_FOR_EACH: u64 = PARTS / 150_000;
 /// Limit of unknown items that one signer pushes: 64 at once, and 64 per second. A robot that starts states about ten.
 const NEWS: Limit = Limit { most: 64 * PARTS, back: 64 * PARTS / 1000 };
-/// Limit of unknown items that all signers together push beyond their reserves. Each costs a robot about 0.1 ms.
-const NEWS_OF_ALL: Limit = Limit { most: 64 * PARTS, back: 64 * PARTS / 1000 };
+/// Limit of unknown items that all signers together push beyond their reserves: 64 at once, and 16 per second. News at
+/// this rate costs a robot about 1 % of a processor.
+const NEWS_OF_ALL: Limit = Limit { most: 64 * PARTS, back: 16 * PARTS / 1000 };
 /// Unknown items of a signer of records in the set that do not count for [`NEWS_OF_ALL`]: 8 at once, and 1 per second.
 const RESERVE: Limit = Limit { most: 8 * PARTS, back: PARTS / 1000 };
 /// Time for which a signer waits at least once the news of all signers are beyond their limit. Otherwise all waiting
 /// signers would be considered for each item.
-const TURN: Duration = Duration::from_millis(250);
+const TURN: Duration = Duration::from_secs(1);
 /// Maximum number of signers whose costs are kept.
 const MAX_SIGNERS: usize = 4096;
 /// Maximum number of waiting records of one signer.
@@ -189,6 +190,13 @@ impl<Source: Copy> SignerRates<Source> {
     pub(crate) fn has_better(&self, statement: &Statement, signature: &Signature) -> bool {
         let waiting = self.signers.get(&signature.signer).and_then(|of| of.waiting.get(statement.item()));
         waiting.is_some_and(|waiting| waiting.record.outranks(statement, signature))
+    }
+
+    /// Removes and returns a waiting record.
+    pub(crate) fn take_back(&mut self, key: &Key) -> Option<Record> {
+        let waiting = self.signers.get_mut(&key.signer)?.waiting.remove(&key.item)?;
+        self.waiting -= 1;
+        Some(waiting.record)
     }
 
     /// Returns whether [`Self::take`] would drop a record. Then there is no need to verify the signature.

@@ -61,12 +61,22 @@ impl Brain {
 
     fn admit(&mut self, now: Now, source: RecordSource, statement: Statement, signature: Signature) {
         let (RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) = source else { return };
-        if self.signer_rates.has_better(&statement, &signature) {
-            self.comparisons.limited(origin);
-            return self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
-        }
         let key = Key { item: statement.item().clone(), signer: signature.signer };
-        let arrival = Arrival { source, is_pushed: matches!(source, RecordSource::Pushed(_)) };
+        // After a comparison, the other side pushes the records for which this node asked.
+        let is_pushed =
+            matches!(source, RecordSource::Pushed(_)) && !self.served.takes_wanted(origin.channel);
+        let arrival = Arrival { source, is_pushed };
+        if self.signer_rates.has_better(&statement, &signature) {
+            // A comparison need not wait for the limit of news, even if the record was pushed before.
+            let waiting = if is_pushed { None } else { self.signer_rates.take_back(&key) };
+            return match waiting {
+                Some(record) => self.offer(now, record, arrival),
+                None => {
+                    self.comparisons.limited(origin);
+                    self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
+                }
+            };
+        }
         if self.signer_rates.is_full(&key, arrival, self.node.replica.set(), now.elapsed) {
             return self.deferred(arrival);
         }
@@ -75,13 +85,16 @@ impl Brain {
                 self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
                 self.heard_again(origin.channel, &key, &signature);
             }
-            Ok(Some(record)) => {
-                match self.signer_rates.take(&record, arrival, self.node.replica.set(), now.elapsed) {
-                    true => self.take(now, source, record),
-                    false => self.deferred(arrival),
-                }
-            }
+            Ok(Some(record)) => self.offer(now, record, arrival),
             Err(reason) => self.refused(now, origin, reason),
+        }
+    }
+
+    /// Admits a verified record, or lets it wait for the rate limits.
+    fn offer(&mut self, now: Now, record: Record, arrival: Arrival<RecordSource>) {
+        match self.signer_rates.take(&record, arrival, self.node.replica.set(), now.elapsed) {
+            true => self.take(now, arrival.source, record),
+            false => self.deferred(arrival),
         }
     }
 

@@ -9,7 +9,7 @@ fn hostile_request() -> Envelope {
     Envelope { payload, ..line_from(liar(), liars_host()) }
 }
 
-/// Number of new records of strangers that a node admits at once, and in each second.
+/// Number of new records of strangers that a node admits at once, and in each four seconds.
 const OF_STRANGERS: u64 = 64;
 
 /// Makes node 0 hold records of strangers in `number` buckets.
@@ -17,7 +17,7 @@ fn many_buckets(world: &mut World, number: u64) {
     for sequence in 0..number {
         let stranger = Keypair::from_seed([98 + (sequence / OF_STRANGERS) as u8; 32]);
         if sequence > 0 && sequence % OF_STRANGERS == 0 {
-            world.elapsed += Duration::from_secs(1);
+            world.elapsed += Duration::from_secs(4);
         }
         let bucket = format!("share/{}/{sequence}", "a".repeat(60)).parse().unwrap();
         let item = Item { bucket, data: Data::new("x").unwrap() };
