@@ -35,6 +35,7 @@ mod swarm;
 mod table;
 mod taken_port;
 mod types;
+mod waiting_dials;
 mod work;
 mod worker;
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::addresses::Rules;
 use super::connections::OpenConnections;
-use super::dial_message::{dial_message, root};
+use super::dial_message::root;
 use super::dials::Dials;
 use super::exchange::{Delivery, Exchange, Request};
 use super::housekeeping::Housekeeping;
@@ -30,6 +30,7 @@ use super::relay::slots::Slots;
 use super::service_streams::ServiceStreams;
 use super::swarm::{self, Behaviour};
 use super::types::{ConnectError, ListenFailure, NodeConfig, StartError, Zones};
+use super::waiting_dials::WaitingDials;
 use super::worker::blocking;
 use crate::store::Store;
 
@@ -37,7 +38,6 @@ mod connecting;
 mod events;
 mod relaying;
 
-use connecting::NamedBy;
 use relaying::Identity;
 
 /// Maximum time that stopping waits for blocks that are being stored, and again for the final sync.
@@ -78,6 +78,7 @@ pub struct Driver {
     persistent: PersistentLinks,
     subscriptions: Subscriptions,
     dials: Dials,
+    waiting_dials: WaitingDials,
     /// Addresses that other peers named and that this node dialled recently.
     targets: Targets<PeerId>,
     started: Instant,
@@ -137,6 +138,7 @@ impl Driver {
             persistent,
             subscriptions: Subscriptions::default(),
             dials: Dials::default(),
+            waiting_dials: WaitingDials::default(),
             targets: Targets::default(),
             started: Instant::now(),
             probes: Probes::default(),
@@ -190,6 +192,7 @@ impl Driver {
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
             let observed = self.observed.addresses(&self.listening.borrow());
+            let waiting_due = self.waiting_due();
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 event = self.swarm.select_next_some() => self.swarm_event(event),
@@ -200,6 +203,7 @@ impl Driver {
                 punch = self.punches.next(&observed) => self.punch(punch),
                 () = relaying::wait_until(self.slots.next_due()) => self.ask_relays(),
                 () = relaying::wait_until(self.settled) => self.close_superseded(),
+                () = relaying::wait_until(waiting_due) => self.dial_waiting(),
                 (topic, data) = self.subscriptions.next_publication() => {
                     pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
                 }
@@ -297,11 +301,15 @@ impl Driver {
                 removed.iter().for_each(|peer| self.leave_relay(peer));
                 added.iter().for_each(|peer| self.use_identity(peer));
             }
-            Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
             Step::Dial(peer, addresses) => {
-                // The result is reported as for any other dial.
-                if let Err(error) = self.dial(peer, addresses, NamedBy::Owner) {
-                    self.persistent.failed(&peer, dial_message(&error, self.rules.is_private));
+                let kept = self.waiting_dials.keep(
+                    peer,
+                    addresses,
+                    &self.listening.borrow(),
+                    self.started.elapsed(),
+                );
+                if let Some(addresses) = kept {
+                    self.dial_persistent(peer, addresses);
                 }
             }
         }
