@@ -106,14 +106,20 @@ END"
     /// When `ip` fails.
     pub fn lead(&self, from: &Host) -> Result {
         let [a, b, c, _] = self.host.address().octets();
+        self.route(from, &format!("{a}.{b}.{c}.0/24"))
+    }
+
+    /// Tells a host on the outer network that this router has this further address.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn lead_to(&self, from: &Host, address: Ipv4Addr) -> Result {
+        self.route(from, &format!("{address}/32"))
+    }
+
+    fn route(&self, from: &Host, target: &str) -> Result {
         let mut command = from.command("ip");
-        command.args([
-            "route",
-            "replace",
-            &format!("{a}.{b}.{c}.0/24"),
-            "via",
-            &self.outer_address().to_string(),
-        ]);
+        command.args(["route", "replace", target, "via", &self.outer_address().to_string()]);
         from.run(command, LIMIT)?.success("ip route").map(drop)
     }
 

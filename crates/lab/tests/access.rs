@@ -1,5 +1,4 @@
 //! `ssh` and `forward` to a real SSH server on another robot, as far as its owner allows it.
-#![expect(clippy::unwrap_used, reason = "a panic fails the test with a message")]
 
 mod access_steps;
 

@@ -25,6 +25,8 @@ use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
 use super::probes::Probes;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
 use super::punch::Punches;
+use super::reachability::Reachability;
+use super::reachability::outside::{Outside, RouterPort};
 use super::relay::served::Served;
 use super::relay::slots::Slots;
 use super::service_streams::ServiceStreams;
@@ -34,6 +36,7 @@ use super::waiting_dials::WaitingDials;
 use super::worker::blocking;
 use crate::store::Store;
 
+mod checking;
 mod connecting;
 mod events;
 mod relaying;
@@ -54,6 +57,7 @@ pub(super) enum Command {
     Want { cid: Cid, priority: i32, reply: oneshot::Sender<Delivery> },
     Stored { cid: Cid, size: usize },
     Subscribe { topic: String, reply: oneshot::Sender<Result<Topic, SubscribeError>> },
+    RouterPort(RouterPort),
 }
 
 /// State of the driver that the handle can read.
@@ -67,6 +71,7 @@ pub(super) struct Reports {
     pub(super) streams: ServiceStreams,
     pub(super) relayed: watch::Receiver<Vec<Multiaddr>>,
     pub(super) paths: watch::Receiver<SharedPaths>,
+    pub(super) outside: watch::Receiver<Outside>,
 }
 
 /// The future that runs a node: [`Driver::run`] must be awaited as long as the node is to work.
@@ -101,10 +106,12 @@ pub struct Driver {
     identities: BTreeMap<PeerId, Identity>,
     observed: Observed,
     punches: Punches,
+    reachability: Reachability,
     /// Time at which relayed connections are closed, because direct ones exist.
     settled: Option<Instant>,
     relayed: watch::Sender<Vec<Multiaddr>>,
     paths: watch::Sender<SharedPaths>,
+    outside: watch::Sender<Outside>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -129,6 +136,8 @@ impl Driver {
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
         let punches = Punches::new(control.clone());
+        let network_key = config.network_key.as_ref().map(|key| key.0);
+        let reachability = Reachability::new(control.clone(), network_key, config.relay.clone());
         let exchange = Exchange::new(config.bitswap, me, store.clone(), control, limits.clone());
         let mut driver = Self {
             swarm,
@@ -159,9 +168,11 @@ impl Driver {
             identities: BTreeMap::new(),
             observed: Observed::default(),
             punches,
+            reachability,
             settled: None,
             relayed: watch::Sender::default(),
             paths: watch::Sender::default(),
+            outside: watch::Sender::default(),
         };
         listen.into_iter().for_each(|address| driver.listen(address));
         let reports = driver.reports();
@@ -178,6 +189,7 @@ impl Driver {
             streams: self.service_streams(),
             relayed: self.relayed.subscribe(),
             paths: self.paths.subscribe(),
+            outside: self.outside.subscribe(),
         }
     }
 
@@ -192,7 +204,9 @@ impl Driver {
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
             let observed = self.observed.addresses(&self.listening.borrow());
-            let waiting_due = self.waiting_due();
+            let (waiting_due, next_check, next_slot) =
+                (self.waiting_due(), self.next_check(), self.next_slot());
+            let (started, connections) = (self.started, &self.connections);
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 event = self.swarm.select_next_some() => self.swarm_event(event),
@@ -201,7 +215,11 @@ impl Driver {
                 step = self.persistent.step() => self.persist(step),
                 probed = self.probes.next() => self.probed(&probed),
                 punch = self.punches.next(&observed) => self.punch(punch),
-                () = relaying::wait_until(self.slots.next_due()) => self.ask_relays(),
+                event = self.reachability.next(|| started.elapsed(), |peer| connections.source(peer)) => {
+                    self.reachability_event(event);
+                }
+                () = relaying::wait_until(next_check) => self.check_addresses(),
+                () = relaying::wait_until(next_slot) => self.ask_relays(),
                 () = relaying::wait_until(self.settled) => self.close_superseded(),
                 () = relaying::wait_until(waiting_due) => self.dial_waiting(),
                 (topic, data) = self.subscriptions.next_publication() => {
@@ -281,6 +299,10 @@ impl Driver {
         match command {
             Command::Connect { peer, addresses, reply } => self.connect(peer, addresses, reply),
             Command::Want { cid, priority, reply } => self.exchange.want(cid, priority, reply),
+            Command::RouterPort(port) => {
+                self.reachability.set_router_port(port);
+                self.use_observed();
+            }
             Command::Stored { cid, size } => self.exchange.stored(&cid, size),
             Command::Subscribe { topic, reply } => {
                 let gossip = &mut self.swarm.behaviour_mut().pubsub;

@@ -28,6 +28,11 @@ impl Observed {
         self.0.retain(|(peer, _), _| peer != by);
     }
 
+    /// Returns all reports.
+    pub(super) fn reports(&self) -> Vec<Multiaddr> {
+        self.0.values().cloned().collect()
+    }
+
     /// Returns the addresses, each once. `listening` are the addresses on which this node listens.
     ///
     /// A connection that was made before the node listened has another port, so its address is of no use. Most routers

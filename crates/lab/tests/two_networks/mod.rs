@@ -17,7 +17,7 @@ pub(crate) struct World {
     /// The router of the left robot.
     pub(crate) router: Router,
     /// Configuration of the robots behind NAT.
-    configuration: String,
+    pub(crate) configuration: String,
     _irc: Option<Ngircd>,
     /// The routers exist as long as the lab.
     lab: Lab,

@@ -161,6 +161,7 @@ impl Driver {
                 self.offer_as_relay(&address);
                 self.listening.send_modify(|all| all.push(address));
                 self.dial_waiting();
+                self.use_observed();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } if is_relayed(&address) => {}
             SwarmEvent::ExpiredListenAddr { address, .. } => {
