@@ -7,11 +7,16 @@ use lab::peers::{Miniupnpd, miniupnpd_available};
 use lab::{Lab, Nat, Result, or_skip, wait_until};
 use serde_json::Value;
 use std::net::Ipv4Addr;
+use std::thread;
 use std::time::Duration;
 use two_networks::World;
 
 const SOON: Duration = Duration::from_secs(60);
 const IPFS_PORT: u16 = 6002;
+/// Time during which the wake-ups of a daemon are counted.
+const WINDOW: Duration = Duration::from_secs(5);
+/// Maximum number of wake-ups of all threads in that time, as for a robot on a local network.
+const MOST: u64 = 25;
 /// Address of a router outside. The UPnP server refuses the addresses that are reserved for examples and tests, so this is
 /// another one. It exists only inside the lab.
 const OUTER: Ipv4Addr = Ipv4Addr::new(45, 77, 77, 1);
@@ -52,6 +57,26 @@ fn doctor_knows_a_nat_that_keeps_ports() -> Result {
         &world.left,
         "the same port: other robots reach it through a relay, and then usually directly",
     )?;
+    Ok(())
+}
+
+/// Behind NAT, a robot has connections with its relays, and all checks of its addresses are over.
+#[test]
+fn a_robot_whose_addresses_were_checked_sleeps() -> Result {
+    let Some(lab) = or_skip("an idle robot behind NAT", Lab::new("natidle")) else { return Ok(()) };
+    let mut world = World::new(lab, Nat::PortPreserving, 1)?;
+    wait_for_nat(&world.left, "the same port")?;
+    let mut seen = 0;
+    wait_until(SOON, "a robot at rest", || {
+        let process = world.left.running().ok()?;
+        let (_, before) = process.threads_and_wake_ups().ok()?;
+        // The passing of time is measured here, so the sleep does not wait for an event.
+        thread::sleep(WINDOW);
+        let (_, after) = process.threads_and_wake_ups().ok()?;
+        seen = after.saturating_sub(before);
+        (seen <= MOST).then_some(())
+    })?;
+    println!("{seen} wake-ups in {WINDOW:?}");
     Ok(())
 }
 

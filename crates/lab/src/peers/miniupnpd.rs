@@ -31,8 +31,8 @@ pub fn miniupnpd_available() -> Result<(), Unavailable> {
 }
 
 impl Miniupnpd {
-    /// Starts the server on a router. The router gets `outer` as a further address outside, because the server serves
-    /// only routers with a public address. Other hosts need a route to it.
+    /// Starts the server on a router with NAT. The router gets `outer` as a further address outside, and uses it for all
+    /// new connections, because the server serves only routers with a public address. Other hosts need a route to it.
     ///
     /// # Errors
     /// When it does not start.
@@ -50,6 +50,7 @@ impl Miniupnpd {
             &host,
             &format!(
                 "ip address add {outer}/32 dev eth1
+                nft insert rule ip lab_router postrouting oifname eth1 snat to {outer} fully-random
                 nft -f - <<'END'
 table inet upnp {{
  chain allowed {{ }}

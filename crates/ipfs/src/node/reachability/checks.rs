@@ -28,6 +28,8 @@ pub(super) struct Checks {
     servers: BTreeSet<PeerId>,
     candidates: Vec<Multiaddr>,
     results: BTreeMap<Multiaddr, Result>,
+    /// Time of the last check of each address. Addresses take turns, so one that no server checks holds up no other.
+    tried: BTreeMap<Multiaddr, Duration>,
     running: Option<Multiaddr>,
     /// The server that was asked last. The next check asks another one, if there is one.
     last: Option<PeerId>,
@@ -50,6 +52,7 @@ impl Checks {
     pub(super) fn set_candidates(&mut self, mut candidates: Vec<Multiaddr>) {
         candidates.truncate(MAX_CANDIDATES);
         self.results.retain(|address, _| candidates.contains(address));
+        self.tried.retain(|address, _| candidates.contains(address));
         self.candidates = candidates;
     }
 
@@ -58,11 +61,12 @@ impl Checks {
         if self.next_due()? > elapsed {
             return None;
         }
-        let due = |address: &&Multiaddr| self.due(address);
-        let address = self.candidates.iter().min_by_key(due)?.clone();
+        let turn = |address: &&Multiaddr| (self.due(address), self.tried.get(*address).copied());
+        let address = self.candidates.iter().min_by_key(turn)?.clone();
         let is_other = |server: &&PeerId| Some(**server) > self.last;
         let server = *self.servers.iter().find(is_other).or(self.servers.first())?;
         (self.running, self.last) = (Some(address.clone()), Some(server));
+        self.tried.insert(address.clone(), elapsed);
         Some((server, address))
     }
 
@@ -170,6 +174,18 @@ mod tests {
         assert_eq!((pauses[0], pauses[1], pauses[11]), (5, 10, 3600));
         checks.offered(PeerId::random(), true);
         assert_eq!(checks.next_due(), Some(START));
+    }
+
+    #[test]
+    fn an_address_that_no_server_checks_holds_up_no_other() {
+        let mut checks = checks(1, &[1, 2]);
+        let (_, first) = checks.begin(START).unwrap();
+        checks.ended(&first, None, START);
+        let later = checks.next_due().unwrap();
+        let (_, second) = checks.begin(later).unwrap();
+        assert_eq!((first, second.clone()), (address(1), address(2)));
+        checks.ended(&second, Some(true), later);
+        assert_eq!(checks.begin(later).unwrap().1, address(1));
     }
 
     #[test]
