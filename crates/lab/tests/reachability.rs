@@ -15,8 +15,9 @@ const SOON: Duration = Duration::from_secs(60);
 const IPFS_PORT: u16 = 6002;
 /// Time during which the wake-ups of a daemon are counted.
 const WINDOW: Duration = Duration::from_secs(5);
-/// Maximum number of wake-ups of all threads in that time, as for a robot on a local network.
-const MOST: u64 = 25;
+/// Maximum number of wake-ups of all threads in that time. A robot with one relay made about 100, with and without the
+/// checks; a loop that waits for nothing makes thousands.
+const MOST: u64 = 250;
 /// Address of a router outside. The UPnP server refuses the addresses that are reserved for examples and tests, so this is
 /// another one. It exists only inside the lab.
 const OUTER: Ipv4Addr = Ipv4Addr::new(45, 77, 77, 1);
@@ -62,7 +63,7 @@ fn doctor_knows_a_nat_that_keeps_ports() -> Result {
 
 /// Behind NAT, a robot has connections with its relays, and all checks of its addresses are over.
 #[test]
-fn a_robot_whose_addresses_were_checked_sleeps() -> Result {
+fn a_robot_whose_addresses_were_checked_has_nothing_more_to_do() -> Result {
     let Some(lab) = or_skip("an idle robot behind NAT", Lab::new("natidle")) else { return Ok(()) };
     let mut world = World::new(lab, Nat::PortPreserving, 1)?;
     wait_for_nat(&world.left, "the same port")?;

@@ -36,9 +36,7 @@ impl Driver {
     /// Uses what peers observed, after a report or the list of listening addresses has changed.
     pub(super) fn use_observed(&mut self) {
         let (listening, seen) = (self.listening.borrow().clone(), self.observed.reports());
-        let mut candidates = self.observed.addresses(&listening);
-        candidates.retain(|address| host_of(address).is_some_and(|host| !host.is_loopback()));
-        self.reachability.observed(candidates, &seen, &listening);
+        self.reachability.observed(self.observed.outside(&listening), &seen, &listening);
         self.tell_outside();
     }
 
@@ -60,7 +58,7 @@ impl Driver {
     /// others probably reach, and the check of it is in progress.
     pub(super) fn needs_no_relay(&self) -> bool {
         let own: Vec<_> = self.listening.borrow().iter().filter_map(host_of).collect();
-        let seen = self.observed.addresses(&self.listening.borrow());
+        let seen = self.observed.outside(&self.listening.borrow());
         let is_own = |address: &Multiaddr| host_of(address).is_some_and(|host| own.contains(&host));
         let without_translator: Vec<Multiaddr> = seen.into_iter().filter(is_own).collect();
         self.is_relay || self.reachability.is_public() || self.reachability.is_coming(&without_translator)

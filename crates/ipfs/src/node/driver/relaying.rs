@@ -58,8 +58,8 @@ impl Driver {
         let place = self.connections.dialled_directly(peer);
         // A peer on a network of this host sees no address translator.
         let is_outside = place.is_some_and(|place| !self.limits.networks().is_near(&place));
-        if let Some(observed) = identity.observed.as_ref().filter(|_| is_outside) {
-            self.observed.reported(*peer, observed);
+        if let Some(observed) = &identity.observed {
+            self.observed.reported(*peer, observed, is_outside);
         }
         self.slots.offered(*peer, identity.is_relay);
         self.reachability.offered(*peer, identity.is_server && is_outside);
