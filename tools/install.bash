@@ -33,7 +33,7 @@ install_debian_packages() {
     export PATH="$PATH:/usr/sbin:/sbin"
     local wanted=(
         cc:build-essential ip:iproute2 tc:iproute2 nft:nftables unshare:util-linux flock:util-linux
-        python3:python3 node:nodejs npm:npm ngircd:ngircd openssl:openssl
+        python3:python3 node:nodejs npm:npm ngircd:ngircd miniupnpd:miniupnpd-nftables openssl:openssl
         tcpdump:tcpdump curl:curl avahi-daemon:avahi-daemon faketime:faketime
         sshd:openssh-server ssh:openssh-client
     )

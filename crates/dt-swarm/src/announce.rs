@@ -57,10 +57,16 @@ pub(crate) fn told(
     told
 }
 
-/// Adds the addresses at which this node is reached through relays to the direct ones. The last direct addresses, which
-/// are the least likely to be reachable, make room for them.
-pub(crate) fn with_relayed(mut direct: Vec<Multiaddr>, relayed: Vec<Multiaddr>) -> Vec<Multiaddr> {
-    direct.truncate(MAX_ADDRESSES.saturating_sub(relayed.len()));
+/// Adds the addresses at which others reach this node from outside its networks: those at a router, and those through
+/// relays. The last direct addresses, which are the least likely to be reachable, make room for them.
+pub(crate) fn with_outside(
+    mut direct: Vec<Multiaddr>,
+    reached: Vec<Multiaddr>,
+    relayed: Vec<Multiaddr>,
+) -> Vec<Multiaddr> {
+    let others: Vec<Multiaddr> = reached.into_iter().filter(|address| !direct.contains(address)).collect();
+    direct.truncate(MAX_ADDRESSES.saturating_sub(others.len() + relayed.len()));
+    direct.extend(others);
     direct.extend(relayed);
     direct
 }
@@ -192,13 +198,17 @@ mod tests {
     }
 
     #[test]
-    fn relayed_addresses_have_room_beside_many_direct_ones() {
+    fn addresses_outside_have_room_beside_many_direct_ones() {
         let all: Vec<Multiaddr> =
             (1..=16).map(|port| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()).collect();
+        let forwarded: Multiaddr = "/ip4/203.0.113.9/tcp/6002".parse().unwrap();
         let relayed: Multiaddr = "/ip4/203.0.113.7/tcp/6002/p2p-circuit".parse().unwrap();
-        let told = with_relayed(all.clone(), vec![relayed.clone()]);
-        assert_eq!((told.len(), told.last(), &told[..15]), (MAX_ADDRESSES, Some(&relayed), &all[..15]));
-        assert_eq!(with_relayed(all.clone(), Vec::new()), all);
+        // An address of this host that is reached from outside is announced already.
+        let reached = vec![all[0].clone(), forwarded.clone()];
+        let told = with_outside(all.clone(), reached, vec![relayed.clone()]);
+        assert_eq!((told.len(), &told[..14]), (MAX_ADDRESSES, &all[..14]));
+        assert_eq!(told[14..], [forwarded, relayed]);
+        assert_eq!(with_outside(all.clone(), Vec::new(), Vec::new()), all);
     }
 
     #[test]

@@ -92,6 +92,8 @@ pub(crate) struct Config {
     pub(crate) forward: bool,
     /// Whether this node is a relay for robots behind NAT.
     pub(crate) relay: bool,
+    /// Whether the router is asked to forward a port.
+    pub(crate) upnp: bool,
     /// Topic of IPFS pubsub where peers meet. If empty, no topic is used.
     pub(crate) pubsub_topic: String,
     /// Address at which the IPFS gateway listens; `None` when it is off.
@@ -198,6 +200,7 @@ impl Config {
             routes: file.routes,
             forward: file.forward,
             relay: file.relay,
+            upnp: file.upnp,
             pubsub_topic: file.pubsub_topic,
             gateway: file.gateway.0,
             sections,

@@ -12,8 +12,8 @@ use ipfs::{Keypair, Multiaddr};
 use seal::SwarmKey;
 use service::LocalFacts;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Maximum number of connections of a relay. It has more than other nodes, because each user of it needs one.
 const RELAY_CONNECTIONS: u32 = 512;
@@ -85,8 +85,22 @@ async fn live(
     let mut tasks = JoinSet::new();
     tasks.spawn(keep_connected(node.clone(), shared.plan.subscribe()));
     shared.node.send_replace(Some(node.clone()));
+    let forwarding = shared.config.upnp.then(|| forward(&node, &shared, &stop));
     tasks.spawn(tell_addresses(node, shared));
-    drive(driver, stop).await
+    let ended = drive(driver, stop).await;
+    if let Some((task, stop_forwarding)) = forwarding {
+        // The task takes the forwarding back, which needs a moment.
+        drop(stop_forwarding);
+        let _ = task.await;
+    }
+    ended
+}
+
+/// Lets the router forward the port of the node, until `stop` is cancelled or the guard is dropped.
+fn forward(node: &Node, shared: &Shared, stop: &CancellationToken) -> (JoinHandle<()>, DropGuard) {
+    let stop = stop.child_token();
+    let task = tokio::spawn(ipfs::upnp::run(node.clone(), shared.config.ipfs_port, stop.clone()));
+    (task, stop.drop_guard())
 }
 
 fn node_config(shared: &Shared) -> Result<NodeConfig, NodeError> {
@@ -146,7 +160,7 @@ fn log(report: &OpenReport) {
 async fn tell_addresses(node: Node, shared: Shared) {
     let Shared { facts, choice, heard, .. } = shared;
     let (mut listening, mut failures) = (node.listen_addresses(), node.listen_errors());
-    let mut relayed = node.relayed_addresses();
+    let (mut relayed, mut outside) = (node.relayed_addresses(), node.outside());
     let (mut lines, mut changes) = (facts.subscribe(), heard.changes());
     let mut told_failures = 0;
     loop {
@@ -156,8 +170,9 @@ async fn tell_addresses(node: Node, shared: Shared) {
             told_failures += 1;
         }
         let through_relays = relayed.borrow_and_update().clone();
+        let reached = outside.borrow_and_update().reached.clone();
         let told = announced(&listening.borrow_and_update(), &choice, &heard)
-            .map(|direct| announce::with_relayed(direct, through_relays));
+            .map(|direct| announce::with_outside(direct, reached, through_relays));
         match told {
             Ok(told) => tell(&facts, &node, &told),
             Err(error) => {
@@ -168,6 +183,7 @@ async fn tell_addresses(node: Node, shared: Shared) {
             Ok(()) = listening.changed() => {}
             Ok(()) = failures.changed() => {}
             Ok(()) = relayed.changed() => {}
+            Ok(()) = outside.changed() => {}
             // A change of the line addresses shows that the interfaces may have changed.
             Ok(()) = lines.changed() => {}
             Ok(()) = changes.changed() => {}

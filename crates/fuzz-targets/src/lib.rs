@@ -35,6 +35,7 @@ pub mod opening;
 pub mod pattern;
 pub mod peer_id;
 pub mod ping;
+pub mod probe;
 pub mod profile;
 pub mod punch;
 pub mod request;
@@ -45,6 +46,7 @@ pub mod sealed;
 pub mod signature;
 pub mod statement;
 pub mod swarm_file;
+pub mod upnp;
 
 /// A decoder under test.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +78,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "opening", check: opening::check, seeds: opening::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
     Target { name: "peer_id", check: peer_id::check, seeds: peer_id::seeds },
+    Target { name: "probe", check: probe::check, seeds: probe::seeds },
     Target { name: "profile", check: profile::check, seeds: profile::seeds },
     Target { name: "ping", check: ping::check, seeds: ping::seeds },
     Target { name: "punch", check: punch::check, seeds: punch::seeds },
@@ -86,4 +89,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "statement", check: statement::check, seeds: statement::seeds },
     Target { name: "swarm_file", check: swarm_file::check, seeds: swarm_file::seeds },
+    Target { name: "upnp", check: upnp::check, seeds: upnp::seeds },
 ];

@@ -16,10 +16,10 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub use crate::bare_link::ConnectError;
 use crate::dag::{self, DagError, Node};
 use crate::store::BlockKey;
 use crate::unixfs::{Cursor, FileNode, SeekError};
-pub use link::ConnectError;
 use link::Link;
 
 /// Number of blocks that are requested ahead of the next block. 64 blocks of 256 KiB are 16 MiB, more than the

@@ -9,6 +9,7 @@
 //! - [`node::Node`]: the handle of a running node. [`node::Node::start`] returns it together with the future that
 //!   drives the node.
 //! - [`copy`]: copies a file from one peer, for programs without a node.
+//! - [`upnp`]: asks a router to forward a port, if the owner wants it.
 //!
 //! All input from peers is bounded and checked. A block is stored only under its own hash. A DAG is walked with limits
 //! on blocks, bytes and depth. Names in directories are checked before they are used on a disk.
@@ -18,11 +19,13 @@
 //! - **Outputs**: blocks and files on the disk, pins, the progress of fetches, and pubsub messages.
 //! - **Start reading** at `node.rs`, then `store.rs`; for a copy from one peer at `copy.rs`.
 
+mod bare_link;
 pub mod copy;
 pub mod dag;
 pub mod node;
 pub mod store;
 pub mod unixfs;
+pub mod upnp;
 
 pub use cid::Cid;
 pub use libp2p::{Multiaddr, PeerId, identity::Keypair};

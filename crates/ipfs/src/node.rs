@@ -25,6 +25,7 @@ mod persistent;
 mod probes;
 mod pubsub;
 mod punch;
+mod reachability;
 mod relay;
 mod service_stream;
 mod service_streams;
@@ -35,6 +36,7 @@ mod swarm;
 mod table;
 mod taken_port;
 mod types;
+mod waiting_dials;
 mod work;
 mod worker;
 
@@ -62,6 +64,10 @@ pub use paths::{LinkTransport, Path as PeerPath, PathTable, Via};
 pub use persistent::{PersistentPeer, PersistentPeerState};
 pub use pubsub::{MAX_MESSAGE_BYTES, SubscribeError, Topic};
 pub use punch::message::{MAX_PUNCH_BYTES, PunchDecodeError, PunchMessage};
+pub use reachability::message::{
+    DialResult, MAX_PROBE_ADDRESSES, MAX_PROBE_BYTES, ProbeDecodeError, ProbeMessage, ProbeResponse,
+};
+pub use reachability::outside::{NatKind, Outside, RouterPort};
 pub use relay::server::Admission;
 pub use service_stream::{ServiceStream, StreamReader, StreamWriter};
 pub use service_streams::{InboundStreams, StreamError};
@@ -135,6 +141,18 @@ impl Node {
     /// Returns the addresses at which this node is reached through relays now. They change as relays come and go.
     pub fn relayed_addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
         self.reports.relayed.clone()
+    }
+
+    /// Returns how other networks see this node. It is known once a persistent peer in another network was reached.
+    pub fn outside(&self) -> watch::Receiver<Outside> {
+        self.reports.outside.clone()
+    }
+
+    /// Records whether a router forwards a port to this host. Its address is announced once a server in another network
+    /// reached this node there.
+    pub async fn report_router_port(&self, port: RouterPort) {
+        // An error means that the node has stopped.
+        let _ = self.commands.send(Command::RouterPort(port)).await;
     }
 
     /// Returns the paths to all connected peers, for each peer the direct ones first.

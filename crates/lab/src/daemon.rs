@@ -170,6 +170,16 @@ impl Robot {
         }
     }
 
+    /// Returns the peer ID of this robot, which its daemon states.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn peer_id(&self) -> Result<String> {
+        let answer = self.cli(&["ping", "--json"])?;
+        let peer = answer["daemon"]["peer"].as_str();
+        peer.map(str::to_owned).ok_or_else(|| Error::answer("a peer ID", answer.to_string()))
+    }
+
     /// Returns a command that runs the CLI on this robot with its own daemon.
     pub fn cli_command(&self, arguments: &[&str]) -> Command {
         self.cli_command_to("127.0.0.1", arguments)

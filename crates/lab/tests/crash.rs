@@ -34,8 +34,7 @@ fn io<T>(what: &str, result: std::io::Result<T>) -> Result<T> {
 }
 
 fn peer(robot: &Robot) -> Result<PeerId> {
-    let id = robot.cli(&["ping", "--json"])?["daemon"]["peer"].as_str().unwrap_or_default().to_owned();
-    Ok(id.parse().unwrap())
+    Ok(robot.peer_id()?.parse().unwrap())
 }
 
 /// Returns a number that looks random and is the same in every run (Knuth's multiplicative hashing).

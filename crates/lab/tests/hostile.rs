@@ -88,8 +88,7 @@ fn wait_until_held(robots: &[&Robot], data: &str) -> Result {
 }
 
 fn peer(robot: &Robot) -> Result<PeerId> {
-    let id = robot.cli(&["ping", "--json"])?["daemon"]["peer"].as_str().unwrap_or_default().to_owned();
-    Ok(id.parse().unwrap())
+    Ok(robot.peer_id()?.parse().unwrap())
 }
 
 #[test]

@@ -39,10 +39,6 @@ fn wait_until_all(robots: &[&Robot], bucket: &str, item: &str, is_there: bool) -
     wait_until(SOON, &what, || robots.iter().all(|robot| has(robot, bucket, item) == is_there).then_some(()))
 }
 
-fn peer(robot: &Robot) -> Result<String> {
-    Ok(robot.cli(&["ping", "--json"])?["daemon"]["peer"].as_str().unwrap_or_default().to_owned())
-}
-
 /// Three robots in the swarm of one file. The root is a key file of a person at the first robot.
 struct Class {
     _lab: Lab,
@@ -95,11 +91,11 @@ fn each_role_grants_the_next_and_a_revocation_is_retroactive() -> Result {
     let class = Class::new(lab)?;
     let [a, b, c] = &class.robots;
     let all = [a, b, c];
-    refused(a, &["grant", "trusted", &peer(b)?], &["nobody may propose into /trusted", "has no roots"])?;
+    refused(a, &["grant", "trusted", &b.peer_id()?], &["nobody may propose into /trusted", "has no roots"])?;
     class.found()?;
 
     // Each of these is not allowed yet, and the message names the role that would be needed.
-    let (admin, trusted) = (peer(a)?, peer(b)?);
+    let (admin, trusted) = (a.peer_id()?, b.peer_id()?);
     let verified = ["propose", "share/verified", FIRST, "--for", "7d"];
     refused(b, &verified, &["the role trusted", "/share/verified", &trusted, "--anyway"])?;
     refused(a, &["grant", "trusted", &trusted], &["the role admin", "/trusted"])?;
@@ -222,13 +218,13 @@ fn a_second_daemon_at_a_socket_reports_it_and_takes_it_once_it_is_free() -> Resu
     b.restart()?;
     let is_said = |line: &str| line.contains("another daemon answers at") && line.contains("--socket");
     println!("{}", b.running()?.wait_for_line(is_said, SOON)?.trim());
-    assert_eq!(a.cli(&["propose", "share/notes", "from-a", "--json"])?["signer"]["peer"], peer(&a)?);
+    assert_eq!(a.cli(&["propose", "share/notes", "from-a", "--json"])?["signer"]["peer"], a.peer_id()?);
     wait_until_all(&[&b], "share/notes", "from-a", true)?;
     drop(a);
     // The socket is stale now, so the other daemon takes it without a restart.
     let its_own = |robot: &Robot| {
         let said = robot.cli(&["keys", "--json", "--socket", socket.to_str()?]).ok()?;
-        (said["keys"][0]["peer"] == *peer(robot).ok()?).then_some(())
+        (said["keys"][0]["peer"] == *robot.peer_id().ok()?).then_some(())
     };
     wait_until(SOON, "the second daemon at the socket", || its_own(&b))
 }

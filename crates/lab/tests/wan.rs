@@ -2,90 +2,19 @@
 //! through a relay, and then directly where the NAT allows it.
 
 mod files;
+mod two_networks;
 
 use files::{copy, sample, wait_until_safe};
 use lab::daemon::Robot;
-use lab::{Error, Lab, Nat, Network, Result, Router, or_skip, wait_until};
+use lab::peers::ngircd_available;
+use lab::{Error, Lab, Nat, Result, or_skip, wait_until};
 use serde_json::Value;
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
+use two_networks::World;
 
 const SOON: Duration = Duration::from_secs(60);
 /// Maximum time until robots find each other again after their relay was killed.
 const AGAIN: Duration = Duration::from_secs(90);
-
-/// Two robots behind routers, and public relays.
-struct World {
-    relays: Vec<Robot>,
-    left: Robot,
-    right: Robot,
-    /// The routers exist as long as the lab.
-    _lab: Lab,
-}
-
-fn peer(robot: &Robot) -> Result<String> {
-    Ok(robot.cli(&["ping", "--json"])?["daemon"]["peer"].as_str().unwrap_or_default().to_owned())
-}
-
-fn write(path: &Path, text: &str) -> Result {
-    fs::write(path, text).map_err(|source| Error::Io { what: path.display().to_string(), source })
-}
-
-impl World {
-    fn new(lab: Lab, nat: Nat, relays: usize) -> Result<Self> {
-        Self::of_swarm(lab, nat, relays, "")
-    }
-
-    /// Makes a world whose robots and relays are in the swarm of a file, if `swarm` begins one. The relays are then in
-    /// its list of addresses, and otherwise in the configuration of the robots.
-    fn of_swarm(lab: Lab, nat: Nat, relays: usize, swarm: &str) -> Result<Self> {
-        let (wan, there) = (lab.network("wan")?, lab.network("there")?);
-        let file = lab.folder().join("swarm.toml");
-        let joined = if swarm.is_empty() { String::new() } else { format!("swarm_file = {file:?}\n") };
-        write(&file, swarm)?;
-        let relay = |number| {
-            let mut host = lab.lone_host(&format!("relay-{number}"))?;
-            host.attach(&wan)?;
-            Robot::start_on(host, &format!("{joined}relay = true\nkeep_others = false\n"))
-        };
-        let relays = (1..=relays).map(relay).collect::<Result<Vec<_>>>()?;
-        let mut peers = Vec::new();
-        for relay in &relays {
-            let (at, id) = (relay.host().address(), peer(relay)?);
-            peers.push(format!("'/ip4/{at}/tcp/6002/p2p/{id}', '/ip4/{at}/tcp/8000/dswarm-line'"));
-        }
-        let peers = peers.join(", ");
-        if !swarm.is_empty() {
-            write(&file, &format!("bootstrap = [{peers}]\n{swarm}"))?;
-        }
-        let named = if swarm.is_empty() { format!("peers = [{peers}]\n") } else { joined.clone() };
-        let behind = |name: &str, network: &Network| {
-            let mut host = lab.lone_host(name)?;
-            host.attach(network)?;
-            Router::new(&lab, &format!("{name}-router"), network, &wan, nat)?.serve(&host)?;
-            Robot::start_on(host, &format!("{named}settle_seconds = 0\n"))
-        };
-        let (left, right) = (behind("left", lab.lan())?, behind("right", &there)?);
-        Ok(Self { relays, left, right, _lab: lab })
-    }
-
-    /// Asks the left robot for the paths to the right one.
-    fn paths(&self) -> Option<Vec<Value>> {
-        let found = self.left.cli(&["find", "right", "--json"]).ok()?;
-        let open = found["robots"][0]["paths"]["open"].as_array()?.clone();
-        Some(open).filter(|open| !open.is_empty())
-    }
-
-    fn wait_for_path(&self, within: Duration, state: &str) -> Result<Value> {
-        let begun = Instant::now();
-        let path = wait_until(within, &format!("a {state} path"), || {
-            self.paths()?.into_iter().find(|path| path["state"] == state)
-        })?;
-        println!("{state} after {:.1} s: {path}", begun.elapsed().as_secs_f64());
-        Ok(path)
-    }
-}
 
 #[test]
 fn robots_behind_nat_are_connected_through_a_relay_and_then_directly() -> Result {
@@ -94,7 +23,7 @@ fn robots_behind_nat_are_connected_through_a_relay_and_then_directly() -> Result
     let first = wait_until(SOON, "a path", || world.paths())?;
     println!("first: {first:?}");
     assert_eq!(first[0]["state"], "relayed", "{first:?}");
-    assert_eq!(first[0]["relay"]["peer"], peer(&world.relays[0])?);
+    assert_eq!(first[0]["relay"]["peer"], world.relays[0].peer_id()?);
     world.wait_for_path(SOON, "direct")?;
     let only_direct = || {
         let paths = world.paths()?;
@@ -128,7 +57,7 @@ fn a_robot_is_found_through_another_relay_when_one_is_killed() -> Result {
     let Some(lab) = or_skip("two relays", Lab::new("relays")) else { return Ok(()) };
     let mut world = World::new(lab, Nat::Symmetric, 2)?;
     let path = world.wait_for_path(SOON, "relayed")?;
-    let peers = world.relays.iter().map(peer).collect::<Result<Vec<_>>>()?;
+    let peers = world.relays.iter().map(Robot::peer_id).collect::<Result<Vec<_>>>()?;
     let used = peers.iter().position(|peer| path["relay"]["peer"] == **peer).unwrap_or_default();
     world.relays[used].kill9()?;
     let begun = Instant::now();
@@ -137,6 +66,42 @@ fn a_robot_is_found_through_another_relay_when_one_is_killed() -> Result {
     })?;
     println!("found again after {:.1} s: {other}", begun.elapsed().as_secs_f64());
     Ok(())
+}
+
+#[test]
+fn robots_find_each_other_by_irc_when_all_relays_are_killed() -> Result {
+    let Some(()) = or_skip("IRC as the last resort", ngircd_available()) else { return Ok(()) };
+    let Some(lab) = or_skip("IRC as the last resort", Lab::new("ircwan")) else { return Ok(()) };
+    let mut world = World::with_irc(lab, Nat::Symmetric, 2)?;
+    world.wait_for_path(SOON, "relayed")?;
+    world.relays.iter_mut().try_for_each(Robot::kill9)?;
+    let killed = Instant::now();
+    wait_until(AGAIN, "the end of all paths", || world.paths().is_none().then_some(()))?;
+    println!("no path is left after {:.1} s", killed.elapsed().as_secs_f64());
+    // Nothing but IRC can carry the records of this robot to the other network.
+    let late = world.start_on_the_left("late")?;
+    let begun = Instant::now();
+    let found =
+        wait_until(AGAIN, "a new robot is found by IRC", || heard_by_irc(&world.right, "late", begun))?;
+    println!("found after {:.1} s: {found}", begun.elapsed().as_secs_f64());
+    // Of the robots of one network, only one forwards what the others say, so `left` need not be heard itself.
+    for (by, name) in [(&world.left, "right"), (&late, "right")] {
+        let found = wait_until(AGAIN, "found by IRC", || heard_by_irc(by, name, killed))?;
+        println!("{} hears {name}: {found}", by.host().name());
+    }
+    println!("{}", world.left.cli_text(&["find", "right"])?);
+    Ok(())
+}
+
+/// Returns where a robot that is present was heard, if it was heard in an IRC channel after this moment.
+fn heard_by_irc(by: &Robot, name: &str, since: Instant) -> Option<Value> {
+    let found = by.cli(&["find", name, "--json"]).ok()?;
+    let heard = found["robots"][0]["heard"].as_array()?.clone();
+    let is_it = |heard: &&Value| {
+        let is_irc = heard["channel"].as_str().is_some_and(|channel| channel.starts_with("irc "));
+        is_irc && heard["age_seconds"].as_u64().is_some_and(|age| age < since.elapsed().as_secs().max(1))
+    };
+    heard.iter().find(is_it).cloned()
 }
 
 #[test]

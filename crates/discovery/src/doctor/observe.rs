@@ -46,6 +46,9 @@ pub(super) async fn observe(context: &Context, peer: Option<PeerId>) -> Result<O
     observed.networks = host.networks;
     observed.has_default_route = host.has_default_route;
     observed.memory = host.memory;
+    if let Ok(node) = context.current_node() {
+        observed.outside = node.outside().borrow().clone();
+    }
     observed.responders = host.responders;
     (observed.data, observed.shared) = (data, shared.flatten());
     records::add(context, &mut observed, peer).await?;

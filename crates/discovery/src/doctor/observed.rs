@@ -3,6 +3,7 @@
 
 use crate::Settings;
 use dcache::PeerId;
+use ipfs::node::Outside;
 use routing::{Reach, Trouble};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) struct Observed {
     pub(crate) networks: Option<Vec<LinkNetwork>>,
     /// Whether this host has a route to hosts outside its own networks.
     pub(crate) has_default_route: Option<bool>,
+    /// How other networks see the IPFS node of this host.
+    pub(crate) outside: Outside,
     /// Addresses at which this host accepts lines.
     pub(crate) own_addresses: Vec<IpAddr>,
     /// Configured name servers.

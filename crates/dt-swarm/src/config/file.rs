@@ -56,6 +56,9 @@ pub(crate) struct File {
     /// that the swarm file or `peers` of the robots name. With a swarm file, only robots and holders of a role of that
     /// swarm may use the relay; without one, everybody may.
     pub(super) relay: bool,
+    /// Whether the daemon asks the router of the network to forward the TCP port of IPFS to this host (UPnP). Other
+    /// robots then reach this one without a relay. Ask the owner of the network before you set it.
+    pub(super) upnp: bool,
     /// Topic of IPFS pubsub on which the nodes of the swarm meet. An empty text means no topic.
     pub(super) pubsub_topic: String,
     /// Address and port at which the read-only IPFS gateway listens, or `off` for no gateway.
@@ -81,6 +84,7 @@ impl Default for File {
             routes: Vec::new(),
             forward: true,
             relay: false,
+            upnp: false,
             // The topic of IPSD.
             pubsub_topic: "duckiebots".to_owned(),
             gateway: Listen(Some(GATEWAY)),

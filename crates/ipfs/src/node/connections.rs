@@ -192,6 +192,12 @@ impl OpenConnections {
         self.open.get(peer)?.open.iter().find_map(|open| open.remote).map(source_of)
     }
 
+    /// Returns the hosts from which a peer is connected directly.
+    pub(super) fn direct_hosts(&self, peer: &PeerId) -> BTreeSet<IpAddr> {
+        let open = self.open.get(peer).into_iter().flat_map(|of_peer| &of_peer.open);
+        open.filter(|open| !open.path.is_relayed()).filter_map(|open| open.remote).collect()
+    }
+
     /// Returns the connections that peers opened to this address of this host.
     pub(super) fn to(&self, own: IpAddr) -> Vec<ConnectionId> {
         let all = self.open.values().flat_map(|of_peer| &of_peer.open);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::addresses::Rules;
 use super::connections::OpenConnections;
-use super::dial_message::{dial_message, root};
+use super::dial_message::root;
 use super::dials::Dials;
 use super::exchange::{Delivery, Exchange, Request};
 use super::housekeeping::Housekeeping;
@@ -25,19 +25,22 @@ use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
 use super::probes::Probes;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
 use super::punch::Punches;
+use super::reachability::Reachability;
+use super::reachability::outside::{Outside, RouterPort};
 use super::relay::served::Served;
 use super::relay::slots::Slots;
 use super::service_streams::ServiceStreams;
 use super::swarm::{self, Behaviour};
 use super::types::{ConnectError, ListenFailure, NodeConfig, StartError, Zones};
+use super::waiting_dials::WaitingDials;
 use super::worker::blocking;
 use crate::store::Store;
 
+mod checking;
 mod connecting;
 mod events;
 mod relaying;
 
-use connecting::NamedBy;
 use relaying::Identity;
 
 /// Maximum time that stopping waits for blocks that are being stored, and again for the final sync.
@@ -54,6 +57,7 @@ pub(super) enum Command {
     Want { cid: Cid, priority: i32, reply: oneshot::Sender<Delivery> },
     Stored { cid: Cid, size: usize },
     Subscribe { topic: String, reply: oneshot::Sender<Result<Topic, SubscribeError>> },
+    RouterPort(RouterPort),
 }
 
 /// State of the driver that the handle can read.
@@ -67,6 +71,7 @@ pub(super) struct Reports {
     pub(super) streams: ServiceStreams,
     pub(super) relayed: watch::Receiver<Vec<Multiaddr>>,
     pub(super) paths: watch::Receiver<SharedPaths>,
+    pub(super) outside: watch::Receiver<Outside>,
 }
 
 /// The future that runs a node: [`Driver::run`] must be awaited as long as the node is to work.
@@ -78,6 +83,7 @@ pub struct Driver {
     persistent: PersistentLinks,
     subscriptions: Subscriptions,
     dials: Dials,
+    waiting_dials: WaitingDials,
     /// Addresses that other peers named and that this node dialled recently.
     targets: Targets<PeerId>,
     started: Instant,
@@ -100,10 +106,12 @@ pub struct Driver {
     identities: BTreeMap<PeerId, Identity>,
     observed: Observed,
     punches: Punches,
+    reachability: Reachability,
     /// Time at which relayed connections are closed, because direct ones exist.
     settled: Option<Instant>,
     relayed: watch::Sender<Vec<Multiaddr>>,
     paths: watch::Sender<SharedPaths>,
+    outside: watch::Sender<Outside>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -128,6 +136,8 @@ impl Driver {
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
         let punches = Punches::new(control.clone());
+        let network_key = config.network_key.as_ref().map(|key| key.0);
+        let reachability = Reachability::new(control.clone(), network_key, config.relay.clone());
         let exchange = Exchange::new(config.bitswap, me, store.clone(), control, limits.clone());
         let mut driver = Self {
             swarm,
@@ -137,6 +147,7 @@ impl Driver {
             persistent,
             subscriptions: Subscriptions::default(),
             dials: Dials::default(),
+            waiting_dials: WaitingDials::default(),
             targets: Targets::default(),
             started: Instant::now(),
             probes: Probes::default(),
@@ -157,9 +168,11 @@ impl Driver {
             identities: BTreeMap::new(),
             observed: Observed::default(),
             punches,
+            reachability,
             settled: None,
             relayed: watch::Sender::default(),
             paths: watch::Sender::default(),
+            outside: watch::Sender::default(),
         };
         listen.into_iter().for_each(|address| driver.listen(address));
         let reports = driver.reports();
@@ -176,6 +189,7 @@ impl Driver {
             streams: self.service_streams(),
             relayed: self.relayed.subscribe(),
             paths: self.paths.subscribe(),
+            outside: self.outside.subscribe(),
         }
     }
 
@@ -190,6 +204,9 @@ impl Driver {
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
             let observed = self.observed.addresses(&self.listening.borrow());
+            let (waiting_due, next_check, next_slot) =
+                (self.waiting_due(), self.next_check(), self.next_slot());
+            let (started, connections) = (self.started, &self.connections);
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 event = self.swarm.select_next_some() => self.swarm_event(event),
@@ -198,8 +215,13 @@ impl Driver {
                 step = self.persistent.step() => self.persist(step),
                 probed = self.probes.next() => self.probed(&probed),
                 punch = self.punches.next(&observed) => self.punch(punch),
-                () = relaying::wait_until(self.slots.next_due()) => self.ask_relays(),
+                event = self.reachability.next(|| started.elapsed(), |peer| connections.source(peer)) => {
+                    self.reachability_event(event);
+                }
+                () = relaying::wait_until(next_check) => self.check_addresses(),
+                () = relaying::wait_until(next_slot) => self.ask_relays(),
                 () = relaying::wait_until(self.settled) => self.close_superseded(),
+                () = relaying::wait_until(waiting_due) => self.dial_waiting(),
                 (topic, data) = self.subscriptions.next_publication() => {
                     pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
                 }
@@ -277,6 +299,10 @@ impl Driver {
         match command {
             Command::Connect { peer, addresses, reply } => self.connect(peer, addresses, reply),
             Command::Want { cid, priority, reply } => self.exchange.want(cid, priority, reply),
+            Command::RouterPort(port) => {
+                self.reachability.set_router_port(port);
+                self.use_observed();
+            }
             Command::Stored { cid, size } => self.exchange.stored(&cid, size),
             Command::Subscribe { topic, reply } => {
                 let gossip = &mut self.swarm.behaviour_mut().pubsub;
@@ -297,11 +323,15 @@ impl Driver {
                 removed.iter().for_each(|peer| self.leave_relay(peer));
                 added.iter().for_each(|peer| self.use_identity(peer));
             }
-            Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
             Step::Dial(peer, addresses) => {
-                // The result is reported as for any other dial.
-                if let Err(error) = self.dial(peer, addresses, NamedBy::Owner) {
-                    self.persistent.failed(&peer, dial_message(&error, self.rules.is_private));
+                let kept = self.waiting_dials.keep(
+                    peer,
+                    addresses,
+                    &self.listening.borrow(),
+                    self.started.elapsed(),
+                );
+                if let Some(addresses) = kept {
+                    self.dial_persistent(peer, addresses);
                 }
             }
         }

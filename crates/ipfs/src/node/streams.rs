@@ -8,7 +8,7 @@ use std::time::Duration;
 use bitswap::MAX_MESSAGE_BYTES;
 use bitswap::message::{self, Message};
 use bytes::{Bytes, BytesMut};
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use libp2p::swarm::StreamProtocol;
 use libp2p::{PeerId, Stream};
 use libp2p_stream::{Control, OpenStreamError};
@@ -82,7 +82,7 @@ async fn read_message(
     decode(bytes).await.map(Some)
 }
 
-pub(super) async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>> {
+pub(super) async fn read_length(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<usize>> {
     let (mut length, mut shift) = (0usize, 0);
     loop {
         let mut byte = [0u8];

@@ -1,6 +1,6 @@
 //! Dials peers, and probes whether connected peers still answer.
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libp2p::core::Endpoint;
 use libp2p::swarm::DialError;
@@ -10,7 +10,7 @@ use libp2p::{Multiaddr, PeerId};
 use super::Driver;
 use crate::node::addresses::{self, Here};
 use crate::node::circuits;
-use crate::node::dial_message::reason;
+use crate::node::dial_message::{dial_message, reason};
 use crate::node::dials::Reply;
 use crate::node::probes::Probed;
 use crate::node::types::ConnectError;
@@ -99,6 +99,30 @@ impl Driver {
         self.swarm.dial(options)?;
         self.dials.begun(peer, id, untried);
         Ok(())
+    }
+
+    /// Dials a persistent peer. The result is reported as for any other dial.
+    pub(super) fn dial_persistent(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if self.swarm.is_connected(&peer) {
+            return self.persistent.connected(&peer);
+        }
+        if let Err(error) = self.dial(peer, addresses, NamedBy::Owner) {
+            self.persistent.failed(&peer, dial_message(&error, self.rules.is_private));
+        }
+    }
+
+    /// Dials the persistent peers that had to wait until this node listens.
+    pub(super) fn dial_waiting(&mut self) {
+        let ready = self.waiting_dials.ready(&self.listening.borrow(), self.started.elapsed());
+        let chosen = self.persistent.chosen();
+        // Meanwhile a peer may have been removed from the list.
+        let ready = ready.into_iter().filter(|(peer, _)| chosen.borrow().contains(peer)).collect::<Vec<_>>();
+        ready.into_iter().for_each(|(peer, addresses)| self.dial_persistent(peer, addresses));
+    }
+
+    /// Returns the time at which the next persistent peer is dialled although this node does not listen.
+    pub(super) fn waiting_due(&self) -> Option<Instant> {
+        self.waiting_dials.next_due().map(|due| self.started + due)
     }
 
     /// Dials a peer again whose open connection seems dead. The old connection is closed when the new one is

@@ -160,6 +160,8 @@ impl Driver {
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.offer_as_relay(&address);
                 self.listening.send_modify(|all| all.push(address));
+                self.dial_waiting();
+                self.use_observed();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } if is_relayed(&address) => {}
             SwarmEvent::ExpiredListenAddr { address, .. } => {

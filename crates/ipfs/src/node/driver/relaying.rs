@@ -14,6 +14,7 @@ use crate::node::circuits;
 use crate::node::connections::SETTLED;
 use crate::node::paths::Path;
 use crate::node::punch::Punch;
+use crate::node::reachability;
 use crate::node::relay::slots;
 
 /// Time after which a relayed connection that a service uses is looked at again.
@@ -23,6 +24,8 @@ const IN_USE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Identity {
     is_relay: bool,
+    /// Whether the peer checks addresses of others.
+    is_server: bool,
     /// The address at which the peer sees this node, if this node dialled it directly.
     observed: Option<Multiaddr>,
 }
@@ -40,7 +43,9 @@ impl Driver {
     pub(super) fn identified(&mut self, peer: PeerId, connection: ConnectionId, info: identify::Info) {
         let is_dialled = self.connections.is_dialled_directly(&peer, connection);
         let observed = is_dialled.then_some(info.observed_addr);
-        self.identities.insert(peer, Identity { is_relay: slots::is_relay(&info.protocols), observed });
+        let is_relay = slots::is_relay(&info.protocols);
+        let is_server = reachability::is_server(&info.protocols);
+        self.identities.insert(peer, Identity { is_relay, is_server, observed });
         self.use_identity(&peer);
     }
 
@@ -50,17 +55,22 @@ impl Driver {
             return;
         }
         let Some(identity) = self.identities.get(peer) else { return };
+        let place = self.connections.dialled_directly(peer);
+        // A peer on a network of this host sees no address translator.
+        let is_outside = place.is_some_and(|place| !self.limits.networks().is_near(&place));
         if let Some(observed) = &identity.observed {
-            self.observed.reported(*peer, observed);
+            self.observed.reported(*peer, observed, is_outside);
         }
         self.slots.offered(*peer, identity.is_relay);
+        self.reachability.offered(*peer, identity.is_server && is_outside);
+        self.use_observed();
         self.ask_relays();
     }
 
-    /// Asks relays for slots, unless this node is a relay itself and thus reachable.
+    /// Asks relays for slots, unless others reach this node without one.
     pub(super) fn ask_relays(&mut self) {
         let now = Instant::now();
-        let to_ask = if self.is_relay { Vec::new() } else { self.slots.to_ask(now) };
+        let to_ask = if self.needs_no_relay() { Vec::new() } else { self.slots.to_ask(now) };
         for relay in to_ask {
             // A relay that dialled this node has no address that others could use.
             let Some(place) = self.connections.dialled_directly(&relay) else {
@@ -98,6 +108,8 @@ impl Driver {
         self.served.disconnected(peer);
         self.slots.disconnected(peer);
         self.observed.forget(peer);
+        self.reachability.offered(*peer, false);
+        self.use_observed();
         self.punches.forget(peer);
         self.tell_slots();
         self.ask_relays();

@@ -48,6 +48,11 @@ impl Admission {
         Self(Arc::new(is_admitted))
     }
 
+    /// Returns whether a peer is admitted now.
+    pub(in crate::node) fn admits(&self, peer: &PeerId) -> bool {
+        (self.0)(peer)
+    }
+
     /// Admits all peers.
     pub fn everyone() -> Self {
         Self::new(|_| true)
@@ -84,19 +89,20 @@ fn limiter(admission: Admission) -> Box<dyn relay::RateLimiter> {
     let mut requests = Requests::default();
     let start = Instant::now();
     Box::new(move |peer: PeerId, at: &Multiaddr, _: _| {
-        (admission.0)(&peer) && requests.admit(peer, host_of(at), start.elapsed())
+        admission.admits(&peer) && requests.admit(peer, host_of(at), start.elapsed())
     })
 }
 
 /// Counts the requests of each peer and of each address.
 #[derive(Debug, Default)]
-struct Requests {
+pub(in crate::node) struct Requests {
     sources: BTreeMap<IpAddr, Tokens>,
     peers: BTreeMap<PeerId, Tokens>,
 }
 
 impl Requests {
-    fn admit(&mut self, peer: PeerId, at: Option<IpAddr>, elapsed: Duration) -> bool {
+    /// Counts a request of a peer at this address. Returns whether it is within the limits.
+    pub(in crate::node) fn admit(&mut self, peer: PeerId, at: Option<IpAddr>, elapsed: Duration) -> bool {
         // A request without an IP address came through another relay, which is never served.
         let Some(source) = at.map(source_of) else { return false };
         let of_source = entry(&mut self.sources, source, PER_SOURCE, elapsed);
