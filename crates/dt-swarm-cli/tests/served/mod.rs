@@ -97,7 +97,7 @@ impl Daemon {
             channel: LINK,
             source: None,
             envelope,
-            bytes: 0,
+            bytes: 0, reaches_all: true,
         }));
         self.handle(Input::Channel(ChannelEvent::Down { channel: LINK }));
     }
@@ -127,7 +127,7 @@ impl Daemon {
                 channel: LINK,
                 source: None,
                 envelope,
-                bytes: 0,
+                bytes: 0, reaches_all: true,
             }));
             while !outputs.is_empty() {
                 for output in outputs {
