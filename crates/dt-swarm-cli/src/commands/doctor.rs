@@ -4,6 +4,7 @@ use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Form, Output, Print};
+use crate::robots::{Choice, Selector};
 use crate::text::clean;
 use clap::{Args, ValueHint};
 use dcache::PeerId;
@@ -24,7 +25,7 @@ const MAX_SHOWN: usize = 600;
 /// it answers a ping, and whether its ports accept connections.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Host name or peer ID of a robot.
+    /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
     #[arg(value_name = "ROBOT", value_hint = ValueHint::Hostname)]
     robot: Option<String>,
 }
@@ -68,15 +69,20 @@ impl Command for Doctor {
     }
 }
 
-/// Returns the robot with this peer ID or host name.
+/// Returns the robot with this name or peer ID.
 fn peer(context: &Context, robot: &str) -> Result<PeerId, CliError> {
     if let Ok(peer) = robot.parse() {
         return Ok(peer);
     }
-    let peers = context.names().peers(robot);
-    match peers.as_slice() {
-        [] => Err(CliError::NoSuchRobot(robot.to_owned())),
-        [peer] => Ok(*peer),
+    let robots = context.robots()?.robots;
+    let peers = match Selector::new(robot).choose(&robots) {
+        Choice::None => return Err(CliError::NoSuchRobot(robot.to_owned())),
+        Choice::One(robot) => vec![robot],
+        Choice::Several(robots) => robots,
+    };
+    let peers: Vec<PeerId> = peers.into_iter().filter_map(|robot| robot.peer).collect();
+    match peers[..] {
+        [peer] => Ok(peer),
         _ => Err(CliError::SeveralRobots { name: robot.to_owned(), peers }),
     }
 }
