@@ -19,7 +19,7 @@ const MAX_SHOWN: usize = 600;
 /// Says in one sentence each what works and what is wrong on this robot and its networks, with the way out.
 ///
 /// The checks run in the daemon and take a few seconds. The robots nearby are pinged, and the configured name servers
-/// are asked one question. The exit code is 1 if something does not work. Warnings alone leave it 0.
+/// are asked two questions. The exit code is 1 if something does not work. Warnings alone leave it 0.
 ///
 /// With ROBOT, the path to that robot is checked as well: whether it is present, on which channels it is heard, whether
 /// it answers a ping, and whether its ports accept connections.
