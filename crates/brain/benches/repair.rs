@@ -228,7 +228,10 @@ impl Pair {
         }
         let source = (channel == NETWORK).then(|| address(node));
         let envelope = Envelope::decode(line.as_bytes()).unwrap();
-        self.later(1 - node, ChannelEvent::Received { channel, source, envelope, bytes: line.len() });
+        self.later(
+            1 - node,
+            ChannelEvent::Received { channel, source, envelope, bytes: line.len(), reaches_all: true },
+        );
     }
 
     fn run(&mut self) {

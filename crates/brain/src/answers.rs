@@ -236,7 +236,7 @@ impl Answers {
     }
 
     fn finish(&mut self, node: &mut Node, now: Now, id: ChannelId, answer: Answer) {
-        let origin = Origin { channel: id, source: None };
+        let origin = Origin { channel: id, source: None, reaches_all: true };
         match answer.kind {
             AnswerKind::Request => {
                 let status = link_status(node, now, id);

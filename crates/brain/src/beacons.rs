@@ -88,7 +88,7 @@ impl Beacons {
         let id = (origin.channel, peer);
         node.neighbours.heard(id, now.elapsed).shown = Some(Shown { beacon, at: now.elapsed, verdict });
         match verdict {
-            Verdict::Same => agreed(node, now, origin.channel, peer, &beacon),
+            Verdict::Same => agreed(node, now, origin, peer, &beacon),
             Verdict::Behind => {
                 // The peer may not have received the changes yet.
                 if since + node.channels.round_trip(origin.channel) < now.elapsed {
@@ -115,10 +115,11 @@ fn send(node: &mut Node, now: Now, id: ChannelId) {
     }
 }
 
-fn agreed(node: &mut Node, now: Now, id: ChannelId, peer: PeerId, beacon: &Beacon) {
-    let ours = Replica::bound(now);
+fn agreed(node: &mut Node, now: Now, origin: Origin, peer: PeerId, beacon: &Beacon) {
+    let (id, ours) = (origin.channel, Replica::bound(now));
     let is_near = beacon.bound.since(ours).max(ours.since(beacon.bound)) <= MAX_BOUND_DISTANCE;
-    if let Some(channel) = node.channels.get_mut(id).filter(|_| is_near) {
+    // A beacon that some nodes do not hear does not replace ours, which all of them hear.
+    if let Some(channel) = node.channels.get_mut(id).filter(|_| is_near && origin.reaches_all) {
         channel.heard_the_same(now.elapsed);
     }
     node.neighbours.agreed((id, peer), now.elapsed);

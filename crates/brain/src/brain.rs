@@ -162,8 +162,8 @@ impl Brain {
                 drop(self.node.waiting.take(address));
                 self.comparisons.connect_failed(&mut self.node, now, address);
             }
-            ChannelEvent::Received { channel, source, envelope, bytes } => {
-                self.received(now, Origin { channel, source }, &envelope, bytes);
+            ChannelEvent::Received { channel, source, envelope, bytes, reaches_all } => {
+                self.received(now, Origin { channel, source, reaches_all }, &envelope, bytes);
             }
             ChannelEvent::Malformed { channel } => {
                 self.node.penalize(&metrics::BRAIN_LINES_REFUSED_MALFORMED, channel);

@@ -8,4 +8,6 @@ use std::net::SocketAddr;
 pub(crate) struct Origin {
     pub(crate) channel: ChannelId,
     pub(crate) source: Option<SocketAddr>,
+    /// Whether the line reaches all nodes that are heard on the channel.
+    pub(crate) reaches_all: bool,
 }

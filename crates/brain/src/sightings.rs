@@ -21,6 +21,8 @@ pub struct Sighting {
     /// Address from which its lines came. On a channel without such addresses, the address at which it accepts links,
     /// if it is known.
     pub address: Option<SocketAddr>,
+    /// Whether its lines came from that address. Otherwise the peer only stated it.
+    pub is_source: bool,
     /// Time since it was last heard on the channel.
     pub age: Duration,
 }
@@ -35,6 +37,7 @@ impl Node {
                 channel: channel.tally.name.clone(),
                 reach: channel.capacity()?.reach,
                 address: neighbour.source.or(neighbour.line),
+                is_source: neighbour.source.is_some(),
                 age: now.elapsed.saturating_sub(neighbour.heard),
             })
         };

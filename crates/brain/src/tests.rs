@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
 
+mod audience;
 mod bridge;
 mod clocks;
 mod copied_key;
@@ -55,6 +56,8 @@ struct World {
     liars_links: Vec<(usize, ChannelId)>,
     /// Networks on which no broadcast is heard.
     deaf: BTreeSet<u8>,
+    /// Nodes whose lines for all reach only these other nodes, as where multicasts are filtered at some hosts.
+    audience: BTreeMap<usize, BTreeSet<usize>>,
     random: Option<ChaCha8Rng>,
     /// Number of datagrams sent.
     said: usize,
@@ -173,6 +176,7 @@ impl World {
                     source: None,
                     envelope: envelope.clone(),
                     bytes: 0,
+                    reaches_all: true,
                 }),
             );
             return self.later(node, Input::Channel(ChannelEvent::Drained { channel }));
@@ -181,10 +185,14 @@ impl World {
         self.told += usize::from(!envelope.signatures.is_empty());
         let network = channel.0 as u8;
         for listener in self.networks.get(&network).cloned().unwrap_or_default() {
+            let audience = self.audience.get(&node);
             let is_meant = match target {
-                Target::All => !self.deaf.contains(&network),
+                Target::All => {
+                    !self.deaf.contains(&network) && audience.is_none_or(|heard| heard.contains(&listener))
+                }
                 Target::Host(address) => address == host(network, listener),
             };
+            let reaches_all = audience.is_none();
             let is_lost = self.random.as_mut().unwrap().random_bool(self.loss);
             if is_meant && !is_lost {
                 let source = Some(host(network, node));
@@ -195,6 +203,7 @@ impl World {
                         source,
                         envelope: envelope.clone(),
                         bytes: 0,
+                        reaches_all,
                     }),
                 );
             }
@@ -398,7 +407,13 @@ fn inject(world: &mut World, envelope: Envelope) {
     let source = Some(SocketAddr::from(([10, 1, 0, 99], 1240)));
     world.input(
         0,
-        Input::Channel(ChannelEvent::Received { channel: network_channel(1), source, envelope, bytes: 0 }),
+        Input::Channel(ChannelEvent::Received {
+            channel: network_channel(1),
+            source,
+            envelope,
+            bytes: 0,
+            reaches_all: true,
+        }),
     );
 }
 
@@ -475,7 +490,16 @@ fn a_client_that_closes_its_sending_side_still_gets_the_whole_answer() {
     );
     let req = routing::Message::req(&["*"], Validity::ALWAYS);
     let envelope = Envelope::new(Address::command_line(), Address::every_brain(), req);
-    world.input(0, Input::Channel(ChannelEvent::Received { channel, source: None, envelope, bytes: 0 }));
+    world.input(
+        0,
+        Input::Channel(ChannelEvent::Received {
+            channel,
+            source: None,
+            envelope,
+            bytes: 0,
+            reaches_all: true,
+        }),
+    );
     world.input(0, Input::Channel(ChannelEvent::Ended { channel }));
     let close = Output::Channel(ChannelCommand::Close { channel });
     assert!(!world.nodes[0].outputs.contains(&close), "the answer is under way");

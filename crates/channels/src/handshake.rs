@@ -1,6 +1,7 @@
 //! The handshake of a link. Without a swarm key there is none. With a key, both sides prove that they have it before
 //! any line is sent.
 
+use crate::web_server::is_web_server;
 use futures::StreamExt as _;
 use rand::TryRng as _;
 use routing::MAX_LINE_BYTES;
@@ -34,6 +35,7 @@ pub(crate) enum HandshakeError {
     Closed,
     NoHello,
     OtherKey,
+    WebServer,
     Hello(#[from] HelloError),
 }
 
@@ -44,6 +46,7 @@ impl HandshakeError {
             Self::Io(error) => report!(faults::TCP_CONNECTION_BROKEN, error = error),
             Self::Closed => report!(faults::TCP_HUNG_UP),
             Self::NoHello | Self::Hello(HelloError::Plain) => report!(faults::TCP_KEY_MISSING),
+            Self::WebServer => report!(faults::TCP_WEB_SERVER),
             Self::OtherKey => report!(faults::TCP_KEY_DIFFERS),
             Self::Hello(HelloError::Version(version)) => {
                 report!(faults::TCP_HANDSHAKE_VERSION, version = version)
@@ -70,7 +73,11 @@ pub(crate) async fn shake_hands(
     let ours = LinkHandshake::new(key, salt()?, is_dialler);
     write.write_all((ours.hello() + "\n").as_bytes()).await?;
     let mut hellos = FramedRead::new(read, codec(MAX_HELLO_BYTES));
-    let (mut sealer, mut opener) = ours.finish(&next(&mut hellos).await?)?;
+    let hello = next(&mut hellos).await?;
+    if is_web_server(&hello) {
+        return Err(HandshakeError::WebServer);
+    }
+    let (mut sealer, mut opener) = ours.finish(&hello)?;
     // Keeps the bytes that arrived together with the hello.
     let mut lines = hellos.map_decoder(|_| codec(sealed_line_bytes(MAX_LINE_BYTES)));
     write.write_all((sealer.seal(b"") + "\n").as_bytes()).await?;

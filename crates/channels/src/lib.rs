@@ -31,6 +31,7 @@ mod route;
 mod switchboard;
 mod tcp;
 mod udp;
+mod web_server;
 mod wire;
 
 pub use bind_error::BindError;

@@ -10,6 +10,7 @@ use crate::link_places::LinkUse;
 use crate::reading_pace::ReadingPace;
 use crate::route::Route;
 use crate::switchboard::Switchboard;
+use crate::web_server::is_web_server;
 use futures::StreamExt as _;
 use routing::{ChannelEvent, ChannelId, Envelope, Medium};
 use seal::{LineOpener, LineSealer, is_hello};
@@ -152,6 +153,8 @@ pub(crate) enum End {
     Broken,
     /// The peer has a swarm key, and this node has none.
     Keyed,
+    /// A web server answers in place of the peer.
+    WebServer,
 }
 
 struct Reader {
@@ -193,6 +196,8 @@ impl Reader {
                 let _ = self.answer.as_ref().map(|answer| answer.try_send(()));
             } else if self.opener.is_none() && is_hello(&line) {
                 return End::Keyed;
+            } else if self.opener.is_none() && is_web_server(&line) {
+                return End::WebServer;
             } else {
                 let event = received(channel, &line);
                 let is_use = matches!(event, ChannelEvent::Received { .. });
@@ -229,7 +234,9 @@ fn open<'line>(opener: Option<&mut LineOpener>, line: &'line [u8]) -> Option<Cow
 
 fn received(channel: ChannelId, line: &[u8]) -> ChannelEvent {
     match Envelope::decode(line) {
-        Ok(envelope) => ChannelEvent::Received { channel, source: None, envelope, bytes: line.len() },
+        Ok(envelope) => {
+            ChannelEvent::Received { channel, source: None, envelope, bytes: line.len(), reaches_all: true }
+        }
         Err(error) => {
             tracing::debug!(?channel, %error, "a received line is not an envelope");
             ChannelEvent::Malformed { channel }

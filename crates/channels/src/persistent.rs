@@ -98,8 +98,10 @@ impl Redialler {
                 let switchboard = self.switchboard.clone();
                 let end = run_link(link, origin, self.timeouts, switchboard, Activity::new()).await;
                 tracing::debug!(%peer, "a persistent link ended");
-                if matches!(end, End::Keyed) {
-                    health.report(Some(report!(faults::TCP_KEY_UNEXPECTED))).await;
+                match end {
+                    End::Keyed => health.report(Some(report!(faults::TCP_KEY_UNEXPECTED))).await,
+                    End::WebServer => health.report(Some(report!(faults::TCP_WEB_SERVER))).await,
+                    End::Orderly | End::Broken => {}
                 }
                 began.elapsed()
             }

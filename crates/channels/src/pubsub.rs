@@ -124,9 +124,13 @@ impl Pubsub {
         let Some(channel) = self.channel else { return };
         let envelope = self.settings.wire.read(message).and_then(|line| Envelope::decode(&line).ok());
         let event = match envelope {
-            Some(envelope) => {
-                ChannelEvent::Received { channel, source: None, envelope, bytes: message.len() }
-            }
+            Some(envelope) => ChannelEvent::Received {
+                channel,
+                source: None,
+                envelope,
+                bytes: message.len(),
+                reaches_all: true,
+            },
             None => ChannelEvent::Malformed { channel },
         };
         self.switchboard.report(event).await;
@@ -208,7 +212,8 @@ mod tests {
         assert_eq!(published, LINE);
         topic.messages.send(published).await.unwrap();
         let envelope = Envelope::decode(LINE.as_bytes()).unwrap();
-        let received = ChannelEvent::Received { channel, source: None, envelope, bytes: LINE.len() };
+        let received =
+            ChannelEvent::Received { channel, source: None, envelope, bytes: LINE.len(), reaches_all: true };
         assert_eq!(topic.next().await, received);
         topic.messages.send(Bytes::from_static(b"hello")).await.unwrap();
         assert_eq!(topic.next().await, ChannelEvent::Malformed { channel });

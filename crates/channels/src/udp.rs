@@ -99,6 +99,7 @@ impl Udp {
         upkeep.done(self.now());
         let mut peers = self.settings.peers.clone();
         peers.mark_changed();
+        let mut nearby = self.settings.nearby.clone();
         // One byte more than the longest datagram, so that longer ones are detected.
         let mut buffer = vec![0; MAX_LINE_BYTES + MAX_OVERHEAD + 1];
         loop {
@@ -117,6 +118,7 @@ impl Udp {
                 },
                 wanted = wanted(&mut peers) => self.configure(&wanted).await,
                 found = self.names.next() => self.found(found).await,
+                hosts = wanted(&mut nearby) => self.sweep_nearby(&hosts),
             }
             self.sweep().await;
             if upkeep.is_due(self.now(), self.is_troubled(), self.next_look_up()) {
@@ -340,9 +342,9 @@ fn note_lost(sent: std::io::Result<()>, to: SocketAddr) {
 }
 
 /// Waits for the next change of the configured peers, and returns them.
-async fn wanted(peers: &mut watched::Receiver<Vec<UdpPeer>>) -> Vec<UdpPeer> {
-    match peers.changed().await {
-        Ok(()) => peers.borrow_and_update().clone(),
+async fn wanted<T: Clone>(list: &mut watched::Receiver<Vec<T>>) -> Vec<T> {
+    match list.changed().await {
+        Ok(()) => list.borrow_and_update().clone(),
         // The sender is gone, so the peers cannot change any more.
         Err(_) => std::future::pending().await,
     }

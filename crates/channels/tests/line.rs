@@ -133,7 +133,13 @@ async fn the_cost_of_hostile_lines_is_bounded() {
     assert_eq!(next(&mut server.events).await, ChannelEvent::Malformed { channel });
     assert_eq!(
         next(&mut server.events).await,
-        ChannelEvent::Received { channel, source: None, envelope: ping(), bytes: ping().encode().len() }
+        ChannelEvent::Received {
+            channel,
+            source: None,
+            envelope: ping(),
+            bytes: ping().encode().len(),
+            reaches_all: true
+        }
     );
     assert!(!server.task.is_finished());
 }

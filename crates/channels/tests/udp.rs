@@ -76,7 +76,8 @@ impl Node {
     }
 
     async fn expect(&mut self, channel: ChannelId, source: SocketAddr) {
-        let ChannelEvent::Received { channel: by, source: from, envelope, bytes } = self.next().await else {
+        let ChannelEvent::Received { channel: by, source: from, envelope, bytes, .. } = self.next().await
+        else {
             panic!()
         };
         assert_eq!((by, from, &envelope), (channel, Some(source), &ping()));

@@ -70,7 +70,8 @@ pub struct Surroundings {
 
 /// Returns the table of robots at `now`: this robot first, then by place, name and ID. It has one row for each peer
 /// that stated its presence or another fact about itself, or was heard, in the last [`SHOWN`]. A robot without dt-swarm
-/// has a row of its own, unless a peer with its name was heard at its address or accepts connections there.
+/// has a row of its own, unless a peer with its name was heard at its address, accepts connections there, or did so when
+/// the other one was heard.
 ///
 /// The result does not depend on the order of the inputs.
 pub fn rows(set: &Set, now: Time, around: &Surroundings) -> Vec<Robot> {
@@ -83,7 +84,7 @@ pub fn rows(set: &Set, now: Time, around: &Surroundings) -> Vec<Robot> {
         drafts.entry(sighting.peer).or_default().add_sighting(sighting);
     }
     let mut foreign = merge::distinct(&around.foreign);
-    merge::into_peers(&mut drafts, &mut foreign);
+    merge::into_peers(&mut drafts, &mut foreign, (set, now));
     let peers = drafts.into_iter().filter_map(|(peer, draft)| draft.into_robot(peer, around, now));
     let mut rows: Vec<Robot> = peers.chain(foreign.into_iter().filter_map(Draft::into_foreign)).collect();
     merge::mark_shared_names(&mut rows);

@@ -27,10 +27,12 @@ const MAX_FINDINGS: usize = 64;
 /// When the daemon is stopping.
 pub(crate) async fn diagnose(
     context: &Context,
-    settings: Settings,
+    settings: &Settings,
     peer: Option<PeerId>,
 ) -> Result<Vec<Finding>, Failure> {
-    let observed = Observed { settings: Some(settings), ..observe(context, peer).await? };
+    let (observed, portal_probe) =
+        tokio::join!(observe(context, peer), observe::page(&settings.portal_probe));
+    let observed = Observed { settings: Some(settings.clone()), portal_probe, ..observed? };
     let mut findings: Vec<Finding> = checks::CHECKS.iter().flat_map(|check| check(&observed)).collect();
     findings.truncate(MAX_FINDINGS);
     Ok(findings)

@@ -12,12 +12,14 @@
 
 mod advertiser;
 mod answer;
+mod avahi;
 mod browse;
 pub mod dns;
 pub mod facts;
 mod interfaces;
 mod limits;
 mod networks;
+pub mod own_service;
 pub mod ping;
 mod pinger;
 mod publish;
@@ -26,10 +28,11 @@ mod schedule;
 mod socket;
 
 use facts::ForeignTable;
+use own_service::{NearbyHosts, OwnService, announced_peer};
 use ping::{PING_PORT, Pong};
 use service::{Context, LocalFacts};
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,6 +71,8 @@ pub struct Profile {
     pub configuration: Option<String>,
     /// The hardware, such as `jetson_nano`.
     pub hardware: Option<String>,
+    /// The instance of dt-swarm's own service type; `None` if it is not published.
+    pub own: Option<OwnService>,
 }
 
 /// The keys of the section `[discovery]` about robots without dt-swarm; see [`crate::Settings`].
@@ -79,11 +84,13 @@ pub struct ForeignSettings {
     pub answer_pings: bool,
     /// Whether to publish the facts `DT::*`.
     pub publish_facts: bool,
+    /// Whether to publish the own service type.
+    pub publish_service: bool,
 }
 
 impl Default for ForeignSettings {
     fn default() -> Self {
-        Self { find_foreign: true, answer_pings: true, publish_facts: true }
+        Self { find_foreign: true, answer_pings: true, publish_facts: true, publish_service: true }
     }
 }
 
@@ -100,13 +107,21 @@ struct Inner {
     wishes: watch::Sender<u64>,
     /// Number of answers that were heard.
     heard: watch::Sender<u64>,
+    /// The hosts that announced a robot with dt-swarm.
+    nearby: Mutex<NearbyHosts>,
+    /// The same hosts, for the channels.
+    found: watch::Sender<Vec<Ipv4Addr>>,
+    /// Whether this node hears nobody by lines on its networks.
+    alone: watch::Sender<bool>,
 }
 
 impl ForeignRobots {
     /// Returns an empty table. [`Self::run`] fills it.
     pub fn new(settings: ForeignSettings) -> Self {
         let (started, table, wishes) = (Instant::now(), Mutex::default(), watch::Sender::new(0));
-        Self(Arc::new(Inner { settings, started, table, wishes, heard: watch::Sender::new(0) }))
+        let (heard, nearby, found) = (watch::Sender::new(0), Mutex::default(), watch::Sender::default());
+        let alone = watch::Sender::new(false);
+        Self(Arc::new(Inner { settings, started, table, wishes, heard, nearby, found, alone }))
     }
 
     /// Returns the robots that were heard lately, sorted by name.
@@ -118,6 +133,31 @@ impl ForeignRobots {
     /// Returns a receiver that is notified when a robot was heard.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.0.heard.subscribe()
+    }
+
+    /// Returns a receiver of the hosts that announced a robot with dt-swarm.
+    pub fn nearby(&self) -> watch::Receiver<Vec<Ipv4Addr>> {
+        self.0.found.subscribe()
+    }
+
+    /// Sets whether this node hears nobody by lines on its networks. While it does, the other robots with dt-swarm are
+    /// asked for as well.
+    pub(crate) fn set_alone(&self, is_alone: bool) {
+        self.0.alone.send_if_modified(|known| std::mem::replace(known, is_alone) != is_alone);
+    }
+
+    /// Notes that a host announced a robot with dt-swarm.
+    fn note_nearby(&self, source: IpAddr) {
+        let IpAddr::V4(host) = source.to_canonical() else { return };
+        // The hosts are independent, so they stay usable after a panic.
+        let mut nearby = self.0.nearby.lock().unwrap_or_else(PoisonError::into_inner);
+        nearby.note(host, self.now());
+        let hosts = nearby.list();
+        self.0.found.send_if_modified(|found| {
+            let is_new = *found != hosts;
+            *found = hosts;
+            is_new
+        });
     }
 
     fn was_heard(&self) {
@@ -143,13 +183,13 @@ impl ForeignRobots {
     ) -> Infallible {
         let networks = watch::Sender::new(interfaces::networks(&facts.borrow().lines));
         let [browsed, pinged, answered, told] = std::array::from_fn(|_| networks.subscribe());
-        let ForeignSettings { find_foreign, answer_pings, publish_facts } = self.0.settings;
+        let ForeignSettings { find_foreign, answer_pings, publish_facts, publish_service } = self.0.settings;
         let (never, ..) = tokio::join!(
             interfaces::follow(facts, networks),
             when(find_foreign, browse::browse(self, browsed)),
             when(find_foreign, pinger::ping_on_request(self, pinged)),
             when(answer_pings, responder::respond(PING_PORT, answered, profile.clone())),
-            when(publish_facts, advertiser::advertise(told, profile)),
+            when(publish_facts || publish_service, advertiser::advertise(told, profile, publish_facts)),
         );
         never
     }
@@ -166,6 +206,9 @@ impl ForeignRobots {
     fn take_message(&self, bytes: &[u8], source: IpAddr) {
         match dns::read(bytes) {
             Ok(message) => {
+                if announced_peer(&message).is_some() {
+                    self.note_nearby(source);
+                }
                 self.table().take_message(&message, source.to_canonical(), self.now());
                 self.was_heard();
             }
@@ -192,6 +235,13 @@ impl ForeignRobots {
         // A panic in the table is a defect; the table stays usable, because its entries are independent.
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns whether a host is on one of the networks of this host. `lines` are the addresses at which the node accepts
+/// connections.
+pub(crate) fn near(lines: &[SocketAddr]) -> impl Fn(IpAddr) -> bool + use<> {
+    let networks = interfaces::networks(lines);
+    move |host| networks::is_near(&networks, host)
 }
 
 /// Runs a task if it is switched on, and waits for ever otherwise.

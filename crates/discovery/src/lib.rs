@@ -28,6 +28,7 @@ mod decide;
 mod directory;
 pub mod doctor;
 pub mod foreign;
+pub mod page;
 mod paths;
 pub mod privacy;
 mod profile;

@@ -1,6 +1,7 @@
 //! The I/O shell of the service: runs the decider whenever the facts about the node change, and answers requests.
 
-use crate::directory::{Sighting, Surroundings, rows};
+use crate::directory::{HEARD_HERE, Sighting, Surroundings, rows};
+use crate::foreign::own_service::OwnService;
 use crate::privacy::{Privacy, SALT_BYTES, Salt};
 use crate::protocol::{Answer, Request, Robot};
 use crate::robot_files::read_profile;
@@ -10,6 +11,7 @@ use rand::TryRng as _;
 use routing::Reach;
 use service::{Context, DecisionLoop, Endpoint, Failure, Protocol, Service, ServiceError};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use store::TableError;
@@ -19,6 +21,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// Time in which changed facts are gathered for one decision. When a network comes up, several facts change at once.
 const GATHER: Duration = Duration::from_millis(100);
+/// Pauses before the first looks whether neighbours are heard. Where broadcasts work, they are heard within a second.
+const FIRST_LOOKS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(6), Duration::from_secs(12)];
+/// Pause between later looks.
+const LOOK_FOR_NEIGHBOURS: Duration = Duration::from_secs(60);
 /// Interval between two readings of the robot files. They are also read when the host is renamed.
 const READ_FILES: Duration = Duration::from_secs(3600);
 /// Time for which a stopping node waits after its last statement, so that the copies of the statement for lossy networks
@@ -65,7 +71,7 @@ impl Endpoint for Discovery {
                 Ok(Answer::Paths { paths, reason })
             }
             Request::Doctor { peer } => {
-                let findings = crate::doctor::diagnose(&self.context, self.settings, peer).await?;
+                let findings = crate::doctor::diagnose(&self.context, &self.settings, peer).await?;
                 Ok(Answer::Findings { findings })
             }
         }
@@ -150,8 +156,16 @@ impl Discovery {
             loop {
                 let known = profile.borrow_and_update().clone();
                 let name = facts.borrow_and_update().hostname.clone();
+                let privacy = Privacy { share: self.settings.share_profile, salt: None };
+                // Strangers on the network hear multicast DNS, whatever the swarm is.
+                let shared = privacy.stated(&known, true);
                 let Profile { robot_type, configuration, hardware, .. } = known;
-                told.send_replace(foreign::Profile { name, robot_type, configuration, hardware });
+                let port = facts.borrow().lines.first().map(SocketAddr::port);
+                let own = port.filter(|_| self.settings.publish_service);
+                let own = own.map(|port| OwnService { peer: self.context.swarm.me(), port, shared });
+                let now = foreign::Profile { name, robot_type, configuration, hardware, own };
+                // A change withdraws the former records, so a profile that stays the same is not told again.
+                told.send_if_modified(|told| std::mem::replace(told, now.clone()) != now);
                 tokio::select! {
                     Ok(()) = facts.changed() => {}
                     Ok(()) = profile.changed() => {}
@@ -159,10 +173,38 @@ impl Discovery {
                 }
             }
         };
+        let greet = async {
+            let mut nearby = self.foreign.nearby();
+            loop {
+                self.context.nearby.send_replace(nearby.borrow_and_update().clone());
+                if nearby.changed().await.is_err() {
+                    std::future::pending().await
+                }
+            }
+        };
         tokio::select! {
             never = self.foreign.run(&self.context, told.subscribe()) => never,
             never = follow => never,
+            never = greet => never,
+            never = self.watch_for_neighbours() => never,
         }
+    }
+
+    /// Looks whether neighbours are heard, often at the start and rarely later.
+    async fn watch_for_neighbours(&self) -> Infallible {
+        for pause in FIRST_LOOKS.into_iter().chain(std::iter::repeat(LOOK_FOR_NEIGHBOURS)) {
+            sleep(pause).await;
+            let heard = self.context.swarm.ask(|brain, now| {
+                let mut all = brain.sightings(now).into_iter();
+                all.any(|seen| seen.reach == Reach::Lan && seen.age <= HEARD_HERE)
+            });
+            match heard.await {
+                Ok(is_heard) => self.foreign.set_alone(!is_heard),
+                // The daemon is stopping and drops this future.
+                Err(Stopped) => break,
+            }
+        }
+        std::future::pending().await
     }
 
     /// Reads the robot files again. If reading fails, the former profile stays.
@@ -194,11 +236,14 @@ impl Discovery {
         let swarm = &self.context.swarm;
         let (me, is_copied, foreign) = (swarm.me(), *swarm.is_copied().borrow(), self.foreign.list());
         self.foreign.ask();
+        let is_near = foreign::near(&self.context.facts.borrow().lines);
         let rows = swarm.ask(move |brain, now| {
             let sightings = brain.sightings(now).into_iter().map(|seen| Sighting {
                 peer: seen.peer,
                 channel: seen.channel,
-                is_on_network: seen.reach == Reach::Lan,
+                // Where broadcasts are filtered, neighbours send by unicast, each on a channel of its own.
+                is_on_network: seen.reach == Reach::Lan
+                    || seen.is_source && seen.address.is_some_and(|address| is_near(address.ip())),
                 address: seen.address,
                 age: seen.age,
             });

@@ -115,7 +115,8 @@ impl Life {
             (follow(channels, &self.shared.plan, |plan| plan.udp.clone()), self.shared.choice.clone());
         let heard = self.shared.heard.clone();
         let known = follow(channels, &self.shared.plan, |plan| plan.known.clone());
-        let udp = UdpSettings { port, line_port, interfaces, peers, known, heard, wire: self.wire()? };
+        let (nearby, wire) = (self.shared.nearby.subscribe(), self.wire()?);
+        let udp = UdpSettings { port, line_port, interfaces, peers, known, nearby, heard, wire };
         let board = switchboard.clone();
         channels.spawn(supervise("udp", self.stop.clone(), move || {
             run_reporting_faults("udp", board.clone(), run_udp(udp.clone(), board.clone()))

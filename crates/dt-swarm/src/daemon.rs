@@ -120,6 +120,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         plan: watch::Sender::new(first_plan),
         // Until the records are read, nobody of a swarm with roots is admitted.
         relay_users: watch::Sender::new(membership.file().map(|_| Arc::default())),
+        nearby: watch::Sender::default(),
         node: watch::Sender::new(None),
         machine_fault: watch::Sender::new(note.check()),
         renewed: watch::Sender::new(None),
@@ -250,6 +251,7 @@ impl Daemon {
             .within(self.environment.clone(), stop.clone())
             .with_private(self.private.clone())
             .with_folders(self.folders.clone())
+            .with_nearby(self.shared.nearby.clone())
     }
 
     /// Runs a task and restarts it if it fails. The task stops by itself on the stop token, because it has data to

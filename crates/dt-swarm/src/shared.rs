@@ -8,6 +8,7 @@ use dcache::{Keypair, PeerId, SwarmFile};
 use ipfs::node::Node;
 use seal::SwarmKey;
 use service::LocalFacts;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use store::Store;
 use telemetry::FaultReport;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) plan: watch::Sender<Plan>,
     /// The peers that may use this node as a relay.
     pub(crate) relay_users: watch::Sender<Users>,
+    /// Hosts on the own networks at which a service found robots.
+    pub(crate) nearby: watch::Sender<Vec<Ipv4Addr>>,
     /// The IPFS node, while it is running.
     pub(crate) node: watch::Sender<Option<Node>>,
     /// The fault that this identity was used on another machine before, until the owner decides.

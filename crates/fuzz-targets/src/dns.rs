@@ -4,6 +4,7 @@ use discovery::foreign::dns::{
     Data, MAX_ENTRIES, MAX_MESSAGE_BYTES, Message, Name, Question, Record, read, strings, write,
 };
 use discovery::foreign::facts::{FactKind, ForeignTable, MAX_ROBOTS, service_name, value_of};
+use discovery::foreign::own_service::announced_peer;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub fn check(bytes: &[u8]) {
     if written.len() <= MAX_MESSAGE_BYTES {
         assert_eq!(read(&written).as_ref(), Ok(&message));
     }
+    if announced_peer(&message).is_some() {
+        assert!(message.is_response);
+    }
     let mut table = ForeignTable::default();
     table.take_message(&message, SOURCE, Duration::ZERO);
     assert!(table.len() <= MAX_ROBOTS);
@@ -37,7 +41,18 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let json = br#"{"configuration": "DB21J"}"#;
     let with_length = [&[json.len() as u8], json.as_slice()].concat();
     let with_space = [b" ", json.as_slice()].concat();
-    vec![write(&question), answer(with_length), answer(with_space)]
+    vec![write(&question), answer(with_length), answer(with_space), own_service()]
+}
+
+/// Returns the answer of a robot with dt-swarm.
+fn own_service() -> Vec<u8> {
+    let name = Name::new(["duckie7~JnuCcN", "_dt-swarm", "_tcp", "local"]).unwrap_or_default();
+    let peer = dcache::Keypair::from_seed([1; 32]).peer_id();
+    let strings = ["txtvers=1".to_owned(), format!("peer={peer}")];
+    let text =
+        strings.iter().flat_map(|string| [&[string.len() as u8], string.as_bytes()].concat()).collect();
+    let records = vec![Record { name, ttl: 10, replaces: false, data: Data::Txt(text) }];
+    write(&Message { is_response: true, records, ..Message::default() })
 }
 
 /// Returns the answer of a robot, with this content of its TXT record.

@@ -32,6 +32,7 @@ pub mod hello;
 pub mod key_file;
 pub mod line;
 pub mod opening;
+pub mod page;
 pub mod pattern;
 pub mod peer_id;
 pub mod ping;
@@ -76,6 +77,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "key_file", check: key_file::check, seeds: key_file::seeds },
     Target { name: "line", check: line::check, seeds: line::seeds },
     Target { name: "opening", check: opening::check, seeds: opening::seeds },
+    Target { name: "page", check: page::check, seeds: page::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
     Target { name: "peer_id", check: peer_id::check, seeds: peer_id::seeds },
     Target { name: "probe", check: probe::check, seeds: probe::seeds },

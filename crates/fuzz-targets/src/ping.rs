@@ -27,6 +27,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         robot_type: Some("duckiebot".to_owned()),
         configuration: Some("DB21J".to_owned()),
         hardware: None,
+        own: None,
     };
     let pong = Pong::of(&profile).map(|pong| pong.encode());
     [Ping::new(40_123).encode()].into_iter().chain(pong).collect()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -83,6 +84,21 @@ impl Robot {
     pub fn with_clock(mut self, clock: Option<FakeClock>) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// Lets a shell script start the daemon. The script gets the command of the daemon as its arguments, and the folder of
+    /// the host as `$HOST_FOLDER`.
+    ///
+    /// # Errors
+    /// When the script cannot be written.
+    pub fn started_by(self, script: &str) -> Result<Self> {
+        let (file, folder) = (self.host.folder().join("daemon.sh"), self.host.folder().display().to_string());
+        let daemon = self.programs.daemon.display();
+        let text = format!("#!/bin/sh\nHOST_FOLDER='{folder}'\nset -- '{daemon}' \"$@\"\n{script}\n");
+        fs::write(&file, text).map_err(Error::io(file.display().to_string()))?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
+            .map_err(Error::io(file.display().to_string()))?;
+        Ok(self.with_daemon(file))
     }
 
     /// Starts the daemon, after killing a running one, and waits until it is ready.

@@ -16,8 +16,9 @@ use lab::{
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
-/// Time until filtered broadcasts and multicasts are noticed: 150 s, and some time for a busy machine.
-const FILTERED: Duration = Duration::from_secs(420);
+/// Time until filtered broadcasts and multicasts are noticed: 20 s, the time between two looks of the daemon, and some time
+/// for a busy machine.
+const FILTERED: Duration = Duration::from_secs(60);
 
 fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
     let what = what.into();
@@ -227,6 +228,72 @@ fn a_name_server_that_does_not_answer_is_named() -> Result {
     Ok(())
 }
 
+/// Answers each connection like a captive portal: with a web page that leads to its own.
+const PORTAL: &str = "import socketserver, sys\n\
+    class Portal(socketserver.BaseRequestHandler):\n\
+    \x20   def handle(self):\n\
+    \x20       self.request.recv(4096)\n\
+    \x20       self.request.sendall(b'HTTP/1.1 302 Found\\r\\nLocation: http://portal.lab/sign-in\\r\\n\\r\\n')\n\
+    socketserver.ThreadingTCPServer.allow_reuse_address = True\n\
+    server = socketserver.ThreadingTCPServer(('', int(sys.argv[1])), Portal)\n\
+    print('ready', flush=True)\n\
+    server.serve_forever()\n";
+
+fn portal(host: &Host, port: u16) -> Result<Process> {
+    let mut command = host.command("python3");
+    command.args(["-c", PORTAL, &port.to_string()]);
+    let process = host.spawn(&format!("portal-{port}"), command)?;
+    process.wait_for_line(|line| line == "ready", SOON)?;
+    Ok(process)
+}
+
+#[test]
+fn a_captive_portal_is_named() -> Result {
+    let Some(lab) = or_skip("portal", Lab::new("portal")) else { return Ok(()) };
+    let server = lab.host("server")?;
+    let _portals = [portal(&server, 8000)?, portal(&server, 6667)?, portal(&server, 80)?];
+    let address = server.address();
+    let configuration = [
+        format!("peers = [\"/ip4/{address}/tcp/8000/dswarm-line\"]\n"),
+        format!("peers = [\"/ip4/{address}/tcp/6667/irc/#duckiebots/dswarm-line\"]\n"),
+        format!("[discovery]\nportal_probe = \"http://{address}/empty\"\n"),
+    ];
+    let signs =
+        ["a web server answers in place of tcp", "a web server answers in place of irc", "http://portal.lab"];
+    for (number, (configuration, sign)) in configuration.iter().zip(signs).enumerate() {
+        let robot = Robot::start_on(lab.host(&format!("r{number}"))?, configuration)?;
+        let message = wait_for(&robot, SOON, "network.captive-portal")?;
+        assert!(message.contains(sign), "{message}");
+    }
+    Ok(())
+}
+
+/// Answers each question for an address with 10.77.0.99, as a name server of a captive portal does.
+const INVENTOR: &str = "import socket\n\
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+    s.bind(('', 53))\n\
+    print('ready', flush=True)\n\
+    while True:\n\
+    \x20   asked, client = s.recvfrom(512)\n\
+    \x20   head = asked[:2] + bytes([0x81, 0x80]) + asked[4:6] + bytes([0, 1, 0, 0, 0, 0])\n\
+    \x20   answer = bytes([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 77, 0, 99])\n\
+    \x20   s.sendto(head + asked[12:] + answer, client)\n";
+
+#[test]
+fn a_name_server_that_invents_addresses_is_named() -> Result {
+    let Some(lab) = or_skip("inventing", Lab::new("inventing")) else { return Ok(()) };
+    let (server, host) = (lab.host("server")?, lab.host("a")?);
+    let mut command = server.command("python3");
+    command.args(["-c", INVENTOR]);
+    let inventor = server.spawn("inventor", command)?;
+    inventor.wait_for_line(|line| line == "ready", SOON)?;
+    let _servers = NameServers::set(&host, &server.address().to_string())?;
+    let robot = Robot::start_on(host, "")?;
+    let message = wait_for(&robot, SOON, "dns.invents")?;
+    assert!(message.contains(&server.address().to_string()) && message.contains("10.77.0.99"), "{message}");
+    Ok(())
+}
+
 #[test]
 fn an_irc_server_and_a_bootstrap_peer_that_cannot_be_reached_are_named() -> Result {
     let Some(lab) = or_skip("servers", Lab::new("servers")) else { return Ok(()) };
@@ -319,6 +386,16 @@ fn two_robots_with_one_name_are_named() -> Result {
     }
     let refused = robots[0].cli_failure(&["doctor", "entebot208"])?;
     assert!(refused.contains("2 robots are called"), "{refused}");
+    // The name with the end of the peer ID means one of them.
+    let online = robots[0].cli(&["online", "--json"])?;
+    let all = online["robots"].as_array().cloned().unwrap_or_default();
+    let other = all.iter().find(|robot| robot["is_daemon"] == false).expect("the other robot");
+    let handle = other["handle"].as_str().unwrap();
+    assert!(handle.starts_with("entebot208~"), "{handle}");
+    let end = handle.split('~').next_back().unwrap();
+    let path = diagnose(&robots[0], &[handle])?;
+    let present = path.get("peer.present").expect("the path to the other robot");
+    assert!(present["message"].as_str().unwrap().contains(end), "{present:#}");
     Ok(())
 }
 

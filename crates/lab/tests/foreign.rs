@@ -61,7 +61,7 @@ impl Drop for Running {
 
 /// Settings that switch on only these parts.
 fn only(find_foreign: bool, answer_pings: bool, publish_facts: bool) -> ForeignSettings {
-    ForeignSettings { find_foreign, answer_pings, publish_facts }
+    ForeignSettings { find_foreign, answer_pings, publish_facts, publish_service: false }
 }
 
 fn text(text: &str) -> Option<String> {
@@ -70,7 +70,7 @@ fn text(text: &str) -> Option<String> {
 
 fn profile(name: &str) -> Profile {
     let (robot_type, configuration, hardware) = (text("duckiebot"), text("DB21J"), text("jetson_nano"));
-    Profile { name: name.to_owned(), robot_type, configuration, hardware }
+    Profile { name: name.to_owned(), robot_type, configuration, hardware, own: None }
 }
 
 /// Returns a service file of Avahi, as robots of Duckietown have it.

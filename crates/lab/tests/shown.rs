@@ -6,13 +6,17 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lab::daemon::Robot;
-use lab::{Error, FakeClock, Lab, Result, or_skip, programs, run, wait_until};
+use lab::{Error, FakeClock, Lab, Result, or_skip, run, wait_until};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 /// Maximum time until a new name is shown.
 const CHANGED: Duration = Duration::from_secs(60);
 const TOOL: Duration = Duration::from_secs(10);
+/// Number of addresses that a robot gets one after the other, and the shortest time for which it has each.
+const MOVES: (u8, Duration) = (6, Duration::from_secs(8));
+/// Maximum time until a new address is shown.
+const MOVED: Duration = Duration::from_secs(20);
 /// Returns the robots that a robot shows as present.
 fn online(robot: &Robot) -> Option<Vec<Value>> {
     robot.cli(&["online", "--json"]).ok()?["robots"].as_array().cloned()
@@ -32,15 +36,9 @@ fn write(path: &Path, text: &str) -> Result {
 /// Starts a robot on a host whose system calls it `name`, without a name in its configuration.
 fn start_on_host_called(lab: &Lab, name: &str) -> Result<Robot> {
     let robot = Robot::new(lab.host("renamed")?, "")?;
-    let (folder, daemon) = (robot.host().folder().to_owned(), programs()?.daemon);
-    write(&folder.join("dt-swarm.toml"), "")?;
-    let script = folder.join("daemon.sh");
-    let inner = format!("hostname {name} && exec {} \"$@\"", daemon.display());
-    write(&script, &format!("#!/bin/sh\nexec unshare --uts sh -c '{inner}' sh \"$@\"\n"))?;
-    let mut chmod = Command::new("chmod");
-    chmod.arg("755").arg(&script);
-    run(chmod, TOOL)?.success("chmod")?;
-    let mut robot = robot.with_daemon(script);
+    write(&robot.host().folder().join("dt-swarm.toml"), "")?;
+    let script = format!("exec unshare --uts sh -c 'hostname {name} && exec \"$@\"' sh \"$@\"");
+    let mut robot = robot.started_by(&script)?;
     robot.restart()?;
     Ok(robot)
 }
@@ -105,4 +103,86 @@ fn the_device_of_a_robot_is_stated_only_to_its_own_swarm() -> Result {
     wait_until(SOON, "a profile for the swarm", || {
         stated_profile(&robot).filter(|keys| *keys == ["boot", "device"]).map(drop)
     })
+}
+
+/// Gives the interface of a robot another address, in place of the former one.
+fn readdress(robot: &Robot, address: &str) -> Result {
+    for arguments in
+        ["address flush dev eth0 scope global", &format!("address add {address}/24 broadcast + dev eth0")]
+    {
+        let mut command = robot.host().command("ip");
+        command.args(arguments.split(' '));
+        robot.host().run(command, TOOL)?.success(arguments)?;
+    }
+    Ok(())
+}
+
+/// Returns the values of a field of each object in a list.
+fn texts(list: &Value, field: &str) -> Vec<String> {
+    let objects = list.as_array().cloned().unwrap_or_default();
+    objects.iter().filter_map(|object| Some(object[field].as_str()?.to_owned())).collect()
+}
+
+/// Checks that a robot shows the roamer once, with no other robot of its name. Returns its row.
+fn roamer(asker: &Robot, all: bool) -> Option<Value> {
+    let options: &[&str] = if all { &["online", "--json", "--all"] } else { &["online", "--json"] };
+    let rows = asker.cli(options).ok()?["robots"].as_array()?.clone();
+    let (mut named, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row["hostname"] == "roamer");
+    assert!(
+        named.len() <= 1 && others.len() == 1,
+        "the roamer is shown several times: {named:#?} {others:#?}"
+    );
+    let row = named.pop()?;
+    assert_eq!((&row["is_name_shared"], row["peer"].is_string()), (&Value::Bool(false), true), "{row:#}");
+    Some(row)
+}
+
+/// Waits until a robot shows the roamer only at this address.
+fn wait_for_address(asker: &Robot, address: &str) -> Result<Value> {
+    wait_until(MOVED, &format!("the address {address}"), || {
+        let row = roamer(asker, false).filter(|row| row["state"] == "here")?;
+        let (stated, heard) = (texts(&row["addresses"], "value"), texts(&row["heard"], "address"));
+        let is_stated = !stated.is_empty() && stated.iter().all(|stated| stated.contains(address));
+        let is_heard = heard.first().is_some_and(|heard| heard.starts_with(address));
+        (is_stated && is_heard).then_some(row)
+    })
+}
+
+#[test]
+fn a_robot_whose_address_changes_all_the_time_is_shown_once_at_its_latest_address() -> Result {
+    let Some(lab) = or_skip("roaming robot", Lab::new("roaming")) else { return Ok(()) };
+    let asker = Robot::start(&lab, "asker")?;
+    // With a type, the robot also publishes facts for the programs of Duckietown, which have addresses, too.
+    let roaming = Robot::new(lab.host("roamer")?, "")?;
+    let mut roaming = roaming.started_by("export ROBOT_TYPE=duckiebot; exec \"$@\"")?;
+    roaming.restart()?;
+    wait_for_address(&asker, &roaming.host().address().to_string())?;
+    let mut former: Vec<String> = vec![roaming.host().address().to_string()];
+    for number in 0..MOVES.0 {
+        let (address, begun) = (format!("10.77.0.{}", 150 + number), Instant::now());
+        readdress(&roaming, &address)?;
+        let row = wait_for_address(&asker, &address)?;
+        println!("{address} is shown after {:.1} s: {}", begun.elapsed().as_secs_f64(), row["heard"]);
+        let found = asker.cli(&["find", "roamer", "--json"])?;
+        let stated = texts(&found["robots"][0]["addresses"], "value");
+        assert!(stated.iter().all(|stated| stated.contains(&address)), "{found:#}");
+        assert_eq!(found["robots"].as_array().map(Vec::len), Some(1), "{found:#}");
+        let ping = asker.cli_command_to("roamer", &["ping", "-c", "1"]);
+        asker.host().run(ping, TOOL)?.success("ping roamer")?;
+        // It is shown once during all the time.
+        while begun.elapsed() < MOVES.1 {
+            roamer(&asker, true);
+        }
+        former.push(address);
+    }
+    // Where it was before, is older.
+    let row = roamer(&asker, true).unwrap_or_default();
+    println!("{row:#}");
+    let last = former.pop().unwrap_or_default();
+    for heard in row["heard"].as_array().into_iter().flatten() {
+        let (at, age) = (heard["address"].as_str().unwrap_or_default(), heard["age_seconds"].as_u64());
+        assert!(at.starts_with(&last) || age >= Some(MOVES.1.as_secs()), "{row:#}");
+    }
+    println!("{}", asker.cli_text(&["find", "roamer"])?);
+    Ok(())
 }

@@ -221,6 +221,9 @@ pub enum ChannelEvent {
         envelope: Envelope,
         /// Size of the line in bytes.
         bytes: usize,
+        /// Whether the line reaches all nodes that are heard on the channel, as far as that is known. On a network that
+        /// filters broadcasts or multicasts at some hosts, a line that is sent by one kind reaches only some of them.
+        reaches_all: bool,
     },
     /// Something was received that is not a valid line.
     Malformed {

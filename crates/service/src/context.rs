@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Store, Table, TableKey};
@@ -71,6 +72,9 @@ pub struct Context {
     pub node: watch::Receiver<Option<Node>>,
     /// Facts about this node.
     pub facts: watch::Receiver<LocalFacts>,
+    /// Hosts on the networks of this host at which a service found robots. The UDP channels ask them while nobody else
+    /// is heard there.
+    pub nearby: watch::Sender<Vec<Ipv4Addr>>,
     /// The environment of the daemon's process.
     pub environment: Arc<Environment>,
     /// Files and folders of the daemon itself, which no service shares with other peers.
@@ -91,8 +95,8 @@ impl Context {
         facts: watch::Receiver<LocalFacts>,
     ) -> Self {
         let (environment, private, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
-        let folders = Arc::default();
-        Self { name, swarm, node, facts, environment, private, folders, store, stop }
+        let (folders, nearby) = (Arc::default(), watch::Sender::default());
+        Self { name, swarm, node, facts, nearby, environment, private, folders, store, stop }
     }
 
     /// Returns this context with another environment and a token that ends supervised tasks.
@@ -105,6 +109,12 @@ impl Context {
     #[must_use]
     pub fn with_private(self, private: Arc<PrivatePlaces>) -> Self {
         Self { private, ..self }
+    }
+
+    /// Returns this context with another receiver of hosts at which robots were found.
+    #[must_use]
+    pub fn with_nearby(self, nearby: watch::Sender<Vec<Ipv4Addr>>) -> Self {
+        Self { nearby, ..self }
     }
 
     /// Returns this context with these folders of the daemon.

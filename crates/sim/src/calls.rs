@@ -147,6 +147,7 @@ impl World {
                 source: None,
                 envelope: envelope.clone(),
                 bytes: line.bytes,
+                reaches_all: true,
             },
             None => ChannelEvent::Malformed { channel },
         };

@@ -88,6 +88,7 @@ impl World {
                         source,
                         envelope: envelope.clone(),
                         bytes: line.bytes,
+                        reaches_all: true,
                     },
                     None => ChannelEvent::Malformed { channel },
                 };

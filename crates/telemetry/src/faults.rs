@@ -129,6 +129,10 @@ crate::faults! {
         "the server does not let this node in: {reason}";
         "ask its operator";
 
+    IRC_OTHER_NAME = "irc.other-name":
+        "the server has a certificate for another name: the network may have a captive portal";
+        "sign in to the network with a browser, or correct the name of the server in the configuration";
+
     IRC_PING_UNANSWERED = "irc.ping-unanswered":
         "the server fell silent and does not answer a PING";
         "check the network between this host and the server";
@@ -156,6 +160,10 @@ crate::faults! {
     IRC_UNREACHABLE = "irc.unreachable":
         "{address} cannot be reached: {error}";
         "check the network between this host and the server";
+
+    IRC_WEB_SERVER = "irc.web-server":
+        "a web server answers in place of the IRC server: the network may have a captive portal";
+        "sign in to the network with a browser, or correct the address of the server in the configuration";
 
     TCP_CONNECTION_BROKEN = "tcp.connection-broken":
         "the connection with the peer broke: {error}";
@@ -216,6 +224,10 @@ crate::faults! {
     TCP_UNREACHABLE = "tcp.unreachable":
         "the peer cannot be reached: {error}";
         "check the network between this host and the peer";
+
+    TCP_WEB_SERVER = "tcp.web-server":
+        "a web server answers in place of the peer: the network may have a captive portal";
+        "sign in to the network with a browser, or correct the address of the peer";
 
     UDP_BROADCASTS_FAIL = "udp.broadcasts-fail":
         "{interface}: broadcasts cannot be sent: {error}";

@@ -136,7 +136,7 @@ impl Brain {
     }
 
     fn refused(&mut self, now: Now, origin: Origin, reason: Refusal) {
-        let Origin { channel, source } = origin;
+        let Origin { channel, source, .. } = origin;
         self.node.channels.tally(channel, |tally| tally.refused += 1);
         self.node.outputs.push(Output::Refused { channel, source, reason });
         if reason == Refusal::Forged {

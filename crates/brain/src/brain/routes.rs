@@ -83,6 +83,6 @@ impl Brain {
             tally.received_lines += 1;
             tally.received_bytes += bytes as u64;
         });
-        Origin { channel, source: None }
+        Origin { channel, source: None, reaches_all: true }
     }
 }

@@ -15,7 +15,10 @@ fn hears_clock(world: &mut World, peer: u8, host: u8, time: Time) {
     let payload = Message::pong(Validity::starting(time, 60));
     let envelope = Envelope::new(from, Address::every_brain(), payload);
     let (channel, source) = (network_channel(1), Some(host));
-    world.input(0, Input::Channel(ChannelEvent::Received { channel, source, envelope, bytes: 0 }));
+    world.input(
+        0,
+        Input::Channel(ChannelEvent::Received { channel, source, envelope, bytes: 0, reaches_all: true }),
+    );
 }
 
 fn codes(world: &World, now: Now) -> Vec<String> {

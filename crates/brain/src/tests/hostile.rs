@@ -24,7 +24,7 @@ pub(super) fn line_from(peer: PeerId, host: SocketAddr) -> Envelope {
 }
 
 pub(super) fn hears(world: &mut World, channel: ChannelId, host: Option<SocketAddr>, envelope: Envelope) {
-    let event = ChannelEvent::Received { channel, source: host, envelope, bytes: 0 };
+    let event = ChannelEvent::Received { channel, source: host, envelope, bytes: 0, reaches_all: true };
     world.input(0, Input::Channel(event));
 }
 

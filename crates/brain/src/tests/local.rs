@@ -16,7 +16,13 @@ fn only_a_program_on_this_computer_is_told_the_control_socket() {
         let ping = Envelope { hops, ..Envelope::new(Address::command_line(), Address::every_brain(), ping) };
         world.input(
             0,
-            Input::Channel(ChannelEvent::Received { channel, source: None, envelope: ping, bytes: 0 }),
+            Input::Channel(ChannelEvent::Received {
+                channel,
+                source: None,
+                envelope: ping,
+                bytes: 0,
+                reaches_all: true,
+            }),
         );
         match world.nodes[0].outputs.last() {
             Some(Output::Channel(ChannelCommand::Send { channel: ChannelId(77), line, .. })) => {

@@ -22,7 +22,7 @@ fn beacon(world: &World, count: u64) -> Option<Beacon> {
 }
 
 fn hears(world: &mut World, channel: ChannelId, source: Option<SocketAddr>, envelope: Envelope) {
-    let event = ChannelEvent::Received { channel, source, envelope, bytes: 300 };
+    let event = ChannelEvent::Received { channel, source, envelope, bytes: 300, reaches_all: true };
     world.input(0, Input::Channel(event));
 }
 

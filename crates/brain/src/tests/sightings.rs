@@ -42,13 +42,23 @@ fn the_other_end_of_a_lasting_link_is_sighted_with_the_dialled_address() {
     let other = Keypair::from_seed([99; 32]).peer_id();
     let ping = routing::Message::ping(Validity::ALWAYS);
     let envelope = Envelope::new(Address::brain(other), Address::every_brain(), ping);
-    world.input(0, Input::Channel(ChannelEvent::Received { channel, source: None, envelope, bytes: 0 }));
+    world.input(
+        0,
+        Input::Channel(ChannelEvent::Received {
+            channel,
+            source: None,
+            envelope,
+            bytes: 0,
+            reaches_all: true,
+        }),
+    );
     let sightings = world.nodes[0].brain.sightings(world.now());
     let expected = Sighting {
         peer: other,
         channel: format!("tcp {address}"),
         reach: Reach::Peer,
         address: Some(address),
+        is_source: false,
         age: Duration::ZERO,
     };
     assert_eq!(sightings, [expected]);

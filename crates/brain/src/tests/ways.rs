@@ -27,7 +27,16 @@ impl World {
 
     fn hears_line(&mut self, node: usize, network: u8, from: usize, envelope: Envelope) {
         let (channel, source) = (network_channel(network), Some(host(network, from)));
-        self.input(node, Input::Channel(ChannelEvent::Received { channel, source, envelope, bytes: 300 }));
+        self.input(
+            node,
+            Input::Channel(ChannelEvent::Received {
+                channel,
+                source,
+                envelope,
+                bytes: 300,
+                reaches_all: true,
+            }),
+        );
     }
 }
 

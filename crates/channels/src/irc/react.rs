@@ -122,7 +122,8 @@ impl Session<'_> {
         let State::Inside { channel, .. } = self.state else { return };
         match self.inbox.take(self.begun.elapsed(), sender, text) {
             Text::Line(envelope, bytes) => {
-                let received = ChannelEvent::Received { channel, source: None, envelope, bytes };
+                let received =
+                    ChannelEvent::Received { channel, source: None, envelope, bytes, reaches_all: true };
                 self.switchboard.report(received).await;
             }
             Text::Malformed => self.switchboard.report(ChannelEvent::Malformed { channel }).await,

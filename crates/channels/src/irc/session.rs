@@ -10,6 +10,7 @@ use super::settings::IrcSettings;
 use crate::backoff::Backoff;
 use crate::route::OutgoingLine;
 use crate::switchboard::Switchboard;
+use crate::web_server::is_web_server;
 use futures::StreamExt as _;
 use irc_proto::{Command, Message};
 use routing::ChannelId;
@@ -131,6 +132,9 @@ impl<'a> Session<'a> {
             line = self.lines.next() => {
                 let line = line.ok_or(SessionError::Closed)??;
                 (self.heard, self.pinged) = (Instant::now(), None);
+                if matches!(self.state, State::Entering { .. }) && is_web_server(&line) {
+                    return Err(SessionError::WebServer);
+                }
                 self.hear(&line).await
             }
             Some(datagram) = next_waiting(&mut self.state), if is_idle => {

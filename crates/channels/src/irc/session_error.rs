@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use telemetry::{FaultReport, faults, report};
+use tokio_rustls::rustls::{self, CertificateError};
 use tokio_util::codec::AnyDelimiterCodecError;
 
 /// Maximum number of characters of a server's text that a message quotes.
@@ -28,6 +29,7 @@ pub(crate) enum SessionError {
     ClosedEarly,
     Broken(#[source] io::Error),
     NotIrc,
+    WebServer,
     Ended(String),
     Killed { by: String, reason: String },
     NicksTaken(String),
@@ -75,6 +77,7 @@ impl SessionError {
             Self::PingUnanswered => report!(faults::IRC_PING_UNANSWERED),
             Self::Closed => report!(faults::IRC_CLOSED),
             Self::ClosedEarly => report!(faults::IRC_CLOSED_EARLY),
+            Self::WebServer => report!(faults::IRC_WEB_SERVER),
             Self::NotIrc => report!(faults::IRC_NOT_IRC),
             Self::Removed => report!(faults::IRC_REMOVED),
             Self::JoinUnanswered => report!(faults::IRC_CHANNEL_NO_ANSWER),
@@ -99,10 +102,22 @@ impl SessionError {
             Self::Certificates { file, source } => {
                 report!(faults::IRC_CERTIFICATES_UNREADABLE, file = file.display(), error = source)
             }
+            Self::Tls(source) if is_other_name(source) => report!(faults::IRC_OTHER_NAME),
             Self::Tls(source) => report!(faults::IRC_TLS_FAILED, error = source),
             Self::Broken(source) => report!(faults::IRC_CONNECTION_BROKEN, error = source),
         }
     }
+}
+
+/// Returns whether TLS failed because the certificate of the server is for another name.
+fn is_other_name(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(
+        tls,
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        ))
+    )
 }
 
 impl JoinRefusal {
@@ -160,6 +175,18 @@ mod tests {
     fn a_collision_asks_for_another_nick() {
         assert!(SessionError::Ended("Nick collision!".into()).is_collision());
         assert!(!SessionError::Closed.is_collision());
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_told_from_other_errors_of_tls() {
+        let tls = |error: CertificateError| {
+            SessionError::Tls(io::Error::other(rustls::Error::InvalidCertificate(error)))
+                .report()
+                .code()
+                .to_owned()
+        };
+        assert_eq!(tls(CertificateError::NotValidForName), "irc.other-name");
+        assert_eq!(tls(CertificateError::Expired), "irc.tls-failed");
     }
 
     #[test]

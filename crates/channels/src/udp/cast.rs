@@ -1,5 +1,9 @@
 //! Chooses between broadcast and multicast. In order to save bytes, a line is sent by a small set of cast modes that
 //! reaches all peers on an interface.
+//!
+//! A filter may drop the broadcasts or multicasts to a host while it lets those of the host pass. So the modes by which a
+//! peer is heard do not show by which modes it hears. Therefore some lines are sent by all modes: several soon after a
+//! new peer was heard, and one each minute later. From these lines, the peer learns by which modes it hears this node.
 
 use dcache::PeerId;
 use std::collections::BTreeMap;
@@ -7,8 +11,14 @@ use std::time::Duration;
 
 /// Time after which a silent peer no longer influences the choice.
 const LATELY: Duration = Duration::from_secs(300);
-/// Interval at which a line is sent by all modes, so that other nodes learn by which modes they hear this node.
+/// Longest interval at which a line is sent by all modes.
 const ALL_MODES: Duration = Duration::from_secs(60);
+/// Interval at which a line is sent by all modes after a new peer was heard. Each such line doubles the interval, up to
+/// [`ALL_MODES`].
+const ALL_MODES_AT_FIRST: Duration = Duration::from_secs(2);
+/// Shortest interval that a new peer shortens again. So where new peers are heard all the time, four lines within 14 s are
+/// sent by all modes.
+const RESTARTED: Duration = Duration::from_secs(16);
 /// Silence of all peers after which all modes are used, because something may be wrong or nobody is there. A working
 /// network is rarely silent for that long, even when one peer sends and the others suppress their copies.
 const QUIET: Duration = Duration::from_secs(30);
@@ -20,6 +30,12 @@ const COPIES: Duration = Duration::from_secs(2);
 /// Time after which a mode that delivers nothing counts as filtered, if other modes deliver lines meanwhile. In this
 /// time, each peer sends at least two lines by all modes.
 const LONG: Duration = Duration::from_secs(150);
+/// Like [`LONG`], for a mode that has missed lines that [`PROOF`] shows. In this time, a peer that hears this node sends
+/// four lines by all modes.
+const SHORT: Duration = Duration::from_secs(20);
+/// Number of successive lines that came by two other modes, and so were most likely sent by all of them. One or two of
+/// them may get lost on a bad network.
+const PROOF: u32 = 3;
 /// Maximum number of peers that are remembered.
 const MAX_PEERS: usize = 512;
 
@@ -115,6 +131,17 @@ impl Heard {
     }
 }
 
+/// The peers that a line reaches, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineReach {
+    /// Only some peers hear the modes by which the line came.
+    Some,
+    /// The modes by which the line came before reach all peers.
+    All,
+    /// Together with the last mode by which it came, its modes reach all peers.
+    AllByThis,
+}
+
 /// Remembers by which modes the peers on one interface were heard, and chooses the modes for sending. Times count from
 /// any fixed moment.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +149,11 @@ pub(crate) struct CastSelector {
     peers: BTreeMap<PeerId, Heard>,
     last_heard: Option<Duration>,
     last_all: Option<Duration>,
+    /// Time after `last_all` at which the next line is sent by all modes.
+    pause: Duration,
     available: CastModes,
+    /// For each mode, the number of successive lines that came by two other modes and not by this one.
+    missed: [u32; CastMode::ALL.len()],
 }
 
 impl CastSelector {
@@ -130,10 +161,37 @@ impl CastSelector {
     /// the peer's last line.
     pub(crate) fn heard(&mut self, peer: PeerId, mode: CastMode, line: u64, now: Duration) -> bool {
         self.last_heard = Some(now);
-        if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer) {
-            self.forget_one();
+        if !self.peers.contains_key(&peer) {
+            if self.peers.len() >= MAX_PEERS {
+                self.forget_one();
+            }
+            if self.pause >= RESTARTED {
+                self.pause = ALL_MODES_AT_FIRST;
+            }
         }
-        self.peers.entry(peer).or_insert_with(|| Heard::new(now)).note(mode, line, now)
+        let heard = self.peers.entry(peer).or_insert_with(|| Heard::new(now));
+        let (is_new, came) = (heard.note(mode, line, now), heard.came);
+        self.missed[mode as usize] = 0;
+        if came.iter().count() == 2 && !is_new {
+            let others = CastMode::ALL.into_iter().filter(|other| !came.has(*other));
+            others.for_each(|other| {
+                self.missed[other as usize] = self.missed[other as usize].saturating_add(1)
+            });
+        }
+        is_new
+    }
+
+    /// Returns which peers the last line of a peer reaches, which came by `mode` at last.
+    pub(crate) fn reach(&self, peer: PeerId, mode: CastMode, now: Duration) -> LineReach {
+        let came = self.peers.get(&peer).map_or(CastModes::default(), |heard| heard.came);
+        let needed = self.cover(self.available, now);
+        let before = came.without(CastModes::default().with(mode));
+        let suffice = |modes: CastModes| needed.without(modes) == CastModes::default();
+        match (suffice(before), suffice(came)) {
+            (true, _) => LineReach::All,
+            (false, true) => LineReach::AllByThis,
+            (false, false) => LineReach::Some,
+        }
     }
 
     fn forget_one(&mut self) {
@@ -144,10 +202,11 @@ impl CastSelector {
     /// Returns the available modes by which the next line to all hosts is sent.
     pub(crate) fn choose(&mut self, available: CastModes, now: Duration) -> CastModes {
         self.peers.retain(|_, heard| now.saturating_sub(heard.last) <= LATELY);
-        let is_due = self.last_all.is_none_or(|last| now.saturating_sub(last) >= ALL_MODES);
+        let is_due = self.last_all.is_none_or(|last| now.saturating_sub(last) >= self.pause);
         let is_quiet = self.last_heard.is_none_or(|last| now.saturating_sub(last) > QUIET);
         if is_due || is_quiet || available != self.available {
             (self.last_all, self.available) = (Some(now), available);
+            self.pause = (self.pause * 2).clamp(ALL_MODES_AT_FIRST, ALL_MODES);
             return available;
         }
         self.cover(available, now)
@@ -175,11 +234,12 @@ impl CastSelector {
         }
     }
 
-    /// Returns whether one mode has delivered no line within [`LONG`], although a peer has been heard for that long and
-    /// is still heard by another mode.
+    /// Returns whether one mode has delivered no line within [`LONG`], although a peer is still heard by another mode. The
+    /// peer must have been heard for that long, or only for [`SHORT`] with a [`PROOF`] that lines were missed.
     pub(crate) fn is_silent(&self, mode: CastMode, other: CastMode, now: Duration) -> bool {
+        let time = if self.missed[mode as usize] >= PROOF { SHORT } else { LONG };
         let is_witness = |heard: &Heard| {
-            now.saturating_sub(heard.first) >= LONG && heard.heard_within(other, ALL_MODES + QUIET, now)
+            now.saturating_sub(heard.first) >= time && heard.heard_within(other, ALL_MODES + QUIET, now)
         };
         let mut peers = self.peers.values();
         peers.any(is_witness) && !self.peers.values().any(|heard| heard.heard_within(mode, LONG, now))
@@ -192,160 +252,4 @@ impl CastSelector {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use dcache::Keypair;
-
-    const B: CastMode = CastMode::Broadcast;
-    const M4: CastMode = CastMode::Multicast4;
-    const M6: CastMode = CastMode::Multicast6;
-
-    fn peer(number: u8) -> PeerId {
-        Keypair::from_seed([number; 32]).peer_id()
-    }
-
-    fn set(modes: &[CastMode]) -> CastModes {
-        modes.iter().copied().fold(CastModes::default(), CastModes::with)
-    }
-
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    /// A selector of one interface. Each line that a peer sends differs from the lines before.
-    struct World {
-        cast: CastSelector,
-        line: u64,
-    }
-
-    impl World {
-        fn new() -> Self {
-            Self { cast: CastSelector::default(), line: 0 }
-        }
-
-        fn say(&mut self, number: u8, by: &[CastMode], at: u64) {
-            self.line += 1;
-            for mode in by {
-                self.cast.heard(peer(number), *mode, self.line, seconds(at));
-            }
-        }
-
-        fn choose(&mut self, at: u64) -> CastModes {
-            self.cast.choose(set(&CastMode::ALL), seconds(at))
-        }
-    }
-
-    #[test]
-    fn all_modes_are_used_while_no_peer_is_heard() {
-        let mut world = World::new();
-        assert_eq!([0, 1, 500].map(|at| world.choose(at)), [set(&CastMode::ALL); 3]);
-    }
-
-    #[test]
-    fn broadcast_alone_is_used_where_it_suffices_and_all_modes_once_a_minute() {
-        let mut world = World::new();
-        world.choose(0);
-        let mut all = 0;
-        for at in 1..=300 {
-            world.say(1, if at % 60 == 0 { &CastMode::ALL } else { &[B] }, at);
-            world.say(2, if at % 60 == 30 { &CastMode::ALL } else { &[B] }, at);
-            match world.choose(at) {
-                chosen if chosen == set(&CastMode::ALL) => all += 1,
-                chosen => assert_eq!(chosen, set(&[B])),
-            }
-        }
-        assert_eq!(all, 5);
-    }
-
-    #[test]
-    fn multicast_is_used_if_a_peer_is_heard_only_by_multicast() {
-        let mut world = World::new();
-        world.choose(0);
-        world.say(1, &[B], 1);
-        world.say(2, &[M6], 1);
-        assert_eq!(world.choose(2), set(&[B, M6]));
-        // A single mode that covers both is better than two.
-        world.say(1, &[B, M6], 3);
-        assert_eq!(world.choose(4), set(&[M6]));
-        world.say(3, &[M4], 5);
-        assert_eq!(world.choose(6), set(&[M4, M6]));
-    }
-
-    #[test]
-    fn broadcast_is_no_longer_used_after_it_has_missed_four_lines() {
-        let mut world = World::new();
-        world.choose(0);
-        world.say(1, &CastMode::ALL, 1);
-        assert_eq!(world.choose(1), set(&[B]));
-        for at in 2..=4 {
-            world.say(1, &[M4, M6], at);
-            assert_eq!(world.choose(at), set(&[B]));
-        }
-        world.say(1, &[M4, M6], 5);
-        assert_eq!(world.choose(5), set(&[M4]));
-        // Broadcast is used again once it delivers a line.
-        world.say(1, &[B], 6);
-        assert_eq!(world.choose(6), set(&[B]));
-    }
-
-    #[test]
-    fn every_mode_is_tried_when_all_peers_fall_silent() {
-        let mut world = World::new();
-        world.choose(0);
-        world.say(1, &[B], 1);
-        assert_eq!(world.choose(31), set(&[B]));
-        assert_eq!(world.choose(32), set(&CastMode::ALL));
-        world.say(1, &[B], 33);
-        assert_eq!(world.choose(34), set(&[B]));
-    }
-
-    #[test]
-    fn a_new_mode_is_used_at_once() {
-        let mut world = World::new();
-        world.cast.choose(set(&[B, M4]), seconds(0));
-        world.say(1, &[B], 1);
-        assert_eq!(world.cast.choose(set(&[B, M4]), seconds(2)), set(&[B]));
-        assert_eq!(world.choose(3), set(&CastMode::ALL));
-        assert_eq!(world.choose(4), set(&[B]));
-        // Without broadcast, the only remaining mode is used.
-        world.cast.choose(set(&[M6]), seconds(5));
-        assert_eq!(world.cast.choose(set(&[M6]), seconds(6)), set(&[M6]));
-    }
-
-    #[test]
-    fn copies_are_distinguished_from_repeated_lines() {
-        let mut cast = CastSelector::default();
-        let mut heard = |mode, line, at| cast.heard(peer(1), mode, line, seconds(at));
-        assert!(heard(B, 7, 1));
-        assert!(!heard(M4, 7, 1) && !heard(M6, 7, 2));
-        assert!(heard(B, 7, 2), "the line is repeated");
-        assert!(heard(M4, 7, 10), "too late for a copy");
-        assert!(heard(B, 8, 10));
-    }
-
-    #[test]
-    fn a_silent_mode_is_noticed_when_another_one_delivers_for_long() {
-        let mut world = World::new();
-        world.say(1, &[M4], 0);
-        let is_silent = |world: &World, at| world.cast.is_silent(B, M4, seconds(at));
-        assert!(!is_silent(&world, 149));
-        world.say(1, &[M4], 149);
-        assert!(is_silent(&world, 150));
-        world.say(2, &[B], 151);
-        assert!(!is_silent(&world, 152));
-    }
-
-    #[test]
-    fn the_number_of_remembered_peers_is_bounded() {
-        let mut cast = CastSelector::default();
-        for number in 0..2 * MAX_PEERS as u64 {
-            let mut seed = [0; 32];
-            seed[..8].copy_from_slice(&number.to_le_bytes());
-            cast.heard(Keypair::from_seed(seed).peer_id(), B, 1, seconds(number));
-        }
-        assert_eq!(cast.peers.len(), MAX_PEERS);
-        // Silent peers are forgotten.
-        cast.choose(set(&CastMode::ALL), seconds(10_000));
-        assert!(cast.peers.is_empty());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Handles received datagrams.
 
 use super::Udp;
-use super::cast::CastMode;
+use super::cast::{CastMode, LineReach};
 use super::path::Path;
 use super::socket::Arrival;
 use super::unicast::Admission;
@@ -34,12 +34,14 @@ impl Udp {
         let event = match (lan, mode) {
             (Some(lan), Some(mode)) => {
                 let envelope = decode(arrival, &line);
-                if let Ok(envelope) = &envelope
-                    && !self.is_new(lan, mode, envelope, arrival.source, &line)
-                {
-                    return;
+                let mut reaches_all = true;
+                if let Ok(envelope) = &envelope {
+                    match self.note_cast(lan, mode, envelope, arrival.source, &line) {
+                        Some(known) => reaches_all = known,
+                        None => return,
+                    }
                 }
-                report(self.lans[lan].channel, arrival, envelope)
+                report(self.lans[lan].channel, arrival, envelope, reaches_all)
             }
             // The datagram is for all hosts on a network that this node does not use, or does not use yet. It is not
             // meant for this host alone.
@@ -69,16 +71,17 @@ impl Udp {
         }
     }
 
-    /// Records which peer was heard by which mode. Returns whether the line is new, and not a copy of one
-    /// that arrived by another mode.
-    fn is_new(
+    /// Records which peer was heard by which mode. Returns whether the line reaches all peers on the interface, or `None`
+    /// for a line that need not be reported: a copy of one that arrived by another mode. The copy of a beacon is reported
+    /// if only both modes together reach all peers, because it then suppresses the beacon of this node.
+    fn note_cast(
         &mut self,
         lan: usize,
         mode: CastMode,
         envelope: &Envelope,
         source: SocketAddr,
         line: &[u8],
-    ) -> bool {
+    ) -> Option<bool> {
         let now = self.now();
         let lan = &mut self.lans[lan];
         lan.meet(source.ip(), now);
@@ -88,7 +91,15 @@ impl Udp {
         if let Some(peer) = peer.filter(|_| envelope.hops == 0) {
             self.settings.heard.note(lan.interface.index, peer, source.ip());
         }
-        peer.is_none_or(|peer| lan.cast.heard(peer, mode, hash(line), now))
+        let Some(peer) = peer else { return Some(true) };
+        let (is_new, has_beacon) = (lan.cast.heard(peer, mode, hash(line), now), envelope.beacon.is_some());
+        // Other lines suppress nothing.
+        let reach = if has_beacon { lan.cast.reach(peer, mode, now) } else { LineReach::All };
+        match (is_new, reach) {
+            (true, reach) => Some(reach != LineReach::Some),
+            (false, LineReach::AllByThis) => Some(true),
+            (false, _) => None,
+        }
     }
 
     /// Handles a datagram for this host alone. Returns the event to report.
@@ -117,7 +128,7 @@ impl Udp {
             // victim.
             None => lan.map(|lan| &self.lans[lan]).filter(|lan| lan.is_neighbour(arrival.source))?.channel,
         };
-        Some(report(channel, arrival, envelope))
+        Some(report(channel, arrival, envelope, true))
     }
 
     /// Opens a channel to a host that sends its lines for all hosts by unicast.
@@ -185,11 +196,16 @@ fn decode(arrival: Arrival, line: &[u8]) -> Result<Envelope, String> {
     Envelope::decode(line).map_err(|error| error.to_string())
 }
 
-fn report(channel: ChannelId, arrival: Arrival, envelope: Result<Envelope, String>) -> ChannelEvent {
-    let source = arrival.source;
+fn report(
+    channel: ChannelId,
+    arrival: Arrival,
+    envelope: Result<Envelope, String>,
+    reaches_all: bool,
+) -> ChannelEvent {
+    let (source, bytes) = (arrival.source, arrival.length);
     match envelope {
         Ok(envelope) => {
-            ChannelEvent::Received { channel, source: Some(source), envelope, bytes: arrival.length }
+            ChannelEvent::Received { channel, source: Some(source), envelope, bytes, reaches_all }
         }
         Err(error) => {
             tracing::debug!(%source, error, "a datagram is not a valid line");

@@ -20,6 +20,9 @@ pub struct UdpSettings {
     pub peers: watch::Receiver<Vec<UdpPeer>>,
     /// Hosts at which peers were reached before. A sweep of a network on which nobody is heard asks them first.
     pub known: watch::Receiver<Vec<Ipv4Addr>>,
+    /// Hosts at which a robot was found by other means than lines. While nobody else is heard on their network, each is
+    /// asked at once.
+    pub nearby: watch::Receiver<Vec<Ipv4Addr>>,
     /// Records which peers are heard on which interface.
     pub heard: Heard,
     /// Encoding of the lines.
@@ -29,12 +32,14 @@ pub struct UdpSettings {
 impl Default for UdpSettings {
     fn default() -> Self {
         let ((_, peers), (_, known)) = (watch::channel(Vec::new()), watch::channel(Vec::new()));
+        let (_, nearby) = watch::channel(Vec::new());
         Self {
             port: 1240,
             line_port: 8000,
             interfaces: InterfaceFilter::default(),
             peers,
             known,
+            nearby,
             heard: Heard::default(),
             wire: Wire::default(),
         }

@@ -103,6 +103,20 @@ impl Sweep {
         self.next = if self.left.is_empty() { now + self.pause() } else { now };
     }
 
+    /// Takes hosts at which a robot was found. Between two sweeps of a silent network, those that were not asked yet are
+    /// asked now. Otherwise the next sweep begins soon, or the network needs none.
+    pub(crate) fn found(&mut self, networks: &[Network], found: &[Ipv4Addr], now: Duration) {
+        if self.rounds == 0 || !self.left.is_empty() {
+            return;
+        }
+        let new = found.iter().copied().filter(|host| !self.asked.contains(host));
+        let new: Vec<Ipv4Addr> = new.collect();
+        self.left = hosts_among(networks, &new);
+        if !self.left.is_empty() {
+            self.next = now;
+        }
+    }
+
     /// Delays the next step, for example because there is no datagram to send yet.
     pub(crate) fn wait(&mut self, now: Duration, time: Duration) {
         self.next = now + time;
@@ -139,12 +153,18 @@ impl SweepBudget {
 
 /// Returns the addresses to ask, the most promising ones first.
 fn hosts(networks: &[Network], known: &[Ipv4Addr]) -> VecDeque<Ipv4Addr> {
-    let private: Vec<&Network> = networks.iter().filter(|network| is_private(network.address)).collect();
-    let is_here = |host: &Ipv4Addr| private.iter().any(|network| is_host(network, *host));
     let mut chosen = BTreeSet::new();
-    let known = known.iter().copied().filter(is_here).take(MAX_KNOWN);
-    let around = private.iter().filter(|network| is_small(network)).flat_map(|network| around(network));
-    known.chain(around).filter(|host| chosen.insert(*host)).take(MAX_HOSTS).collect()
+    let is_swept = |network: &&Network| is_private(network.address) && is_small(network);
+    let around = networks.iter().filter(is_swept).flat_map(around);
+    let known = hosts_among(networks, known);
+    known.into_iter().chain(around).filter(|host| chosen.insert(*host)).take(MAX_HOSTS).collect()
+}
+
+/// Returns those of some hosts that are on private networks of the interface.
+fn hosts_among(networks: &[Network], known: &[Ipv4Addr]) -> VecDeque<Ipv4Addr> {
+    let is_on = |network: &Network, host: Ipv4Addr| is_private(network.address) && is_host(network, host);
+    let is_here = |host: &Ipv4Addr| networks.iter().any(|network| is_on(network, *host));
+    known.iter().copied().filter(is_here).take(MAX_KNOWN).collect()
 }
 
 /// Returns whether all addresses of a network fit into one sweep.
@@ -288,5 +308,21 @@ mod tests {
     fn a_sweep_has_at_most_256_addresses() {
         let networks: Vec<Network> = (0..4).map(|number| network(&format!("10.0.{number}.1"), 24)).collect();
         assert_eq!(hosts(&networks, &[]).len(), MAX_HOSTS);
+    }
+
+    #[test]
+    fn a_host_that_is_found_on_a_silent_network_is_asked_at_once_and_only_once() {
+        let (networks, host) = ([network("10.1.0.1", 16)], Ipv4Addr::new(10, 1, 9, 9));
+        let mut sweep = Sweep::new(at(0));
+        sweep.found(&networks, &[host], at(1));
+        assert_eq!(run(&mut sweep, &networks, &[], at(9)), [], "neighbours may still be heard");
+        assert_eq!(run(&mut sweep, &networks, &[], at(20)), [], "the network is too large for a sweep");
+        sweep.found(&networks, &[host, Ipv4Addr::new(10, 2, 0, 1), Ipv4Addr::new(192, 168, 0, 1)], at(21));
+        assert_eq!(run(&mut sweep, &networks, &[], at(21)), [(at(21), host)]);
+        sweep.found(&networks, &[host], at(22));
+        assert_eq!(run(&mut sweep, &networks, &[], at(30)), []);
+        sweep.heard_by_cast(at(31));
+        sweep.found(&networks, &[Ipv4Addr::new(10, 1, 9, 8)], at(32));
+        assert_eq!(run(&mut sweep, &networks, &[], at(33)), [], "a network that works needs no sweep");
     }
 }

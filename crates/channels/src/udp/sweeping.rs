@@ -4,7 +4,7 @@
 use super::socket::Departure;
 use super::sweep::Step;
 use super::{Udp, note_lost};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// Time until a sweep looks again for a beacon of this node.
@@ -30,6 +30,14 @@ impl Udp {
         }
     }
 
+    /// Asks hosts at which a robot was found by other means.
+    pub(super) fn sweep_nearby(&mut self, hosts: &[Ipv4Addr]) {
+        let now = self.now();
+        for lan in &mut self.lans {
+            lan.sweep.found(&lan.interface.networks, hosts, now);
+        }
+    }
+
     async fn sweep_one(&mut self, lan: usize, now: Duration) {
         let (port, lan) = (self.settings.port, &mut self.lans[lan]);
         let Some(line) = lan.recent_beacon(now) else { return lan.sweep.wait(now, NO_BEACON) };
@@ -39,7 +47,9 @@ impl Udp {
         }
         match lan.sweep.take_due(now) {
             Some(Step::Begin) => {
-                lan.sweep.begin(&lan.interface.networks, &self.settings.known.borrow(), now);
+                let nearby = self.settings.nearby.borrow().clone();
+                let known = [nearby, self.settings.known.borrow().clone()].concat();
+                lan.sweep.begin(&lan.interface.networks, &known, now);
                 tracing::debug!(
                     interface = lan.interface.name,
                     "no neighbour is heard: asking single addresses"

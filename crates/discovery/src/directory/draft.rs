@@ -32,6 +32,8 @@ pub(super) struct Draft {
     pub(super) presence: Presence,
     /// IP addresses at which the robot was heard or accepts connections.
     pub(super) hosts: BTreeSet<IpAddr>,
+    /// Ports at which the robot accepts lines.
+    pub(super) ports: BTreeSet<u16>,
     /// Device IDs that were stated with the key of the robot.
     devices: BTreeSet<String>,
     /// Tags of devices that were stated with the key of the robot.
@@ -72,6 +74,7 @@ impl Draft {
     pub(super) fn add_address(&mut self, stated: &str, host: Option<SocketAddr>, age_seconds: u64) {
         if self.robot.addresses.len() < MAX_SHOWN_ADDRESSES && stated.len() <= MAX_ADDRESS_BYTES {
             self.hosts.extend(host.map(|host| host.ip().to_canonical()));
+            self.ports.extend(host.map(|host| host.port()));
             let (value, source) = (stated.to_owned(), Source::Record);
             self.robot.addresses.push(Fact { value, age_seconds, source });
         }

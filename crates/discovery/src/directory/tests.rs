@@ -61,6 +61,16 @@ impl World {
         self.state(number, ADDRESSES.of(peer(number)), ADDRESSES.lifetime(), address.as_str(), 0);
     }
 
+    /// States an address `stated` seconds before [`NOW`], and withdraws it `left` seconds before [`NOW`].
+    fn listened(&mut self, number: u32, address: &str, stated: u64, left: u64) {
+        let (bucket, lifetime) = (ADDRESSES.of(peer(number)), ADDRESSES.lifetime());
+        let line = Address::tcp_line(address.parse().unwrap()).then(&Address::brain(peer(number))).unwrap();
+        self.state(number, bucket.clone(), lifetime, line.as_str(), stated);
+        let item = Item { bucket, data: Data::new(line.as_str()).unwrap() };
+        let rest = lifetime - (stated - left);
+        self.say(number, Kind::Dismiss, item, Validity::stated(Time(NOW.0 - left), rest));
+    }
+
     fn has_profile(&mut self, number: u32, profile: &Profile, age: u64) {
         let data = profile.to_data().unwrap();
         self.state(number, ROBOT.of(peer(number)), ROBOT.lifetime(), data.as_str(), age);
@@ -212,6 +222,32 @@ fn a_foreign_robot_is_merged_only_with_the_robot_of_its_name_at_its_address() {
     }
     world.listens(1, "10.0.0.2:8000");
     assert_eq!(world.rows(vec![], vec![foreign("duckie1", Some("10.0.0.2"), 4, true)]).len(), 2);
+}
+
+#[test]
+fn a_robot_whose_address_changes_is_one_row_that_shows_where_it_was_before() {
+    let mut world = World::default();
+    world.is_present(1, 0);
+    world.is_called(1, "duckie1", 400);
+    world.listened(1, "10.0.0.7:8000", 400, 200);
+    world.listened(1, "10.0.0.8:8000", 200, 100);
+    world.listens(1, "10.0.0.1:8000");
+    let at = |address, age, is_by_ping| foreign("duckie1", Some(address), age, is_by_ping);
+    let before = vec![at("10.0.0.7", 210, true), at("10.0.0.8", 110, true), at("10.0.0.7", 250, false)];
+    let rows = world.rows(vec![seen(1, 3, true)], before);
+    assert_eq!(rows.len(), 2, "this robot and the other one: {rows:#?}");
+    let row = row_of(rows, 1).unwrap();
+    let heard: Vec<_> = row.heard.iter().map(|heard| (heard.address.as_deref(), heard.age_seconds)).collect();
+    let [first, second] = [Some("10.0.0.8"), Some("10.0.0.7")];
+    assert_eq!(heard, [(Some("10.0.0.1:1240"), 3), (first, 110), (second, 210), (second, 250)]);
+    assert_eq!((row.shares_name, row.addresses.len()), (false, 1));
+    // Clocks differ a little, but whoever was heard there later is another robot.
+    assert_eq!(world.rows(vec![], vec![at("10.0.0.7", 145, true)]).len(), 2);
+    let other = world.rows(vec![], vec![at("10.0.0.7", 120, true)]);
+    assert!(other.len() == 3 && other.iter().filter(|row| row.shares_name).count() == 2, "{other:#?}");
+    // Another name, or an address that the robot never stated, is another robot as well.
+    assert_eq!(world.rows(vec![], vec![foreign("duckie2", Some("10.0.0.7"), 210, true)]).len(), 3);
+    assert_eq!(world.rows(vec![], vec![at("10.0.0.9", 210, true)]).len(), 3);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod multicast_dns;
 mod names;
 mod other;
 mod other_swarm;
+mod portal;
 mod ports;
 mod privacy;
 mod servers;
@@ -42,6 +43,7 @@ pub(crate) const CHECKS: &[Check] = &[
     isolation::check,
     other_swarm::check,
     internet::check,
+    portal::check,
     dns::check,
     irc::check,
     servers::check,

@@ -17,6 +17,11 @@ telemetry::faults! {
         "the data folder {folder} cannot be written: {error}";
         "check the disk, and that this folder belongs to the user of dt-swarm";
 
+    DNS_INVENTS = "dns.invents":
+        "the name server {servers} invents addresses: it knows {address} for a name that cannot exist, as where a captive \
+         portal intercepts names";
+        "sign in to the network with a browser, or use another name server";
+
     DNS_PARTLY_SILENT = "dns.partly-silent":
         "the name server {silent} does not answer; {answering} does, so looking up a name may take seconds";
         "take the silent name server out of the network settings";
@@ -48,7 +53,11 @@ telemetry::faults! {
 
     NAME_CLASH = "name.clash":
         "{number} robots are called {name} ({peers}): a person cannot tell which one is meant";
-        "rename all but one; until then their peer IDs distinguish them";
+        "rename all but one; until then write the name with the end of the peer ID, as shown here";
+
+    NETWORK_CAPTIVE_PORTAL = "network.captive-portal":
+        "a captive portal intercepts connections: {signs}";
+        "sign in to the network with a browser on this host, or use a network without such a portal";
 
     NETWORK_CASTS_FILTERED = "network.casts-filtered":
         "{names} can be reached by TCP on a network of this host, but no broadcast or multicast of theirs is heard: \

@@ -6,6 +6,8 @@ mod probes;
 mod records;
 mod system;
 
+pub(super) use probes::page;
+
 use super::checks::is_silent;
 use super::observed::{Channel, Neighbour, Observed, OtherHost};
 use dcache::PeerId;

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::Settings;
+use crate::page::PageAnswer;
 use dcache::PeerId;
 use ipfs::node::Outside;
 use routing::{Reach, Trouble};
@@ -39,6 +40,8 @@ pub(crate) struct Observed {
     pub(crate) own_addresses: Vec<IpAddr>,
     /// Configured name servers.
     pub(crate) name_servers: Option<Vec<NameServer>>,
+    /// Answer of the page with which captive portals are found, or why there is none. `None` if it was not asked for.
+    pub(crate) portal_probe: Option<Result<PageAnswer, String>>,
     /// The data folder.
     pub(crate) data: Option<DataFolder>,
     /// The shared folder.
@@ -124,6 +127,8 @@ pub(crate) struct NameServer {
     pub(crate) address: IpAddr,
     /// Whether it answers; `None` if this host has no route to it.
     pub(crate) answers: Option<bool>,
+    /// Address that it gives for a name that cannot exist.
+    pub(crate) invented: Option<Ipv4Addr>,
 }
 
 /// The data folder and its disk.

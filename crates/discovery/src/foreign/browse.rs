@@ -7,6 +7,7 @@ use super::ForeignRobots;
 use super::dns::{self, MAX_MESSAGE_BYTES, Message, Question, kind};
 use super::facts::service_name;
 use super::networks::OwnNetwork;
+use super::own_service::own_service_name;
 use super::schedule::Schedule;
 use super::socket::open;
 use std::convert::Infallible;
@@ -32,17 +33,22 @@ pub(super) async fn browse(
     robots: &ForeignRobots,
     mut networks: watch::Receiver<Vec<OwnNetwork>>,
 ) -> Infallible {
-    let mut wishes = robots.wishes();
+    let (mut wishes, mut alone) = (robots.wishes(), robots.0.alone.subscribe());
     let mut schedule = Schedule::new(robots.now());
     let mut asked = Asked::open(robots, &networks.borrow_and_update());
-    let question = question();
     loop {
         tokio::select! {
             () = sleep_until(robots.0.started + schedule.next()) => {
+                let question = question(*alone.borrow());
                 asked.ask(&question).await;
                 schedule.asked(robots.now());
             }
             Ok(()) = wishes.changed() => schedule.wanted(robots.now()),
+            Ok(()) = alone.changed() => {
+                if *alone.borrow_and_update() {
+                    schedule.wanted(robots.now());
+                }
+            }
             Ok(()) = networks.changed() => {
                 asked = Asked::open(robots, &networks.borrow_and_update());
                 schedule.restart(robots.now());
@@ -51,10 +57,12 @@ pub(super) async fn browse(
     }
 }
 
-/// Returns the question for all instances of the service type.
-fn question() -> Vec<u8> {
-    let question = Question { name: service_name(), kind: kind::PTR, wants_unicast: true };
-    dns::write(&Message { questions: vec![question], ..Message::default() })
+/// Returns the question for all robots without dt-swarm. A node that hears nobody by lines also asks for all robots with
+/// dt-swarm. Otherwise each robot of a class would answer each other one.
+fn question(is_alone: bool) -> Vec<u8> {
+    let names = [Some(service_name()), is_alone.then(own_service_name)].into_iter().flatten();
+    let questions = names.map(|name| Question { name, kind: kind::PTR, wants_unicast: true }).collect();
+    dns::write(&Message { questions, ..Message::default() })
 }
 
 /// The networks that are asked. Dropping it ends the tasks that read the answers.

@@ -160,6 +160,7 @@ mod tests {
             robot_type: Some("Duckiebot".to_owned()),
             configuration: Some("db21j\n".to_owned()),
             hardware: Some("raspberry_pi_64".to_owned()),
+            own: None,
         }
     }
 
@@ -220,7 +221,7 @@ mod tests {
         #[test]
         fn an_answer_is_read_again(name in ".{1,15}", robot_type in ".{0,9}", configuration in ".{0,9}") {
             let [robot_type, configuration] = [robot_type, configuration].map(Some);
-            let profile = Profile { name, robot_type, configuration, hardware: None };
+            let profile = Profile { name, robot_type, configuration, hardware: None, own: None };
             if let Some(pong) = Pong::of(&profile) {
                 prop_assert!(pong.encode().len() <= MAX_PONG_BYTES);
                 prop_assert_eq!(Pong::decode(&pong.encode()).unwrap(), pong);

@@ -7,6 +7,7 @@
 use super::Profile;
 use super::dns::{Data, Message, Name, Question, Record, kind};
 use super::facts::{FactKind, parse_instance, service_name};
+use super::own_service::{OwnService, own_service_name};
 use serde_json::{Map, Value};
 use std::net::Ipv4Addr;
 
@@ -21,21 +22,66 @@ const MAX_HOST_BYTES: usize = 38;
 /// Maximum size of a TXT string, in bytes.
 const MAX_STRING_BYTES: usize = 255;
 
-/// The facts about this robot as records of multicast DNS.
+/// The facts about this robot, and the instance of its own service, as records of multicast DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Publication {
     service: Name,
     host: Name,
     /// Name of the instance and content of the TXT record of each fact.
     facts: Vec<(Name, Vec<u8>)>,
+    own: Option<OwnInstance>,
+}
+
+/// The instance of dt-swarm's own service type, with its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OwnInstance {
+    name: Name,
+    host: Name,
+    service: OwnService,
+}
+
+impl OwnInstance {
+    fn of(name: &str, service: OwnService) -> Option<Self> {
+        Some(Self { name: service.instance(name)?, host: service.host()?, service })
+    }
 }
 
 impl Publication {
+    /// Returns the facts of a robot, and the instance of its own service. Returns `None` if nothing can be published.
+    pub(super) fn of(profile: &Profile, publishes_facts: bool) -> Option<Self> {
+        let host = Name::new([profile.name.as_str(), "local"])?;
+        let facts = publishes_facts.then(|| Self::facts_of(profile)).flatten().unwrap_or_default();
+        let own = profile.own.clone().and_then(|own| OwnInstance::of(&profile.name, own));
+        Some(Self { service: service_name(), host, facts, own }).filter(|publication| !publication.is_empty())
+    }
+
+    /// Returns whether there is nothing to publish.
+    pub(super) fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.own.is_none()
+    }
+
+    /// Returns whether there are facts about this robot.
+    pub(super) fn has_facts(&self) -> bool {
+        !self.facts.is_empty()
+    }
+
+    /// Returns the label of the own instance, and what it tells.
+    pub(super) fn own_service(&self) -> Option<(&[u8], &OwnService)> {
+        let OwnInstance { name, service, .. } = self.own.as_ref()?;
+        Some((name.labels().first()?.as_slice(), service))
+    }
+
+    /// Returns the publication without the facts about this robot, or with nothing but them.
+    pub(super) fn split(self) -> (Self, Self) {
+        let facts = Self { own: None, ..self.clone() };
+        (Self { facts: Vec::new(), ..self }, facts)
+    }
+
     /// Returns the facts of a robot. Returns `None` without a type, because this host is no robot then, and for a name
     /// that the clients of Duckietown cannot read.
-    pub(super) fn of(profile: &Profile) -> Option<Self> {
+    fn facts_of(profile: &Profile) -> Option<Vec<(Name, Vec<u8>)>> {
         profile.robot_type.as_ref()?;
-        let (service, host) = (service_name(), Name::new([profile.name.as_str(), "local"])?);
+        let service = service_name();
         let facts = [
             (FactKind::Presence, None),
             (FactKind::RobotType, profile.robot_type.as_deref()),
@@ -49,7 +95,7 @@ impl Publication {
         let facts: Vec<(Name, Vec<u8>)> = facts.collect();
         let is_readable = |(name, _): &(Name, Vec<u8>)| parse_instance(name, &service).is_some();
         let fits = profile.name.len() <= MAX_HOST_BYTES && facts.iter().all(is_readable);
-        fits.then_some(Self { service, host, facts })
+        fits.then_some(facts)
     }
 
     /// Returns the question whether another host has the name of this one.
@@ -58,20 +104,19 @@ impl Publication {
         Message { questions: vec![question], ..Message::default() }
     }
 
-    /// Returns whether another host states that the name of this one is its own.
+    /// Returns whether another host states that the name of this one is its own. Then the facts must not be published. The
+    /// own service has names that no other robot has.
     pub(super) fn is_contested(&self, message: &Message, own: &[Ipv4Addr]) -> bool {
         let is_other = |record: &Record| match &record.data {
             Data::A(ip) => record.name == self.host && record.ttl > 0 && !own.contains(ip),
             _ => false,
         };
-        message.is_response && message.records.iter().any(is_other)
+        message.is_response && self.has_facts() && message.records.iter().any(is_other)
     }
 
     /// Returns all records, for hosts that hear them without a question.
     pub(super) fn announcement(&self, address: Ipv4Addr) -> Message {
-        let mut records = Vec::new();
-        self.facts.iter().for_each(|fact| records.extend(self.records(fact)));
-        records.push(self.address(address));
+        let records = self.groups(address).concat();
         Message { is_response: true, records, ..Message::default() }
     }
 
@@ -88,48 +133,68 @@ impl Publication {
         if asked.is_response {
             return None;
         }
-        let is_wanted = |question: &Question, record: &Record| {
-            question.name == record.name && [kind_of(record), kind::ANY].contains(&question.kind)
-        };
-        let all = self.announcement(address).records;
-        let is_any_wanted =
-            |record: &Record| asked.questions.iter().any(|question| is_wanted(question, record));
-        let is_known = |record: &Record| {
-            // The asker lists the records that it has for at least half of their lifetime.
-            let is_same = |known: &Record| known.name == record.name && known.data == record.data;
-            !is_legacy && asked.records.iter().any(|known| is_same(known) && known.ttl >= record.ttl / 2)
-        };
-        let wanted: Vec<Record> =
-            all.iter().filter(|record| is_any_wanted(record) && !is_known(record)).cloned().collect();
-        if wanted.is_empty() {
-            return None;
-        }
-        // The asker needs the other records next.
-        let is_pointed_at = |record: &&Record| {
-            wanted.iter().any(|wanted| matches!(&wanted.data, Data::Ptr(name) if *name == record.name))
-        };
-        let needs_host = wanted.iter().any(|record| !matches!(record.data, Data::A(_)));
-        let more = all.iter().filter(|record| !wanted.contains(record));
-        let more = more.filter(|record| is_pointed_at(record) || needs_host && record.name == self.host);
-        let records = wanted.iter().chain(more).cloned().collect();
+        let records: Vec<Record> =
+            self.groups(address).iter().flat_map(|group| answer_from(group, asked, is_legacy)).collect();
         let message = Message { is_response: true, records, ..Message::default() };
-        Some(if is_legacy { legacy(message, asked) } else { message })
+        (!message.records.is_empty()).then(|| if is_legacy { legacy(message, asked) } else { message })
     }
 
-    fn records(&self, (instance, text): &(Name, Vec<u8>)) -> [Record; 3] {
-        let record = |name: &Name, ttl, replaces, data| Record { name: name.clone(), ttl, replaces, data };
-        let srv = Data::Srv { port: 0, target: self.host.clone() };
-        [
-            // Other robots have such records with the same name.
-            record(&self.service, TTL_OTHER, false, Data::Ptr(instance.clone())),
-            record(instance, TTL_HOST, true, srv),
-            record(instance, TTL_OTHER, true, Data::Txt(text.clone())),
-        ]
+    /// Returns the records about the facts and those about the own service. Each group has its own host.
+    fn groups(&self, address: Ipv4Addr) -> [Vec<Record>; 2] {
+        let facts = self.facts.iter().flat_map(|(instance, text)| {
+            instance_records(&self.service, instance, (0, &self.host), text.clone())
+        });
+        let facts: Vec<Record> = facts.collect();
+        let facts =
+            if facts.is_empty() { facts } else { [facts, vec![host_record(&self.host, address)]].concat() };
+        let own = self.own.iter().flat_map(|OwnInstance { name, host, service }| {
+            let records = instance_records(&own_service_name(), name, (service.port, host), service.text());
+            records.into_iter().chain([host_record(host, address)])
+        });
+        [facts, own.collect()]
     }
+}
 
-    fn address(&self, address: Ipv4Addr) -> Record {
-        Record { name: self.host.clone(), ttl: TTL_HOST, replaces: true, data: Data::A(address) }
-    }
+/// Returns the records of a group that answer the questions in a message, and those that the asker needs next.
+fn answer_from(group: &[Record], asked: &Message, is_legacy: bool) -> Vec<Record> {
+    let is_wanted = |question: &Question, record: &Record| {
+        question.name == record.name && [kind_of(record), kind::ANY].contains(&question.kind)
+    };
+    let is_any_wanted = |record: &Record| asked.questions.iter().any(|question| is_wanted(question, record));
+    let is_known = |record: &Record| {
+        // The asker lists the records that it has for at least half of their lifetime.
+        let is_same = |known: &Record| known.name == record.name && known.data == record.data;
+        !is_legacy && asked.records.iter().any(|known| is_same(known) && known.ttl >= record.ttl / 2)
+    };
+    let wanted: Vec<Record> =
+        group.iter().filter(|record| is_any_wanted(record) && !is_known(record)).cloned().collect();
+    let is_pointed_at = |record: &&Record| {
+        wanted.iter().any(|wanted| matches!(&wanted.data, Data::Ptr(name) if *name == record.name))
+    };
+    let is_host = |record: &Record| matches!(record.data, Data::A(_));
+    let needs_host = wanted.iter().any(|record| !is_host(record));
+    let more = group.iter().filter(|record| !wanted.contains(record));
+    let more = more.filter(|record| is_pointed_at(record) || needs_host && is_host(record));
+    wanted.iter().chain(more).cloned().collect()
+}
+
+fn instance_records(
+    service: &Name,
+    instance: &Name,
+    (port, host): (u16, &Name),
+    text: Vec<u8>,
+) -> [Record; 3] {
+    let record = |name: &Name, ttl, replaces, data| Record { name: name.clone(), ttl, replaces, data };
+    [
+        // Other robots have such records with the same name.
+        record(service, TTL_OTHER, false, Data::Ptr(instance.clone())),
+        record(instance, TTL_HOST, true, Data::Srv { port, target: host.clone() }),
+        record(instance, TTL_OTHER, true, Data::Txt(text)),
+    ]
+}
+
+fn host_record(host: &Name, address: Ipv4Addr) -> Record {
+    Record { name: host.clone(), ttl: TTL_HOST, replaces: true, data: Data::A(address) }
 }
 
 /// Changes an answer into one for an asker that is no multicast DNS daemon: it repeats the question.
@@ -171,128 +236,4 @@ fn text(kind: FactKind, value: Option<&str>) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::dns::{read, strings, write};
-    use super::super::facts::{ForeignTable, value_of};
-    use super::*;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
-
-    fn profile(name: &str) -> Profile {
-        Profile {
-            name: name.to_owned(),
-            robot_type: Some("duckiebot".to_owned()),
-            configuration: Some("DB21J\n".to_owned()),
-            hardware: Some("virtual".to_owned()),
-        }
-    }
-
-    fn publication() -> Publication {
-        Publication::of(&profile("duckie7")).unwrap()
-    }
-
-    fn question(name: Name, kind: u16) -> Message {
-        let questions = vec![Question { name, kind, wants_unicast: true }];
-        Message { id: 7, questions, ..Message::default() }
-    }
-
-    #[test]
-    fn the_facts_have_the_form_that_the_clients_of_duckietown_read() {
-        let facts = publication().facts;
-        let texts: Vec<(String, &[u8])> = facts
-            .iter()
-            .map(|(name, text)| (String::from_utf8(name.labels()[0].clone()).unwrap(), strings(text)[0]))
-            .collect();
-        let expected = [
-            ("DT::PRESENCE::duckie7", ""),
-            ("DT::ROBOT_TYPE::duckie7", r#"{"type": "duckiebot"}"#),
-            ("DT::ROBOT_CONFIGURATION::duckie7", r#"{"configuration": "DB21J"}"#),
-            ("DT::ROBOT_HARDWARE::duckie7", r#"{"hardware": "virtual"}"#),
-        ];
-        assert_eq!(texts, expected.map(|(name, text)| (name.to_owned(), text.as_bytes())));
-        assert!(facts.iter().all(|(_, text)| strings(text).len() == 1), "exactly one string");
-    }
-
-    #[test]
-    fn what_the_clients_cannot_read_is_not_published() {
-        assert!(Publication::of(&profile(&"a".repeat(38))).is_some());
-        assert_eq!(Publication::of(&profile(&"a".repeat(39))), None);
-        assert_eq!(Publication::of(&profile("a::b")), None);
-        assert_eq!(Publication::of(&profile("")), None);
-        assert_eq!(Publication::of(&Profile { robot_type: None, ..profile("a") }), None, "no robot");
-        let with_equals = Profile { configuration: Some("a=b".to_owned()), ..profile("a") };
-        assert_eq!(Publication::of(&with_equals).unwrap().facts.len(), 3);
-    }
-
-    #[test]
-    fn an_answer_has_everything_that_the_asker_needs_in_one_datagram() {
-        let longest = Publication::of(&profile(&"a".repeat(38))).unwrap();
-        let answer = longest.answer(&question(service_name(), kind::PTR), ADDRESS, false).unwrap();
-        assert_eq!(answer.records.len(), 4 * 3 + 1);
-        assert!(write(&answer).len() <= 1472, "{} bytes", write(&answer).len());
-        assert_eq!((answer.id, answer.questions.len()), (0, 0));
-    }
-
-    #[test]
-    fn an_ephemeral_port_gets_short_lifetimes_and_its_question_back() {
-        let asked = question(service_name(), kind::PTR);
-        let answer = publication().answer(&asked, ADDRESS, true).unwrap();
-        assert_eq!((answer.id, &answer.questions), (7, &asked.questions));
-        assert!(answer.records.iter().all(|record| record.ttl == 10 && !record.replaces));
-        let mut table = ForeignTable::default();
-        table.take_message(&read(&write(&answer)).unwrap(), ADDRESS.into(), Duration::ZERO);
-        let robots = table.list(Duration::ZERO);
-        assert_eq!(robots[0].configuration.as_deref(), Some("DB21J"));
-        assert_eq!((robots[0].status.as_deref(), robots[0].address), (Some("Ready"), Some(ADDRESS.into())));
-    }
-
-    #[test]
-    fn each_record_is_found_by_its_name() {
-        let (publication, host) = (publication(), Name::new(["DUCKIE7", "local"]).unwrap());
-        let of_type = instance(FactKind::RobotType, "duckie7").unwrap();
-        let count = |name: &Name, kind| {
-            publication
-                .answer(&question(name.clone(), kind), ADDRESS, false)
-                .map_or(0, |answer| answer.records.len())
-        };
-        assert_eq!(count(&host, kind::A), 1);
-        assert_eq!(count(&of_type, kind::TXT), 2, "and the address");
-        assert_eq!(count(&of_type, kind::ANY), 3);
-        assert_eq!(count(&host, kind::AAAA), 0);
-        assert_eq!(count(&Name::new(["_http", "_tcp", "local"]).unwrap(), kind::PTR), 0);
-    }
-
-    #[test]
-    fn records_that_the_asker_knows_are_not_repeated() {
-        let (publication, mut asked) = (publication(), question(service_name(), kind::PTR));
-        asked.records = publication.announcement(ADDRESS).records;
-        assert_eq!(publication.answer(&asked, ADDRESS, false), None);
-        asked.records.iter_mut().for_each(|record| record.ttl = 10);
-        assert!(publication.answer(&asked, ADDRESS, false).is_some());
-    }
-
-    #[test]
-    fn another_host_with_the_same_name_is_noticed() {
-        let publication = publication();
-        let theirs = publication.announcement([10, 77, 0, 1].into());
-        assert!(publication.is_contested(&theirs, &[ADDRESS]));
-        assert!(!publication.is_contested(&publication.announcement(ADDRESS), &[ADDRESS]));
-        assert!(!publication.is_contested(&publication.goodbye([10, 77, 0, 1].into()), &[ADDRESS]));
-    }
-
-    proptest! {
-        #[test]
-        fn every_published_value_is_read_again_and_has_no_equals_sign(value in "\\PC{1,30}") {
-            let profile = Profile { configuration: Some(value.clone()), ..profile("a") };
-            for (name, text) in Publication::of(&profile).unwrap().facts {
-                let (kind, _) = parse_instance(&name, &service_name()).unwrap();
-                prop_assert!(!strings(&text)[0].contains(&b'='));
-                if kind == FactKind::Configuration && value.trim().len() <= 63 {
-                    prop_assert_eq!(value_of(kind, &text), Some(value.trim().to_owned()));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Form, Output, Print};
+use crate::robots::{Choice, Selector};
 use crate::text::clean;
 use clap::{Args, ValueHint};
 use dcache::PeerId;
@@ -18,13 +19,13 @@ const MAX_SHOWN: usize = 600;
 /// Says in one sentence each what works and what is wrong on this robot and its networks, with the way out.
 ///
 /// The checks run in the daemon and take a few seconds. The robots nearby are pinged, and the configured name servers
-/// are asked one question. The exit code is 1 if something does not work. Warnings alone leave it 0.
+/// are asked two questions. The exit code is 1 if something does not work. Warnings alone leave it 0.
 ///
 /// With ROBOT, the path to that robot is checked as well: whether it is present, on which channels it is heard, whether
 /// it answers a ping, and whether its ports accept connections.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Host name or peer ID of a robot.
+    /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
     #[arg(value_name = "ROBOT", value_hint = ValueHint::Hostname)]
     robot: Option<String>,
 }
@@ -68,15 +69,20 @@ impl Command for Doctor {
     }
 }
 
-/// Returns the robot with this peer ID or host name.
+/// Returns the robot with this name or peer ID.
 fn peer(context: &Context, robot: &str) -> Result<PeerId, CliError> {
     if let Ok(peer) = robot.parse() {
         return Ok(peer);
     }
-    let peers = context.names().peers(robot);
-    match peers.as_slice() {
-        [] => Err(CliError::NoSuchRobot(robot.to_owned())),
-        [peer] => Ok(*peer),
+    let robots = context.robots()?.robots;
+    let peers = match Selector::new(robot).choose(&robots) {
+        Choice::None => return Err(CliError::NoSuchRobot(robot.to_owned())),
+        Choice::One(robot) => vec![robot],
+        Choice::Several(robots) => robots,
+    };
+    let peers: Vec<PeerId> = peers.into_iter().filter_map(|robot| robot.peer).collect();
+    match peers[..] {
+        [peer] => Ok(peer),
         _ => Err(CliError::SeveralRobots { name: robot.to_owned(), peers }),
     }
 }

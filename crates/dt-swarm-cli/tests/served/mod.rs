@@ -98,6 +98,7 @@ impl Daemon {
             source: None,
             envelope,
             bytes: 0,
+            reaches_all: true,
         }));
         self.handle(Input::Channel(ChannelEvent::Down { channel: LINK }));
     }
@@ -128,6 +129,7 @@ impl Daemon {
                 source: None,
                 envelope,
                 bytes: 0,
+                reaches_all: true,
             }));
             while !outputs.is_empty() {
                 for output in outputs {

@@ -251,7 +251,13 @@ async fn a_role_received_while_the_time_is_unknown_has_no_effect_even_after_a_re
             let channel = routing::ChannelId(7);
             let medium = routing::Medium::Link { dialled: None, is_kept: false };
             life.reports.send(ChannelEvent::Up { channel, medium }).await.unwrap();
-            let heard = ChannelEvent::Received { channel, source: None, envelope: line.clone(), bytes: 0 };
+            let heard = ChannelEvent::Received {
+                channel,
+                source: None,
+                envelope: line.clone(),
+                bytes: 0,
+                reaches_all: true,
+            };
             life.reports.send(heard).await.unwrap();
             tokio::time::timeout(DEADLINE, changes.recv()).await.unwrap().unwrap();
         }
@@ -268,7 +274,7 @@ async fn bring(life: &Life, record: &Record) {
     let channel = routing::ChannelId(7);
     let medium = routing::Medium::Link { dialled: None, is_kept: false };
     life.reports.send(ChannelEvent::Up { channel, medium }).await.unwrap();
-    let heard = ChannelEvent::Received { channel, source: None, envelope, bytes: 0 };
+    let heard = ChannelEvent::Received { channel, source: None, envelope, bytes: 0, reaches_all: true };
     life.reports.send(heard).await.unwrap();
 }
 
@@ -356,7 +362,10 @@ async fn a_node_whose_clock_shows_1970_uses_its_neighbours_clocks_and_notifies_s
     let pong = routing::Message::pong(Validity::starting(real, 60));
     let envelope = routing::Envelope::new(from, routing::Address::every_brain(), pong);
     let source = Some("10.0.0.9:1240".parse().unwrap());
-    life.reports.send(ChannelEvent::Received { channel, source, envelope, bytes: 0 }).await.unwrap();
+    life.reports
+        .send(ChannelEvent::Received { channel, source, envelope, bytes: 0, reaches_all: true })
+        .await
+        .unwrap();
     let told = tokio::time::timeout(DEADLINE, jumps.changed()).await;
     told.expect("services are notified").unwrap();
     let moment = life.swarm.read_at(|_, now| now).await.unwrap();

@@ -150,7 +150,10 @@ fn forty_names_show(world: &mut World, node: usize, count: u64) {
         let beacon = Some(Beacon { bound, fingerprint: Fingerprint { count, sum: u128::from(name) } });
         let envelope = Envelope { beacon, ..line_from(peer, liars_host()) };
         let (channel, source) = (network_channel(1), Some(liars_host()));
-        world.input(node, Input::Channel(ChannelEvent::Received { channel, source, envelope, bytes: 0 }));
+        world.input(
+            node,
+            Input::Channel(ChannelEvent::Received { channel, source, envelope, bytes: 0, reaches_all: true }),
+        );
     }
 }
 
@@ -180,7 +183,8 @@ fn a_host_with_forty_names_that_gives_few_records_delays_no_other() {
             for (node, channel) in world.liars_links.clone() {
                 sequence += 10;
                 let envelope = renewal(&world, sequence);
-                let event = ChannelEvent::Received { channel, source: None, envelope, bytes: 0 };
+                let event =
+                    ChannelEvent::Received { channel, source: None, envelope, bytes: 0, reaches_all: true };
                 world.input(node, Input::Channel(event));
             }
         }

@@ -3,8 +3,9 @@
 
 use crate::doctor::faults::NAME_CLASH;
 use crate::doctor::findings::{names, warning, works};
-use crate::doctor::observed::{Observed, shown};
+use crate::doctor::observed::Observed;
 use crate::protocol::Finding;
+use dcache::PeerId;
 use std::collections::BTreeMap;
 use telemetry::report;
 
@@ -12,6 +13,8 @@ use telemetry::report;
 const MAX_CLASHES: usize = 4;
 /// Maximum number of characters of a name that are shown.
 const MAX_NAME: usize = 64;
+/// Number of characters of the peer ID behind the name.
+const END: usize = 6;
 
 pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
     let mut by_name: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -20,7 +23,7 @@ pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
     }
     for robot in &observed.present {
         let Some(name) = &robot.name else { continue };
-        by_name.entry(name).or_default().push(shown(robot.peer, None));
+        by_name.entry(name).or_default().push(handle(name, robot.peer));
     }
     let clashes = by_name.iter().filter(|(_, robots)| robots.len() > 1);
     let clash = |(name, robots): (&&str, &Vec<String>)| {
@@ -32,6 +35,12 @@ pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
         true => vec![works("name", format!("no other robot is called {}", observed.hostname))],
         false => clashes,
     }
+}
+
+/// Returns the text that means one of several robots of a name on the command line.
+fn handle(name: &str, peer: PeerId) -> String {
+    let (name, id): (String, String) = (name.chars().take(MAX_NAME).collect(), peer.to_string());
+    format!("{name}~{}", &id[id.len().saturating_sub(END)..])
 }
 
 #[cfg(test)]
@@ -53,7 +62,7 @@ mod tests {
         let check = |present| check(&Observed { hostname: "duckie".into(), present, ..Observed::default() });
         let found = check(vec![robot(1, "duckie"), robot(2, "other"), robot(3, "duckie")]);
         assert_eq!((found.len(), found[0].code.as_str()), (1, "name.clash"));
-        assert!(found[0].message.starts_with("3 robots are called duckie"), "{found:?}");
+        assert!(found[0].message.starts_with("3 robots are called duckie (this one, duckie~"), "{found:?}");
         assert_eq!(check(vec![robot(1, "other"), robot(2, "third")])[0].code, "name");
     }
 }

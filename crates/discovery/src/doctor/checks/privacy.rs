@@ -11,11 +11,11 @@ const CODE: &str = "privacy";
 
 pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
     let told = |settings| works(CODE, message(settings, observed.is_open_swarm));
-    observed.settings.map(told).into_iter().collect()
+    observed.settings.as_ref().map(told).into_iter().collect()
 }
 
-fn message(settings: Settings, is_open_swarm: bool) -> String {
-    let Settings { share_profile, answer_pings, publish_facts, .. } = settings;
+fn message(settings: &Settings, is_open_swarm: bool) -> String {
+    let &Settings { share_profile, answer_pings, publish_facts, publish_service, .. } = settings;
     let shared = share_profile.shared(is_open_swarm);
     let tells_programs = answer_pings || publish_facts;
     let learnt = match shared {
@@ -34,8 +34,13 @@ fn message(settings: Settings, is_open_swarm: bool) -> String {
         true => "everybody on the networks of this robot",
         false => "all members of the swarm, and without a swarm key everybody on the networks of this robot,",
     };
+    let by_others = match !is_open_swarm && (tells_programs || publish_service) {
+        true => "; multicast DNS and answers to pings tell its name and address to everybody there",
+        false => "",
+    };
     format!(
-        "{who} can learn {learnt}; `share_profile`, `answer_pings` and `publish_facts` in [discovery] change this"
+        "{who} can learn {learnt}{by_others}; `share_profile`, `answer_pings`, `publish_facts` and `publish_service` in \
+         [discovery] change this"
     )
 }
 
@@ -46,17 +51,27 @@ mod tests {
 
     #[test]
     fn the_sentence_says_what_strangers_learn() {
-        let quiet = Settings { answer_pings: false, publish_facts: false, ..Settings::default() };
+        let quiet = Settings {
+            answer_pings: false,
+            publish_facts: false,
+            publish_service: false,
+            ..Settings::default()
+        };
         let never = |settings| Settings { share_profile: ShareProfile::Never, ..settings };
-        let open = message(Settings::default(), true);
+        let open = message(&Settings::default(), true);
         assert!(open.contains("but not its device ID") && !open.contains("boot"), "{open}");
-        let rooted = message(Settings::default(), false);
+        let rooted = message(&Settings::default(), false);
         assert!(
             rooted.contains("device ID and boot ID") && rooted.contains("without a swarm key"),
             "{rooted}"
         );
-        assert!(message(never(Settings::default()), true).contains("Duckietown's own programs"));
-        assert!(message(never(quiet), true).contains("addresses only"));
+        assert!(message(&never(Settings::default()), true).contains("Duckietown's own programs"));
+        assert!(message(&never(quiet.clone()), true).contains("addresses only"));
         assert!(open.contains("`share_profile`"));
+        let by_others = "to everybody there";
+        assert!(rooted.contains(by_others) && !open.contains(by_others));
+        assert!(!message(&quiet, false).contains(by_others));
+        // A finding is cut at this length.
+        assert!(rooted.chars().count() <= 400, "{}", rooted.chars().count());
     }
 }

@@ -1,10 +1,13 @@
 //! Probes of other hosts: TCP connections to robots, and one question to each configured name server.
 
 use crate::doctor::observed::NameServer;
+use crate::foreign::dns::{self, Data, Message, Name, Question};
+use crate::page::{MAX_ANSWER_BYTES, PageAnswer, PageUrl, is_complete, read_answer};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -16,10 +19,18 @@ const CONNECTING: Duration = Duration::from_millis(1500);
 /// Time that a name server has for its answer. The question is then repeated once.
 const ANSWERING: Duration = Duration::from_millis(1200);
 const DNS_PORT: u16 = 53;
+/// Timeout of the page by which captive portals are found, with the look-up of its name.
+const PAGE: Duration = Duration::from_secs(4);
 /// A question for the name servers of the root, without its ID: one question, recursion desired.
 const QUESTION: [u8; 15] = [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
 /// Bit of the third byte of a message that marks an answer.
 const IS_ANSWER: u8 = 0x80;
+/// Bit of the third byte of a message that asks for recursion.
+const RECURSION: u8 = 0x01;
+/// A name that no name server may know (RFC 6761, section 6.4).
+const NO_NAME: [&str; 2] = ["dt-swarm-doctor", "invalid"];
+/// Type of the records with IPv4 addresses.
+const A: u16 = 1;
 
 /// Returns the addresses at which a connection was accepted.
 pub(super) async fn accepting(addresses: Vec<SocketAddr>) -> BTreeSet<SocketAddr> {
@@ -38,13 +49,36 @@ pub(super) async fn accepting(addresses: Vec<SocketAddr>) -> BTreeSet<SocketAddr
     accepting
 }
 
+/// Asks for the page by which captive portals are found. Returns `None` if no page is configured.
+pub(in crate::doctor) async fn page(url: &str) -> Option<Result<PageAnswer, String>> {
+    if url.is_empty() {
+        return None;
+    }
+    let Some(url) = PageUrl::parse(url) else {
+        return Some(Err(format!("{url} is not an address of a page")));
+    };
+    let answer = timeout(PAGE, ask_for(&url)).await;
+    let late = || Err(format!("no answer within {} s", PAGE.as_secs()));
+    Some(answer.map_or_else(|_| late(), |answer| answer.map_err(|error| error.to_string())))
+}
+
+async fn ask_for(url: &PageUrl) -> io::Result<PageAnswer> {
+    let mut stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
+    stream.write_all(url.request().as_bytes()).await?;
+    let mut answer = Vec::new();
+    let mut reader = stream.take(MAX_ANSWER_BYTES as u64);
+    while reader.read_buf(&mut answer).await? > 0 && !is_complete(&answer) {}
+    read_answer(&answer).ok_or_else(|| io::Error::other("no web server answers there"))
+}
+
 /// Asks each name server one question.
 pub(super) async fn name_servers(addresses: Vec<IpAddr>) -> Vec<NameServer> {
     let mut questions = JoinSet::new();
     for (place, address) in addresses.into_iter().enumerate() {
         questions.spawn(async move {
-            let answers = answers((address, DNS_PORT).into()).await;
-            (place, NameServer { address, answers })
+            let server = (address, DNS_PORT).into();
+            let (answers, invented) = tokio::join!(answers(server), invented(server));
+            (place, NameServer { address, answers, invented })
         });
     }
     let mut asked = Vec::new();
@@ -71,6 +105,40 @@ async fn answers(server: SocketAddr) -> Option<bool> {
         }
     }
     Some(false)
+}
+
+/// Asks a name server for the address of a name that cannot exist. Returns the address that it gives. The question is
+/// asked once, because a lost answer only hides a fault.
+async fn invented(server: SocketAddr) -> Option<Ipv4Addr> {
+    let unspecified: IpAddr = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((unspecified, 0)).await.ok()?;
+    socket.connect(server).await.ok()?;
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let id = u16::from_be_bytes([high, low]).wrapping_add(1);
+    let name = Name::new(NO_NAME)?;
+    let question = Question { name: name.clone(), kind: A, wants_unicast: false };
+    let mut message = dns::write(&Message { id, questions: vec![question], ..Message::default() });
+    // A recursive answer is wanted.
+    *message.get_mut(2)? |= RECURSION;
+    socket.send(&message).await.ok()?;
+    let mut buffer = [0; 512];
+    let answer = async {
+        loop {
+            let length = socket.recv(&mut buffer).await.ok()?;
+            let answer =
+                dns::read(buffer.get(..length)?).ok().filter(|answer| answer.id == id && answer.is_response);
+            if let Some(answer) = answer {
+                return answer.records.into_iter().find_map(|record| match record.data {
+                    Data::A(address) if record.name == name => Some(address),
+                    _ => None,
+                });
+            }
+        }
+    };
+    timeout(ANSWERING, answer).await.ok().flatten()
 }
 
 /// Sends the question, and waits for an answer of any kind: a name server that refuses the question is there, too.
