@@ -48,6 +48,10 @@ pub(crate) struct Idle {
     /// Number of files of 1 kB that the first daemon, and the first Syncthing, shares
     #[arg(long, default_value_t = 0)]
     files: u32,
+    /// Number of daemons, besides the first, that keep copies of its files; the others have `keep_others = false`
+    /// [default: all]
+    #[arg(long)]
+    keepers: Option<u32>,
     /// Number of Syncthing instances measured in the same run, if it is installed; they share one folder
     #[arg(long, default_value_t = 3)]
     syncthing: u32,
@@ -119,13 +123,13 @@ struct Group {
 }
 
 pub(crate) fn idle(options: &Idle) -> Result {
-    let Idle { peers, seconds, settle, files, .. } = *options;
+    let Idle { peers, seconds, settle, .. } = *options;
     let lab = Lab::new("idle")?;
     let is_disk = counts_writes(lab.folder())?;
     if !is_disk {
         warn_of_no_disk(lab.folder());
     }
-    let mut groups = vec![daemons(&lab, peers, files)?];
+    let mut groups = vec![daemons(&lab, options)?];
     groups.extend(if_available("syncthing", syncthing_available(), || syncthings(&lab, options))?);
     groups.extend(if_available("avahi", avahi_available(), || avahis(&lab, options))?);
     println!(
@@ -169,10 +173,13 @@ fn if_available(
     Ok((!group.subjects.is_empty()).then_some(group))
 }
 
-fn daemons(lab: &Lab, peers: u32, files: u32) -> Result<Group> {
+fn daemons(lab: &Lab, options: &Idle) -> Result<Group> {
+    let Idle { peers, files, keepers, .. } = *options;
     let mut robots = Vec::new();
     for number in 0..=peers {
-        let mut robot = Robot::new(lab.host(&format!("robot{number}"))?, "")?;
+        let keeps = number == 0 || keepers.is_none_or(|keepers| number <= keepers);
+        let configuration = if keeps { "" } else { "keep_others = false\n" };
+        let mut robot = Robot::new(lab.host(&format!("robot{number}"))?, configuration)?;
         if number == 0 {
             fill(&robot.shared_folder(), files)?;
         }
