@@ -13,8 +13,8 @@ const MOST: u64 = 25;
 /// Maximum number of threads: one for signals, two workers, one for timers of IPFS, one for the shared folder, and one
 /// that may still wait for the disk.
 const THREADS: usize = 6;
-/// Maximum time until the daemons are idle.
-const SOON: Duration = Duration::from_secs(40);
+/// Maximum time until the daemons are idle. For half a minute after they meet, they find out which casts reach each other.
+const SOON: Duration = Duration::from_secs(90);
 
 #[test]
 fn robots_that_have_exchanged_everything_sleep() -> Result {
