@@ -31,7 +31,7 @@ pub struct Service {
     pub path: String,
 }
 
-/// Returns the place of the description in the answer of a router to [`SEARCH`]. The router has to have the address from
+/// Returns the place of the description in the answer of a router to `SEARCH`. The router has to have the address from
 /// which the answer came: no other host is asked.
 pub fn location(answer: &str, from: Ipv4Addr) -> Option<Place> {
     let mut lines = answer.lines();
