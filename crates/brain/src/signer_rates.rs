@@ -60,7 +60,7 @@ struct Waiting<Source> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival<Source> {
     pub(crate) source: Source,
-    /// Whether the record was pushed as news. Otherwise a comparison brought it.
+    /// Whether nobody asked for the record. Otherwise a comparison brought it.
     pub(crate) is_pushed: bool,
 }
 

@@ -62,13 +62,16 @@ impl Brain {
     fn admit(&mut self, now: Now, source: RecordSource, statement: Statement, signature: Signature) {
         let (RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) = source else { return };
         let key = Key { item: statement.item().clone(), signer: signature.signer };
-        // After a comparison, the other side pushes the records for which this node asked.
-        let is_pushed =
-            matches!(source, RecordSource::Pushed(_)) && !self.served.takes_wanted(origin.channel);
-        let arrival = Arrival { source, is_pushed };
+        // A peer can send any record in the form of an answer. It counts as one only while a comparison is under way.
+        let is_asked = match source {
+            RecordSource::Pushed(_) => self.served.takes_wanted(origin.channel),
+            RecordSource::Repaired(_) => self.comparisons.is_under_way(origin),
+            RecordSource::Own => true,
+        };
+        let arrival = Arrival { source, is_pushed: !is_asked };
         if self.signer_rates.has_better(&statement, &signature) {
             // A comparison need not wait for the limit of news, even if the record was pushed before.
-            let waiting = if is_pushed { None } else { self.signer_rates.take_back(&key) };
+            let waiting = if is_asked { self.signer_rates.take_back(&key) } else { None };
             return match waiting {
                 Some(record) => self.offer(now, record, arrival),
                 None => {

@@ -28,6 +28,11 @@ impl Comparisons {
         })
     }
 
+    /// Returns whether a comparison that this node began can have brought a record.
+    pub(crate) fn is_under_way(&mut self, origin: Origin) -> bool {
+        self.brought_by(origin).is_some()
+    }
+
     /// Notes that a record came. Returns whether a comparison brought it.
     pub(crate) fn gained(&mut self, elapsed: Duration, origin: Origin) -> bool {
         let Some(session) = self.brought_by(origin) else { return false };

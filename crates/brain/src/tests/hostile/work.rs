@@ -61,6 +61,24 @@ fn hostile_patterns_are_matched_with_a_few_buckets_at_a_time() {
 }
 
 #[test]
+fn records_in_the_form_of_an_answer_that_nobody_asked_for_have_the_limit_of_news() {
+    let mut world = class(1, 0.0);
+    comes_up(&mut world, None);
+    let before = world.nodes[0].brain.set().len();
+    for sequence in 1..=400 {
+        let stranger = Keypair::from_seed([50 + (sequence % 4) as u8; 32]);
+        let validity = Validity::starting(world.now().moment.time, 3600);
+        let statement = Statement::new(Kind::Propose, item(&sequence.to_string()), validity).unwrap();
+        let record = dcache::Record::sign(statement, &stranger, sequence, End::default());
+        let line = line_from(stranger.peer_id(), host(1, 5));
+        hears(&mut world, LINK, None, Envelope { records: vec![routing::Carried::from(&record)], ..line });
+    }
+    let taken = (world.nodes[0].brain.set().len() - before) as u64;
+    // Each of the four signers has a reserve of 8 records.
+    assert!((OF_STRANGERS..=OF_STRANGERS + 4 * 8).contains(&taken), "{taken}");
+}
+
+#[test]
 fn patterns_in_a_datagram_are_not_looked_at() {
     let mut world = class(1, 0.0);
     let payload = Message::req(&["["; 100], Validity::ALWAYS);
