@@ -1,5 +1,5 @@
-//! UPnP: asks the router of a network to forward a port to this host. This is done only if the owner of the node or of
-//! the swarm wants it.
+//! UPnP: asks the router of a network to forward a port to this host. This is done only if the owner of the node
+//! wants it.
 //!
 //! Only a host on a network of this host is asked, and only the one that answered the search. Its answers are bounded in
 //! size and time. Its claims are not believed: an address of the router is announced only after a server in another

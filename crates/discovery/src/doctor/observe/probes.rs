@@ -89,14 +89,20 @@ pub(super) async fn name_servers(addresses: Vec<IpAddr>) -> Vec<NameServer> {
     asked.into_iter().map(|(_, server)| server).collect()
 }
 
-/// Returns whether a name server answers; `None` if no route leads to it.
-async fn answers(server: SocketAddr) -> Option<bool> {
+/// Returns a socket that exchanges datagrams with a server; `None` if no route leads to it.
+async fn socket_to(server: SocketAddr) -> Option<UdpSocket> {
     let unspecified: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((unspecified, 0)).await.ok()?;
     socket.connect(server).await.ok()?;
+    Some(socket)
+}
+
+/// Returns whether a name server answers; `None` if no route leads to it.
+async fn answers(server: SocketAddr) -> Option<bool> {
+    let socket = socket_to(server).await?;
     let id = std::process::id().to_be_bytes();
     let id = [id[2], id[3]];
     for _ in 0..2 {
@@ -110,12 +116,7 @@ async fn answers(server: SocketAddr) -> Option<bool> {
 /// Asks a name server for the address of a name that cannot exist. Returns the address that it gives. The question is
 /// asked once, because a lost answer only hides a fault.
 async fn invented(server: SocketAddr) -> Option<Ipv4Addr> {
-    let unspecified: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((unspecified, 0)).await.ok()?;
-    socket.connect(server).await.ok()?;
+    let socket = socket_to(server).await?;
     let [.., high, low] = std::process::id().to_be_bytes();
     let id = u16::from_be_bytes([high, low]).wrapping_add(1);
     let name = Name::new(NO_NAME)?;
