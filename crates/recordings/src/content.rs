@@ -51,7 +51,8 @@ pub(crate) fn kind(reader: &mut Reader<'_>) -> io::Result<(Kind, Vec<String>)> {
 /// Reads a bag or an MCAP file.
 pub(crate) fn recording(kind: Kind, reader: &mut Reader<'_>) -> io::Result<Draft> {
     let mut draft = Draft::default();
-    let read = if kind == Kind::Mcap { mcap::read(reader, &mut draft) } else { ros1::read(reader, &mut draft) };
+    let read =
+        if kind == Kind::Mcap { mcap::read(reader, &mut draft) } else { ros1::read(reader, &mut draft) };
     match read {
         Ok(()) => {}
         Err(Stop::Source(error)) => return Err(error),
@@ -61,3 +62,6 @@ pub(crate) fn recording(kind: Kind, reader: &mut Reader<'_>) -> io::Result<Draft
     }
     Ok(draft)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ impl Timestamp {
 
 /// Kind of a file, decided by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Bag of ROS 1, version 2.0.
     Ros1Bag,
@@ -70,7 +70,6 @@ pub struct Topic {
 
 /// Everything that the bytes of a recording tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Description {
     /// Kind of the content.
     pub kind: Kind,
@@ -165,7 +164,8 @@ mod tests {
     use super::*;
 
     fn topics(names: &[&str]) -> Vec<Topic> {
-        let topic = |name: &&str| Topic { name: (*name).to_owned(), message_type: String::new(), messages: 1 };
+        let topic =
+            |name: &&str| Topic { name: (*name).to_owned(), message_type: String::new(), messages: 1 };
         names.iter().map(topic).collect()
     }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use telemetry::clean;
 
-use crate::description::{Description, Kind, MAX_NAME_CHARS, MAX_TOPICS, Timestamp, Topic, is_doubtful, vehicle};
-use crate::reader::Stop;
 use crate::Fault;
+use crate::description::{
+    Description, Kind, MAX_NAME_CHARS, MAX_TOPICS, Timestamp, Topic, is_doubtful, vehicle,
+};
+use crate::reader::Stop;
 
 /// Maximum number of connections that are told apart. MCAP numbers its channels with 16 bits.
 pub const MAX_CONNECTIONS: usize = 1 << 16;
@@ -97,6 +99,11 @@ impl Draft {
     pub(crate) fn span(&mut self, from: Timestamp, until: Timestamp) {
         self.from = Some(self.from.map_or(from, |known| known.min(from)));
         self.until = self.until.max(Some(until));
+    }
+
+    /// Returns whether the topic of this connection is known.
+    pub(crate) fn knows(&self, id: u32) -> bool {
+        self.connections.contains_key(&id)
     }
 
     /// Returns whether the topics of all counted messages are known.

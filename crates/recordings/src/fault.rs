@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Reason why a file is not what it says. The text is for people; the serialised form is a fixed word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// A file without a byte.
     #[error("the file is empty")]
@@ -19,7 +19,9 @@ pub enum Fault {
     #[error("the first record cannot be read")]
     Header,
     /// The index is said to begin after the end of the file, or before the begin of the content.
-    #[error("the index is said to be outside the file: the end of the file is missing, or the file is forged")]
+    #[error(
+        "the index is said to be outside the file: the end of the file is missing, or the file is forged"
+    )]
     IndexOutside,
     /// A record of the index is not valid.
     #[error("the index cannot be read")]
@@ -57,7 +59,7 @@ mod tests {
     #[test]
     fn a_fault_is_serialised_as_a_word() {
         let word = serde_json::to_string(&Fault::IndexOutside).unwrap();
-        assert_eq!(word, "\"index-outside\"");
+        assert_eq!(word, "\"index_outside\"");
         assert_eq!(serde_json::from_str::<Fault>(&word).unwrap(), Fault::IndexOutside);
     }
 }

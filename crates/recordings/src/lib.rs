@@ -32,6 +32,10 @@ mod mcap;
 mod reader;
 mod ros1;
 mod ros2;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use content::describe;

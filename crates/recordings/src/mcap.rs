@@ -21,6 +21,13 @@ const MAGIC: &[u8] = b"\x89MCAP0\r\n";
 
 /// Reads an MCAP file.
 pub(crate) fn read(reader: &mut Reader<'_>, draft: &mut Draft) -> Result<(), Stop> {
+    let mut names = Names::default();
+    let result = read_records(reader, &mut names, draft);
+    names.finish(draft)?;
+    result
+}
+
+fn read_records(reader: &mut Reader<'_>, names: &mut Names, draft: &mut Draft) -> Result<(), Stop> {
     if reader.up_to(0, MAGIC.len())? != MAGIC {
         return Err(Fault::Version.into());
     }
@@ -28,23 +35,23 @@ pub(crate) fn read(reader: &mut Reader<'_>, draft: &mut Draft) -> Result<(), Sto
     let Some(footer) = footer(reader)? else {
         draft.is_cut = true;
         let content = start..reader.size();
-        return Walk::new(draft).read(reader, content);
+        return Walk::new(names, draft).read(reader, content);
     };
     let content = start..footer.start;
     if footer.summary == 0 {
-        return Walk::new(draft).read(reader, content);
+        return Walk::new(names, draft).read(reader, content);
     }
-    let mut names = Names::default();
-    let fault = match summary::read(reader, &content, footer.summary, &mut names, draft) {
-        Ok(summary) if summary.is_complete(&names, draft) => return Ok(()),
-        Ok(summary) => return Walk::after_summary(names, summary.has_counts, draft).read(reader, content),
+    let fault = match summary::read(reader, &content, footer.summary, names, draft) {
+        Ok(summary) if summary.is_complete(names, draft) => return Ok(()),
+        Ok(summary) => return Walk::after_summary(&summary, names, draft).read(reader, content),
         Err(Stop::Fault(fault)) => fault,
         Err(Stop::End) => Fault::Index,
         Err(stop) => return Err(stop),
     };
     // The records tell the same as the summary, only slower.
     *draft = Draft::after(fault);
-    Walk::new(draft).read(reader, content)
+    *names = Names::default();
+    Walk::new(names, draft).read(reader, content)
 }
 
 /// The last record of a closed file.
@@ -67,3 +74,6 @@ fn footer(reader: &mut Reader<'_>) -> Result<Option<Footer>, Stop> {
     }
     Ok(Some(Footer { start, summary: reader.u64(record.content.start)? }))
 }
+
+#[cfg(test)]
+mod tests;

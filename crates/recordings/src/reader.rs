@@ -101,7 +101,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a mut dyn Source, budget: &'a mut Budget) -> Self {
         let size = source.size();
-        Self { source, budget, size, window: Vec::new(), start: 0, step: SMALL_WINDOW }
+        Self { source, budget, size, window: Vec::new(), start: 0, step: 0 }
     }
 
     /// Returns the size of the file.
@@ -131,10 +131,10 @@ impl<'a> Reader<'a> {
         self.start + self.window.len() as u64
     }
 
-    /// Moves the window to this place. It grows while each place is within or right after the latest window.
+    /// Moves the window to this place. It grows while each place is within or shortly after the latest window.
     fn fill(&mut self, at: u64) -> Result<(), Stop> {
-        let follows = (self.start..=self.window_end()).contains(&at);
-        self.step = if follows { (self.step * 2).min(LARGE_WINDOW) } else { SMALL_WINDOW };
+        let follows = (self.start..=self.window_end() + SMALL_WINDOW as u64).contains(&at);
+        self.step = if follows { (self.step * 2).clamp(SMALL_WINDOW, LARGE_WINDOW) } else { SMALL_WINDOW };
         let left = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX);
         let wanted = left.min(self.step);
         self.budget.take(wanted)?;

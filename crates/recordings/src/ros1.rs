@@ -46,3 +46,6 @@ pub(crate) fn read(reader: &mut Reader<'_>, draft: &mut Draft) -> Result<(), Sto
     draft.is_cut = fault == Fault::IndexOutside;
     Walk::new(draft).read(reader, content)
 }
+
+#[cfg(test)]
+mod tests;

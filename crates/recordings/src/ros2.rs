@@ -73,10 +73,7 @@ pub fn describe_folder(folder: &mut dyn Folder) -> io::Result<Description> {
 }
 
 /// Reads and checks the metadata.
-fn read_metadata(
-    reader: &mut Reader<'_>,
-    names: &BTreeSet<String>,
-) -> io::Result<Result<Metadata, Fault>> {
+fn read_metadata(reader: &mut Reader<'_>, names: &BTreeSet<String>) -> io::Result<Result<Metadata, Fault>> {
     if reader.size() > MAX_METADATA_BYTES {
         return Ok(Err(Fault::MetadataTooLong));
     }
@@ -156,3 +153,6 @@ impl Part {
         Ok(draft)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::Fault;
 use crate::description::{MAX_NAME_CHARS, MAX_TOPICS};
 use crate::draft::Draft;
 use crate::reader::{MAX_TAKEN, Reader, Stop};
-use crate::Fault;
 
 /// Size of the begin of each record, in bytes.
 pub(super) const HEADER_BYTES: u64 = 9;
@@ -104,8 +104,8 @@ impl Fields<'_, '_> {
 #[derive(Default)]
 pub(super) struct Names {
     schemas: BTreeMap<u16, Vec<u8>>,
-    /// Whether a channel names a schema that is not known.
-    pub(super) lacks_schema: bool,
+    /// Topics of the channels whose schema is not known yet.
+    untyped: BTreeMap<u16, Vec<u8>>,
 }
 
 impl Names {
@@ -119,20 +119,37 @@ impl Names {
         let mut fields = record.fields(reader);
         let id = fields.u16()?;
         if record.op == Op::SCHEMA {
-            let name = fields.text()?;
-            // There are not more types than topics.
-            if self.schemas.len() < MAX_TOPICS || self.schemas.contains_key(&id) {
-                self.schemas.insert(id, name);
-            } else {
-                draft.is_partial = true;
-            }
+            draft.is_partial |= !put(&mut self.schemas, id, fields.text()?);
             return Ok(());
         }
         let schema = fields.u16()?;
         let topic = fields.text()?;
+        let message_type = self.schemas.get(&schema).map(Vec::as_slice);
         // Schema 0 stands for messages without a schema.
-        let message_type = self.schemas.get(&schema);
-        self.lacks_schema |= schema != 0 && message_type.is_none();
-        draft.connect(id.into(), &topic, message_type.map_or(&[], Vec::as_slice))
+        let Some(message_type) = message_type.or((schema == 0).then_some(&[])) else {
+            draft.is_partial |= !draft.knows(id.into()) && !put(&mut self.untyped, id, topic);
+            return Ok(());
+        };
+        self.untyped.remove(&id);
+        draft.connect(id.into(), &topic, message_type)
     }
+
+    /// Returns whether the schemas of all channels are known.
+    pub(super) fn is_complete(&self) -> bool {
+        self.untyped.is_empty()
+    }
+
+    /// Adds the channels whose schema was not found.
+    pub(super) fn finish(self, draft: &mut Draft) -> Result<(), Stop> {
+        self.untyped.iter().try_for_each(|(id, topic)| draft.connect((*id).into(), topic, &[]))
+    }
+}
+
+/// Adds a name, if there is room: there are not more types and channels than topics. Returns whether there was.
+fn put(names: &mut BTreeMap<u16, Vec<u8>>, id: u16, name: Vec<u8>) -> bool {
+    let has_room = names.len() < MAX_TOPICS || names.contains_key(&id);
+    if has_room {
+        names.insert(id, name);
+    }
+    has_room
 }

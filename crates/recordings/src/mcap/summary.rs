@@ -23,7 +23,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Returns whether the summary tells all that a description needs.
     pub(super) fn is_complete(&self, names: &Names, draft: &Draft) -> bool {
-        self.has_counts && !names.lacks_schema && draft.knows_all()
+        self.has_counts && names.is_complete() && draft.knows_all()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::record::{Names, Op, Record};
+use super::summary::Summary;
 use crate::Fault;
 use crate::description::Timestamp;
 use crate::draft::Draft;
@@ -13,7 +14,7 @@ const ENTRY_BYTES: u64 = 16;
 
 /// Reads records one after another.
 pub(super) struct Walk<'a> {
-    names: Names,
+    names: &'a mut Names,
     /// Whether messages are counted. Otherwise only names are sought.
     counts: bool,
     /// The latest chunk.
@@ -34,13 +35,13 @@ struct Chunk {
 
 impl<'a> Walk<'a> {
     /// Returns a walk that counts messages.
-    pub(super) fn new(draft: &'a mut Draft) -> Self {
-        Self { names: Names::default(), counts: true, chunk: Chunk::default(), draft }
+    pub(super) fn new(names: &'a mut Names, draft: &'a mut Draft) -> Self {
+        Self { names, counts: true, chunk: Chunk::default(), draft }
     }
 
-    /// Returns a walk after a summary that has these names, and perhaps counts.
-    pub(super) fn after_summary(names: Names, has_counts: bool, draft: &'a mut Draft) -> Self {
-        Self { names, counts: !has_counts, ..Self::new(draft) }
+    /// Returns a walk for what a summary does not tell.
+    pub(super) fn after_summary(summary: &Summary, names: &'a mut Names, draft: &'a mut Draft) -> Self {
+        Self { counts: !summary.has_counts, ..Self::new(names, draft) }
     }
 
     /// Reads the records in this part of the file. Records that end after it mark the file as cut.
@@ -117,7 +118,7 @@ impl<'a> Walk<'a> {
     /// Returns whether the records in the latest chunk tell nothing new.
     fn knows_chunk(&self) -> bool {
         let is_counted = self.chunk.has_index || !self.counts;
-        is_counted && self.draft.knows_all() && !self.names.lacks_schema
+        is_counted && self.draft.knows_all() && self.names.is_complete()
     }
 
     /// Reads the records in the latest chunk, if they tell more than the index after it.

@@ -14,7 +14,8 @@ const ENTRY_BYTES: u64 = 8;
 
 /// Reads the index that the header of the bag names.
 pub(super) fn read(reader: &mut Reader<'_>, header: &Record, draft: &mut Draft) -> Result<(), Stop> {
-    let (Some(start), Some(connections), Some(chunks)) = (header.index_pos, header.connections, header.chunks)
+    let (Some(start), Some(connections), Some(chunks)) =
+        (header.index_pos, header.connections, header.chunks)
     else {
         return Err(Fault::Header.into());
     };

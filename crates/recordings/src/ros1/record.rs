@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use crate::Fault;
 use crate::description::{MAX_NAME_CHARS, Timestamp};
 use crate::draft::Draft;
 use crate::reader::{MAX_TAKEN, Reader, Stop};
-use crate::Fault;
 
 /// Number of bytes of a field that are read. Longer fields, such as definitions of messages, are skipped.
 const FIELD_BYTES: usize = 4 * MAX_NAME_CHARS + 32;

@@ -83,7 +83,8 @@ impl Metadata {
         let Recording { starting_time, duration, message_count, topics_with_message_count, .. } =
             &self.recording;
         let mut named: u64 = 0;
-        for Count { topic_metadata: Topic { name, message_type }, message_count } in topics_with_message_count {
+        for Count { topic_metadata: Topic { name, message_type }, message_count } in topics_with_message_count
+        {
             draft.add(name, message_type, *message_count);
             named = named.saturating_add(*message_count);
         }
