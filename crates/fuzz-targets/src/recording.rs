@@ -2,10 +2,7 @@
 
 use std::io;
 
-use recordings::{
-    Description, Folder, MAX_BYTES_READ, MAX_LINES, MAX_NAME_CHARS, MAX_READS, MAX_TOPICS, Source, describe,
-    describe_folder,
-};
+use recordings::{Description, Folder, MAX_BYTES_READ, MAX_READS, Source, describe, describe_folder};
 
 /// A file that counts its reads, and returns at most `most` bytes at once.
 struct File<'a> {
@@ -66,11 +63,7 @@ pub(crate) fn check_folder(files: &[(&str, &[u8])]) {
 /// Checks the limits of a description, and that it is the same after writing and reading it.
 #[expect(clippy::expect_used, reason = "a description can always be written")]
 fn check_description(description: &Description) {
-    assert!(description.topics.len() <= MAX_TOPICS && description.head.len() <= MAX_LINES);
-    let is_safe =
-        |text: &str| text.chars().count() <= MAX_NAME_CHARS + 1 && !text.contains(telemetry::is_dangerous);
-    assert!(description.topics.iter().all(|topic| is_safe(&topic.name) && is_safe(&topic.message_type)));
-    assert!(description.head.iter().all(|line| is_safe(line)));
+    assert!(description.is_within_limits(), "{description:?}");
     assert!(description.from <= description.until, "{description:?}");
     let json = serde_json::to_vec(description).expect("a description is written");
     let read: Description = serde_json::from_slice(&json).expect("a description is read");

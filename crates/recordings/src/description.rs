@@ -4,12 +4,16 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::Fault;
+use crate::text::{MAX_LINE_CHARS, MAX_LINES};
 
 /// Maximum number of topics in a description. A robot with hundreds of nodes has fewer.
 pub const MAX_TOPICS: usize = 1024;
 /// Maximum length, in characters, of the name of a topic and of a message type. ROS 2 limits the name of a topic to 255
 /// characters.
 pub const MAX_NAME_CHARS: usize = 255;
+/// Maximum length of all these names together, in bytes: 256 KiB. Names of 100 bytes suffice for 1,000 topics. So a
+/// description fits into a block.
+pub const MAX_NAMES_BYTES: usize = 256 << 10;
 /// Begin of the plausible dates: 2020-01-01. A computer without a clock begins in 1970, or on the day on which its
 /// system was built. For the first Jetsons and Raspberry Pis of Duckietown, that day was in 2018 or 2019.
 pub const EARLIEST_PLAUSIBLE: Timestamp = Timestamp(1_577_836_800 * Timestamp::SECOND);
@@ -31,7 +35,7 @@ impl Timestamp {
 pub enum Kind {
     /// Bag of ROS 1, version 2.0.
     Ros1Bag,
-    /// MCAP file.
+    /// File in the format MCAP.
     Mcap,
     /// Folder that ROS 2 recorded.
     Ros2Folder,
@@ -129,6 +133,21 @@ impl Description {
         }
     }
 
+    /// Returns whether the texts and their number are within the limits, and no text has dangerous characters. Descriptions
+    /// of this crate are; that of another peer may have anything.
+    pub fn is_within_limits(&self) -> bool {
+        let names = || self.topics.iter().flat_map(|topic| [&topic.name, &topic.message_type]);
+        // A text that was shortened has one more character.
+        let is_safe = |text: &String, most: usize| {
+            text.chars().count() <= most + 1 && !text.contains(telemetry::is_dangerous)
+        };
+        self.topics.len() <= MAX_TOPICS
+            && names().map(String::len).sum::<usize>() <= MAX_NAMES_BYTES
+            && names().chain(&self.vehicle).all(|name| is_safe(name, MAX_NAME_CHARS))
+            && self.head.len() <= MAX_LINES
+            && self.head.iter().all(|line| is_safe(line, MAX_LINE_CHARS))
+    }
+
     /// Returns the time between the first and the last message.
     pub fn duration(&self) -> Option<Duration> {
         let (from, until) = self.from.zip(self.until)?;
@@ -203,6 +222,26 @@ mod tests {
         assert!(is_doubtful(Some(earlier(EARLIEST_PLAUSIBLE)), Some(later(EARLIEST_PLAUSIBLE))));
         assert!(!is_doubtful(Some(EARLIEST_PLAUSIBLE), Some(earlier(LATEST_PLAUSIBLE))));
         assert!(is_doubtful(Some(EARLIEST_PLAUSIBLE), Some(LATEST_PLAUSIBLE)));
+    }
+
+    #[test]
+    fn a_description_of_a_hostile_peer_is_recognised() {
+        let with = |change: fn(&mut Description)| {
+            let mut description = Description::of(Kind::Text);
+            description.topics = topics(&["/a", "/b"]);
+            description.head = vec!["line".to_owned()];
+            change(&mut description);
+            description.is_within_limits()
+        };
+        assert!(with(|_| ()));
+        assert!(with(|this| this.topics[1].name = "ä".repeat(MAX_NAME_CHARS + 1)));
+        assert!(!with(|this| this.topics[1].name = "a".repeat(MAX_NAME_CHARS + 2)));
+        assert!(!with(|this| this.topics[1].message_type = "\u{1b}[2J".to_owned()));
+        assert!(!with(|this| this.topics = topics(&["a"; MAX_TOPICS + 1])));
+        assert!(!with(|this| this.topics = topics(&["€".repeat(200).as_str(); 500])));
+        assert!(!with(|this| this.vehicle = Some("\n".to_owned())));
+        assert!(!with(|this| this.head.push("a".repeat(MAX_LINE_CHARS + 2))));
+        assert!(!with(|this| this.head = vec![String::new(); MAX_LINES + 1]));
     }
 
     #[test]

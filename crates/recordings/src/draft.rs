@@ -5,7 +5,7 @@ use telemetry::clean;
 
 use crate::Fault;
 use crate::description::{
-    Description, Kind, MAX_NAME_CHARS, MAX_TOPICS, Timestamp, Topic, is_doubtful, vehicle,
+    Description, Kind, MAX_NAME_CHARS, MAX_NAMES_BYTES, MAX_TOPICS, Timestamp, Topic, is_doubtful, vehicle,
 };
 use crate::reader::Stop;
 
@@ -17,6 +17,8 @@ pub const MAX_CONNECTIONS: usize = 1 << 16;
 pub(crate) struct Draft {
     /// Position in `totals` for each pair of a name and a message type.
     topics: BTreeMap<(String, String), usize>,
+    /// Length of these texts.
+    names_bytes: usize,
     /// Numbers of messages of the topics that other parts of a recording added.
     totals: Vec<u64>,
     /// Position in `totals` for each connection.
@@ -63,9 +65,11 @@ impl Draft {
         if let Some(known) = self.topics.get(&key) {
             return Some(*known);
         }
-        if self.topics.len() >= MAX_TOPICS {
+        let bytes = self.names_bytes + key.0.len() + key.1.len();
+        if self.topics.len() >= MAX_TOPICS || bytes > MAX_NAMES_BYTES {
             return None;
         }
+        self.names_bytes = bytes;
         self.topics.insert(key, self.totals.len());
         self.totals.push(0);
         Some(self.totals.len() - 1)

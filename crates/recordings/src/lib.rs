@@ -40,7 +40,8 @@ mod text;
 
 pub use content::describe;
 pub use description::{
-    Description, EARLIEST_PLAUSIBLE, Kind, LATEST_PLAUSIBLE, MAX_NAME_CHARS, MAX_TOPICS, Timestamp, Topic,
+    Description, EARLIEST_PLAUSIBLE, Kind, LATEST_PLAUSIBLE, MAX_NAME_CHARS, MAX_NAMES_BYTES, MAX_TOPICS,
+    Timestamp, Topic,
 };
 pub use draft::MAX_CONNECTIONS;
 pub use fault::Fault;

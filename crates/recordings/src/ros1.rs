@@ -36,14 +36,14 @@ pub(crate) fn read(reader: &mut Reader<'_>, draft: &mut Draft) -> Result<(), Sto
         draft.is_cut = true;
         return Walk::new(draft).read(reader, content);
     }
-    let fault = match index::read(reader, &header, draft) {
-        Err(Stop::Fault(fault)) => fault,
-        Err(Stop::End) => Fault::Index,
+    let (fault, is_cut) = match index::read(reader, &header, draft) {
+        Err(Stop::Fault(fault)) => (fault, fault == Fault::IndexOutside),
+        Err(Stop::End) => (Fault::Index, true),
         result => return result,
     };
     // The chunks tell the same as the index, only slower.
     *draft = Draft::after(fault);
-    draft.is_cut = fault == Fault::IndexOutside;
+    draft.is_cut = is_cut;
     Walk::new(draft).read(reader, content)
 }
 

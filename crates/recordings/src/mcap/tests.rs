@@ -96,6 +96,13 @@ fn messages_outside_chunks_count() {
 }
 
 #[test]
+fn messages_between_chunks_count() {
+    let between = message(2, BEGIN + 1, 1);
+    let bytes = [open(1, ""), between.clone(), chunk_of(1, ""), indexes(1), between].concat();
+    assert_eq!(described(&bytes).messages, 8);
+}
+
+#[test]
 fn a_chunk_without_message_indexes_counts() {
     let bytes = [MAGIC, &header(), &chunk_of(0, ""), &chunk_of(1, "")].concat();
     check_content(&described(&bytes), 2);

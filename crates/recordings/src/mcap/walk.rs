@@ -76,17 +76,17 @@ impl<'a> Walk<'a> {
                 self.chunk = Chunk::read(reader, &record, end)?;
             }
             Op::MESSAGE_INDEX if is_whole => self.message_index(reader, &record)?,
-            _ if is_whole => self.add(reader, &record)?,
+            _ if is_whole => self.add(reader, &record, self.counts)?,
             _ => {}
         }
         Ok(Some(record.content.end))
     }
 
-    /// Adds a record that can be in a chunk as well.
-    fn add(&mut self, reader: &mut Reader<'_>, record: &Record) -> Result<(), Stop> {
+    /// Adds a record that can be in a chunk as well. With `counts`, a message is counted.
+    fn add(&mut self, reader: &mut Reader<'_>, record: &Record, counts: bool) -> Result<(), Stop> {
         match record.op {
             Op::SCHEMA | Op::CHANNEL => self.names.add(reader, record, self.draft),
-            Op::MESSAGE if self.counts && !self.chunk.has_index => {
+            Op::MESSAGE if counts => {
                 let mut fields = record.fields(reader);
                 let channel = fields.u16()?;
                 fields.skip(4)?;
@@ -140,13 +140,14 @@ impl<'a> Walk<'a> {
     }
 
     fn read_chunk(&mut self, reader: &mut Reader<'_>, records: Range<u64>) -> Result<(), Stop> {
+        let counts = self.counts && !self.chunk.has_index;
         let mut at = records.start;
         while at < records.end && !self.knows_chunk() {
             let record = Record::read(reader, at, records.end)?;
             if record.content.end > records.end {
                 return Err(Stop::End);
             }
-            self.add(reader, &record)?;
+            self.add(reader, &record, counts)?;
             at = record.content.end;
         }
         Ok(())

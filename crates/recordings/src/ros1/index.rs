@@ -1,13 +1,14 @@
 //! The index of a closed bag.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::record::{Op, Record};
 use crate::Fault;
-use crate::draft::Draft;
+use crate::draft::{Draft, MAX_CONNECTIONS};
 use crate::reader::{Reader, Stop};
 
-/// Maximum number of chunks whose places are checked. Each check costs a read.
+/// Maximum number of chunks whose places and numbers of messages are checked. Each check costs two reads.
 const CHECKED_CHUNKS: u32 = 64;
 /// Size of an entry of a chunk's information, in bytes: the numbers of a connection and of its messages.
 const ENTRY_BYTES: u64 = 8;
@@ -38,8 +39,9 @@ pub(super) fn read(reader: &mut Reader<'_>, header: &Record, draft: &mut Draft) 
 /// Reads a record of the index, which has to be complete and of this kind.
 fn record(reader: &mut Reader<'_>, at: u64, op: Op) -> Result<Record, Stop> {
     match Record::read(reader, at, reader.size()) {
-        Ok(record) if record.op == Some(op) && record.data.end <= reader.size() => Ok(record),
-        Ok(_) | Err(Stop::End | Stop::Fault(_)) => Err(Fault::Index.into()),
+        Ok(record) if record.data.end > reader.size() => Err(Stop::End),
+        Ok(record) if record.op == Some(op) => Ok(record),
+        Ok(_) | Err(Stop::Fault(_)) => Err(Fault::Index.into()),
         Err(stop) => Err(stop),
     }
 }
@@ -62,27 +64,40 @@ fn read_chunks(
             return Err(Fault::IndexFalse.into());
         }
         next = place + 1;
-        count(reader, &info, draft)?;
-        if number % checked_step == 0 || number == chunks - 1 {
-            check_chunk(reader, place, content.end)?;
+        let is_checked = number % checked_step == 0 || number == chunks - 1;
+        let counts = count(reader, &info, is_checked, draft)?;
+        if is_checked && counts != index_data(reader, place, content.end)? {
+            return Err(Fault::IndexFalse.into());
         }
         at = info.data.end;
     }
     Ok(at)
 }
 
-/// Adds the messages of one chunk.
-fn count(reader: &mut Reader<'_>, info: &Record, draft: &mut Draft) -> Result<(), Stop> {
+/// Numbers of messages of some connections.
+type Counts = BTreeMap<u32, u64>;
+
+/// Adds the messages of one chunk. Returns their numbers if they are to be checked.
+fn count(
+    reader: &mut Reader<'_>,
+    info: &Record,
+    is_checked: bool,
+    draft: &mut Draft,
+) -> Result<Counts, Stop> {
     let (Some(from), Some(until)) = (info.start_time, info.end_time) else {
         return Err(Fault::Index.into());
     };
     let entries = info.entries(ENTRY_BYTES).ok_or(Fault::Index)?;
     let mut messages: u64 = 0;
+    let mut counts = Counts::new();
     for entry in 0..u64::from(entries) {
         let at = info.data.start + entry * ENTRY_BYTES;
-        let (connection, count) = (reader.u32(at)?, reader.u32(at + 4)?);
-        draft.count(connection, count.into());
-        messages += u64::from(count);
+        let (connection, count) = (reader.u32(at)?, reader.u32(at + 4)?.into());
+        draft.count(connection, count);
+        messages += count;
+        if is_checked && count > 0 {
+            add(&mut counts, connection, count)?;
+        }
     }
     // Some writers give a chunk without messages the time 0.
     if messages > 0 {
@@ -91,14 +106,43 @@ fn count(reader: &mut Reader<'_>, info: &Record, draft: &mut Draft) -> Result<()
         }
         draft.span(from, until);
     }
-    Ok(())
+    Ok(counts)
 }
 
-/// Checks that a whole chunk is at this place.
-fn check_chunk(reader: &mut Reader<'_>, at: u64, end: u64) -> Result<(), Stop> {
+/// Returns the numbers of messages by the index data after the chunk at this place.
+fn index_data(reader: &mut Reader<'_>, at: u64, end: u64) -> Result<Counts, Stop> {
+    let chunk = content_record(reader, at, end)?;
+    if chunk.op != Some(Op::Chunk) {
+        return Err(Fault::IndexFalse.into());
+    }
+    let mut counts = Counts::new();
+    let mut at = chunk.data.end;
+    while at < end {
+        let record = content_record(reader, at, end)?;
+        if record.op != Some(Op::IndexData) {
+            break;
+        }
+        if let (Some(connection), Some(count @ 1..)) = (record.connection, record.count) {
+            add(&mut counts, connection, count.into())?;
+        }
+        at = record.data.end;
+    }
+    Ok(counts)
+}
+
+/// Reads a record between the header and the index of the bag.
+fn content_record(reader: &mut Reader<'_>, at: u64, end: u64) -> Result<Record, Stop> {
     match Record::read(reader, at, end) {
-        Ok(chunk) if chunk.op == Some(Op::Chunk) && chunk.data.end <= end => Ok(()),
+        Ok(record) if record.data.end <= end => Ok(record),
         Ok(_) | Err(Stop::End | Stop::Fault(_)) => Err(Fault::IndexFalse.into()),
         Err(stop) => Err(stop),
     }
+}
+
+fn add(counts: &mut Counts, connection: u32, count: u64) -> Result<(), Stop> {
+    if counts.len() >= MAX_CONNECTIONS {
+        return Err(Fault::IndexFalse.into());
+    }
+    *counts.entry(connection).or_default() += count;
+    Ok(())
 }

@@ -121,7 +121,7 @@ fn an_index_that_is_cut_is_marked_and_the_chunks_are_described() {
     let index = open(2, "none").len();
     for length in index..bytes.len() {
         let description = described(&bytes[..length]);
-        assert_eq!(description.fault, Some(Fault::Index), "{length}");
+        assert_eq!((description.fault, description.is_cut), (Some(Fault::Index), true), "{length}");
         check_content(&description, 2);
     }
 }
@@ -129,13 +129,13 @@ fn an_index_that_is_cut_is_marked_and_the_chunks_are_described() {
 #[test]
 fn an_index_that_does_not_match_the_content_is_marked() {
     let place = with_index(0, 0, 0, &[]).len() as u64;
-    let connections = [connection(0, "/a", "b/C"), connection(1, "/b", "b/C")].concat();
+    let known = [connection(0, "/a", "b/C"), connection(1, "/b", "b/C")];
     let first = HEADER_BYTES as u64;
     let counts = [(0, 2), (1, 1)];
     let good = chunk_info(first, [BEGIN, BEGIN + 2], &counts);
-    let described = |connections_count, chunks, rest: &[Vec<u8>]| {
-        let index = [&[connections.clone()], rest].concat();
-        described(&with_index(place, connections_count, chunks, &index)).fault
+    let described = |connections: u32, chunks, rest: &[Vec<u8>]| {
+        let index = [&known[..known.len().min(connections as usize)], rest].concat();
+        described(&with_index(place, connections, chunks, &index)).fault
     };
     assert_eq!(described(2, 1, &[good.clone()]), None);
     for (name, fault, connections, chunks, rest) in [
@@ -144,7 +144,16 @@ fn an_index_that_does_not_match_the_content_is_marked() {
         ("a chunk in the header", Fault::IndexFalse, 2, 1, vec![chunk_info(13, [1, 2], &counts)]),
         ("a chunk that is none", Fault::IndexFalse, 2, 1, vec![chunk_info(first + 1, [1, 2], &counts)]),
         ("an end before the begin", Fault::IndexFalse, 2, 1, vec![chunk_info(first, [2, 1], &counts)]),
-        ("an unknown connection", Fault::IndexFalse, 2, 1, vec![chunk_info(first, [1, 2], &[(5, 1)])]),
+        ("an unknown connection", Fault::IndexFalse, 1, 1, vec![good.clone()]),
+        ("more messages", Fault::IndexFalse, 2, 1, vec![chunk_info(first, [1, 2], &[(0, 3), (1, 1)])]),
+        ("fewer messages", Fault::IndexFalse, 2, 1, vec![chunk_info(first, [1, 2], &[(0, 2)])]),
+        (
+            "messages of another topic",
+            Fault::IndexFalse,
+            2,
+            1,
+            vec![chunk_info(first, [1, 2], &[(0, 1), (1, 2)])],
+        ),
         ("no chunk", Fault::IndexFalse, 2, 0, vec![]),
         ("more than it says", Fault::IndexFalse, 2, 1, vec![good.clone(), b"more".to_vec()]),
         ("fewer chunks than it says", Fault::Index, 2, 7, vec![good.clone()]),
