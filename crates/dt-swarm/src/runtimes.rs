@@ -29,7 +29,9 @@ impl Runtimes {
         let work = Builder::new_multi_thread()
             .worker_threads(2)
             // On Linux, a nice value belongs to a thread. If the system refuses it, the thread only competes with others.
-            .on_thread_start(move || drop(setpriority_process(None, nice)))
+            .on_thread_start(move || {
+                let _ = setpriority_process(None, nice);
+            })
             .thread_keep_alive(KEPT_ALIVE)
             .enable_all()
             .build()?;
