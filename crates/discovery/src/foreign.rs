@@ -170,7 +170,7 @@ impl ForeignRobots {
         self.0.wishes.send_modify(|wishes| *wishes = wishes.wrapping_add(1));
     }
 
-    /// Fills the table, and answers other hosts, until the future is dropped.
+    /// Fills the table, looks for robots with dt-swarm while this node hears none, and answers other hosts, until the future is dropped.
     pub async fn run(&self, context: &Context, profile: watch::Receiver<Profile>) -> Infallible {
         self.run_with(context.facts.clone(), profile).await
     }
@@ -186,7 +186,7 @@ impl ForeignRobots {
         let ForeignSettings { find_foreign, answer_pings, publish_facts, publish_service } = self.0.settings;
         let (never, ..) = tokio::join!(
             interfaces::follow(facts, networks),
-            when(find_foreign, browse::browse(self, browsed)),
+            browse::browse(self, browsed),
             when(find_foreign, pinger::ping_on_request(self, pinged)),
             when(answer_pings, responder::respond(PING_PORT, answered, profile.clone())),
             when(publish_facts || publish_service, advertiser::advertise(told, profile, publish_facts)),
@@ -209,8 +209,10 @@ impl ForeignRobots {
                 if announced_peer(&message).is_some() {
                     self.note_nearby(source);
                 }
-                self.table().take_message(&message, source.to_canonical(), self.now());
-                self.was_heard();
+                if self.0.settings.find_foreign {
+                    self.table().take_message(&message, source.to_canonical(), self.now());
+                    self.was_heard();
+                }
             }
             Err(error) => tracing::debug!(%source, %error, "an answer that is no DNS message"),
         }

@@ -25,7 +25,8 @@ pub struct Settings {
     pub publish_facts: bool,
     /// Whether to publish this robot as an instance of `_dt-swarm._tcp` by multicast DNS, so that robots find it where
     /// broadcasts get lost. While Avahi runs, a file in `/etc/avahi/services` lets Avahi do it. The records have the
-    /// name, peer ID, port and address, and the properties that `share_profile` allows in the open swarm.
+    /// name, peer ID, port and address, and the properties that `share_profile` allows in the open swarm. A swarm with
+    /// a key publishes nothing.
     pub publish_service: bool,
     /// Address of a page that answers with the status 204 and no content, such as `http://10.0.0.1:6080/empty`. `doctor`
     /// asks for it, because a network with a captive portal shows another page in its place. By default no page is asked

@@ -9,7 +9,7 @@ use crate::table_cache::TableCache;
 use crate::{Announcer, ForeignRobots, Profile, Settings, foreign};
 use rand::TryRng as _;
 use routing::Reach;
-use service::{Context, DecisionLoop, Endpoint, Failure, Protocol, Service, ServiceError};
+use service::{Context, DecisionLoop, Endpoint, Failure, LocalFacts, Protocol, Service, ServiceError};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -160,8 +160,13 @@ impl Discovery {
                 // Strangers on the network hear multicast DNS, whatever the swarm is.
                 let shared = privacy.stated(&known, true);
                 let Profile { robot_type, configuration, hardware, .. } = known;
-                let port = facts.borrow().lines.first().map(SocketAddr::port);
-                let own = port.filter(|_| self.settings.publish_service);
+                // A swarm with a key hides the peer IDs of its robots from hosts without the key.
+                let own = match &*facts.borrow() {
+                    LocalFacts { has_key: false, lines, .. } if self.settings.publish_service => {
+                        lines.first().map(SocketAddr::port)
+                    }
+                    _ => None,
+                };
                 let own = own.map(|port| OwnService { peer: self.context.swarm.me(), port, shared });
                 let now = foreign::Profile { name, robot_type, configuration, hardware, own };
                 // A change withdraws the former records, so a profile that stays the same is not told again.

@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let machine = Machine::read(&config.machine_id_file);
     let note = MachineNote::new(&config.data_dir, keypair.peer_id(), machine);
     let store = open_store(&config)?;
-    let facts = watch::Sender::new(facts::first(&config, &choice));
+    let facts = watch::Sender::new(facts::first(&config, &choice, has_key));
     let addresses = plan::first(&config, membership.file());
     let first_plan = Plan::of(&addresses, &facts.borrow().lines);
     let shared = Shared {
@@ -358,6 +358,9 @@ impl Daemon {
             facts::watch_networks(choice.clone(), config.tcp_port, is_open, facts.clone())
         };
         self.spawn(supervise("networks", stop, watch));
+        let Shared { membership, facts, stop, .. } = self.shared.clone();
+        let watch = move || facts::watch_key(membership.subscribe(), facts.clone());
+        self.spawn(supervise("swarm key", stop, watch));
     }
 
     /// Follows changes of the host name, unless the configuration sets the name.

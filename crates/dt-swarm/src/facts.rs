@@ -2,16 +2,17 @@
 
 use crate::config::Config;
 use channels::{InterfaceFilter, InterfaceWatch};
+use dcache::SwarmFile;
 use service::LocalFacts;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use tokio::sync::watch;
 
 /// Returns the facts that are known at the start.
-pub(crate) fn first(config: &Config, choice: &InterfaceFilter) -> LocalFacts {
+pub(crate) fn first(config: &Config, choice: &InterfaceFilter, has_key: bool) -> LocalFacts {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let lines = lines(choice, config.tcp_port);
-    LocalFacts { hostname: config.hostname.clone(), version, lines, ipfs: None }
+    LocalFacts { hostname: config.hostname.clone(), version, lines, ipfs: None, has_key }
 }
 
 fn lines(choice: &InterfaceFilter, port: u16) -> Vec<SocketAddr> {
@@ -43,6 +44,21 @@ pub(crate) async fn watch_networks(
             facts.lines.clone_from(&lines);
             is_new
         });
+    }
+}
+
+/// Follows whether the swarm has a key.
+pub(crate) async fn watch_key(
+    mut membership: watch::Receiver<Option<SwarmFile>>,
+    facts: watch::Sender<LocalFacts>,
+) -> Result<(), Infallible> {
+    loop {
+        let has_key = membership.borrow_and_update().as_ref().is_some_and(|file| file.key().is_some());
+        facts.send_if_modified(|facts| std::mem::replace(&mut facts.has_key, has_key) != has_key);
+        if membership.changed().await.is_err() {
+            // The daemon is stopping and drops this future.
+            std::future::pending().await
+        }
     }
 }
 

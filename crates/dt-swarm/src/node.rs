@@ -5,10 +5,10 @@ use crate::comms;
 use crate::plan::Plan;
 use crate::relay_users;
 use crate::shared::{Shared, key_of};
-use channels::{Heard, InterfaceFilter};
+use channels::{Heard, InterfaceFilter, Network};
 use ipfs::node::{Driver, Node, NodeConfig, StartError, Zones};
 use ipfs::store::{OpenReport, StoreConfig};
-use ipfs::{Keypair, Multiaddr};
+use ipfs::{Keypair, Multiaddr, upnp};
 use seal::SwarmKey;
 use service::LocalFacts;
 use tokio::sync::watch;
@@ -99,7 +99,12 @@ async fn live(
 /// Lets the router forward the port of the node, until `stop` is cancelled or the guard is dropped.
 fn forward(node: &Node, shared: &Shared, stop: &CancellationToken) -> (JoinHandle<()>, DropGuard) {
     let stop = stop.child_token();
-    let task = tokio::spawn(ipfs::upnp::run(node.clone(), shared.config.ipfs_port, stop.clone()));
+    let choice = shared.choice.clone();
+    let networks = move || {
+        let networks = choice.interfaces()?.into_iter().flat_map(|interface| interface.networks);
+        Ok(networks.map(|Network { address, netmask, .. }| upnp::Network { address, netmask }).collect())
+    };
+    let task = tokio::spawn(upnp::run(node.clone(), shared.config.ipfs_port, networks, stop.clone()));
     (task, stop.drop_guard())
 }
 

@@ -8,7 +8,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use if_addrs::{IfAddr, Ifv4Addr};
 use libp2p::Multiaddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
@@ -66,6 +65,15 @@ pub enum UpnpError {
     Io(#[from] io::Error),
 }
 
+/// An IPv4 network to which an interface of this host leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Address of this host on the network.
+    pub address: Ipv4Addr,
+    /// Netmask of the network.
+    pub netmask: Ipv4Addr,
+}
+
 /// A port that a router forwards to this host.
 #[derive(Clone, Debug)]
 struct Forwarding {
@@ -80,13 +88,17 @@ struct Router {
     service: Service,
 }
 
-/// Keeps a TCP port of this host forwarded until `stop` is cancelled, and tells the node about it.
-pub async fn run(node: Node, port: u16, stop: CancellationToken) {
+/// Keeps a TCP port of this host forwarded until `stop` is cancelled, and tells the node about it. `networks` returns the
+/// networks of the interfaces that the node uses; it may block for a moment.
+pub async fn run<N>(node: Node, port: u16, networks: N, stop: CancellationToken)
+where
+    N: Fn() -> io::Result<Vec<Network>> + Clone + Send + 'static,
+{
     let (mut failures, mut last) = (0, None);
     loop {
         let pause = tokio::select! {
             () = stop.cancelled() => break,
-            result = forward(port) => {
+            result = forward(port, networks.clone()) => {
                 let pause = match &result {
                     Ok(_) => Duration::from_secs(u64::from(LEASE / 2)),
                     Err(_) => BACK_OFF.0.saturating_mul(2u32.saturating_pow(failures)).min(BACK_OFF.1),
@@ -123,41 +135,38 @@ fn told(result: &Result<Forwarding, UpnpError>) -> RouterPort {
 }
 
 /// Finds a router, and lets it forward a port to this host.
-async fn forward(port: u16) -> Result<Forwarding, UpnpError> {
+async fn forward<N>(port: u16, networks: N) -> Result<Forwarding, UpnpError>
+where
+    N: FnOnce() -> io::Result<Vec<Network>> + Send + 'static,
+{
     let networks = tokio::task::spawn_blocking(networks).await.map_err(io::Error::other)??;
-    for network in networks {
+    for network in networks.into_iter().filter(may_have_router).take(MAX_NETWORKS) {
         let Some(description) = search(&network).await? else { continue };
         let router = *description.at.ip();
         let text = get(&description).await?;
         let service = service(&text).ok_or(UpnpError::NoService(router))?;
         let router = Router { at: description.at, service };
-        let outer_port = router.forward_to(network.ip, port).await?;
+        let outer_port = router.forward_to(network.address, port).await?;
         let outer = SocketAddrV4::new(router.outer_address().await?, outer_port);
         return Ok(Forwarding { router, outer });
     }
     Err(UpnpError::NoRouter)
 }
 
-/// Returns the networks of this host on which there may be a router that translates addresses.
-fn networks() -> io::Result<Vec<Ifv4Addr>> {
-    let is_private = |ip: Ipv4Addr| ip.is_private() || ip.is_link_local();
-    let found = if_addrs::get_if_addrs()?.into_iter().filter_map(|interface| match interface.addr {
-        IfAddr::V4(v4) if is_private(v4.ip) && !interface.name.starts_with("docker") => Some(v4),
-        _ => None,
-    });
-    Ok(found.take(MAX_NETWORKS).collect())
+/// Returns whether there may be a router on the network that translates addresses.
+fn may_have_router(network: &Network) -> bool {
+    network.address.is_private() || network.address.is_link_local()
 }
 
-fn is_on(network: &Ifv4Addr, ip: Ipv4Addr) -> bool {
-    let mask = network.netmask.to_bits();
-    ip.to_bits() & mask == network.ip.to_bits() & mask && ip != network.ip
+fn is_on(network: &Network, ip: Ipv4Addr) -> bool {
+    ip & network.netmask == network.address & network.netmask && ip != network.address
 }
 
 /// Searches for a router on a network. Returns the place of its description.
-async fn search(network: &Ifv4Addr) -> io::Result<Option<Place>> {
+async fn search(network: &Network) -> io::Result<Option<Place>> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
-    socket.bind(&SocketAddr::from((network.ip, 0)).into())?;
-    socket.set_multicast_if_v4(&network.ip)?;
+    socket.bind(&SocketAddr::from((network.address, 0)).into())?;
+    socket.set_multicast_if_v4(&network.address)?;
     socket.set_multicast_ttl_v4(2)?;
     socket.set_nonblocking(true)?;
     let socket = UdpSocket::from_std(socket.into())?;
@@ -170,7 +179,7 @@ async fn search(network: &Ifv4Addr) -> io::Result<Option<Place>> {
     Ok(None)
 }
 
-async fn answered(socket: &UdpSocket, network: &Ifv4Addr) -> Option<Place> {
+async fn answered(socket: &UdpSocket, network: &Network) -> Option<Place> {
     let mut buffer = [0; 2048];
     for _ in 0..MAX_ANSWERS {
         let (length, from) = socket.recv_from(&mut buffer).await.ok()?;

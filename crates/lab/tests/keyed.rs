@@ -132,10 +132,16 @@ fn a_host_without_the_key_learns_nothing_and_changes_nothing() -> Result {
     for (robot, foreign) in [(&a, "from "), (&b, "from "), (&plain, "answer"), (&other, "answer")] {
         assert!(!notes(robot)?.contains(foreign), "{}: {}", robot.host().name(), notes(robot)?);
     }
-    // The capture receives the frames with a delay.
-    wait_until(Duration::from_secs(20), "the link's beginning in the capture", || {
+    // The capture receives the frames with a delay. The robot without a key starts last and publishes its instance by
+    // multicast DNS, so by then the others would have published theirs.
+    let has = |frames: &[&[u8]], word: &[u8]| {
+        frames.iter().any(|frame| frame.windows(word.len()).any(|at| at == word))
+    };
+    let instance = format!("peer={}", plain.peer_id()?);
+    wait_until(Duration::from_secs(20), "the link's beginning and the instance in the capture", || {
         let so_far = fs::read(&pcap).unwrap();
-        (to_links(&frames(&so_far)).len() > LEAST_OF_A_STREAM).then_some(())
+        let so_far = frames(&so_far);
+        (to_links(&so_far).len() > LEAST_OF_A_STREAM && has(&so_far, instance.as_bytes())).then_some(())
     })?;
     drop(tcpdump);
     let capture = fs::read(&pcap).unwrap();
@@ -153,11 +159,7 @@ fn a_host_without_the_key_learns_nothing_and_changes_nothing() -> Result {
     };
     let sealed: Vec<&[u8]> = all.iter().copied().filter(|frame| !is_plain(frame)).collect();
     let words = SECRETS.iter().chain(&["propose", "share/notes", "mtype", "12D3Koo", "/brain"]);
-    let told: Vec<_> = words
-        .filter(|word| {
-            sealed.iter().any(|frame| frame.windows(word.len()).any(|bytes| bytes == word.as_bytes()))
-        })
-        .collect();
+    let told: Vec<_> = words.filter(|word| has(&sealed, word.as_bytes())).collect();
     let (said, streams) = (datagrams(&sealed), to_links(&sealed));
     println!(
         "{} frames, {} datagrams, {} bytes to links; told: {told:?}",

@@ -14,4 +14,6 @@ pub struct LocalFacts {
     /// Addresses at which the node accepts IPFS connections, as multiaddresses with its peer ID. `None` until the node
     /// listens; until then, addresses that were published before a restart stay valid.
     pub ipfs: Option<Vec<String>>,
+    /// Whether the swarm has a key, which hides from other hosts what its robots say.
+    pub has_key: bool,
 }

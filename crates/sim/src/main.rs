@@ -7,6 +7,11 @@ use clap::Parser;
 use sim::{Options, Report, Scenario, ScenarioError, run, run_seeds};
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Shortest time between two lines that tell how far a run is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs a scenario with real brains in virtual time and prints its figures. Exits with 0 if all runs passed, 1 if one
 /// failed, 2 if the scenario cannot be run.
@@ -60,7 +65,21 @@ fn options(arguments: &Arguments) -> Options {
     let Arguments { seed, trace, .. } = *arguments;
     // A reader such as `head` closes the pipe early, which is no error.
     let tell = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
-    Options { seed, trace, tell: Some(tell), ..Options::default() }
+    Options { seed, trace, tell: Some(tell), progress: Some(progress), ..Options::default() }
+}
+
+/// Tells on the standard error how far a long run is.
+fn progress(time: Duration) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let Ok(mut last) = LAST.lock() else { return };
+    match *last {
+        Some(told) if told.elapsed() >= TELL_EVERY => {
+            eprintln!("simulated {} s", time.as_secs());
+            *last = Some(Instant::now());
+        }
+        Some(_) => {}
+        None => *last = Some(Instant::now()),
+    }
 }
 
 fn load(name: &str) -> Result<Scenario, ScenarioError> {

@@ -27,6 +27,11 @@ const MOST_AT_ONCE: u64 = 3_000_000;
 /// Maximum number of failures that are reported for a run.
 const MOST_FAILURES: usize = 20;
 
+/// Returns the number of steps of ten seconds in a time. The progress of a run is told once in each.
+fn steps(time: Duration) -> u64 {
+    time.as_secs() / 10
+}
+
 /// Options of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -36,6 +41,8 @@ pub struct Options {
     pub trace: Option<usize>,
     /// Function that takes the lines of the trace.
     pub tell: Option<fn(&str)>,
+    /// Function that is called with the virtual time of the run, each time it has advanced by some seconds.
+    pub progress: Option<fn(Duration)>,
     /// Fault to inject, in a test of the checks.
     pub sabotage: Option<Sabotage>,
 }
@@ -124,6 +131,9 @@ impl World {
         while self.queue.next().is_some_and(|at| at <= end) && !self.is_hopeless() {
             let Some((at, event)) = self.queue.pop() else { break };
             self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+            if let Some(progress) = self.options.progress.filter(|_| steps(at) > steps(self.now)) {
+                progress(at);
+            }
             self.now = at;
             self.events += 1;
             self.happen(event);

@@ -110,6 +110,7 @@ async fn hear(context: &Context) -> Result<Observed, Failure> {
         other_records: other_records.map(other_host),
         own_addresses: facts.lines.iter().map(SocketAddr::ip).collect(),
         hostname: facts.hostname,
+        has_key: facts.has_key,
         ..Observed::default()
     })
 }

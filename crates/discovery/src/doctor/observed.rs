@@ -56,6 +56,8 @@ pub(crate) struct Observed {
     pub(crate) settings: Option<Settings>,
     /// Whether this robot is in the open swarm.
     pub(crate) is_open_swarm: bool,
+    /// Whether the swarm of this robot has a key.
+    pub(crate) has_key: bool,
     /// The other robots that are present.
     pub(crate) present: Vec<Present>,
     /// The robot whose path is checked.

@@ -39,8 +39,10 @@ pub(super) async fn browse(
     loop {
         tokio::select! {
             () = sleep_until(robots.0.started + schedule.next()) => {
-                let question = question(*alone.borrow());
-                asked.ask(&question).await;
+                let question = question(robots.0.settings.find_foreign, *alone.borrow());
+                if let Some(question) = question {
+                    asked.ask(&question).await;
+                }
                 schedule.asked(robots.now());
             }
             Ok(()) = wishes.changed() => schedule.wanted(robots.now()),
@@ -57,12 +59,14 @@ pub(super) async fn browse(
     }
 }
 
-/// Returns the question for all robots without dt-swarm. A node that hears nobody by lines also asks for all robots with
-/// dt-swarm. Otherwise each robot of a class would answer each other one.
-fn question(is_alone: bool) -> Vec<u8> {
-    let names = [Some(service_name()), is_alone.then(own_service_name)].into_iter().flatten();
-    let questions = names.map(|name| Question { name, kind: kind::PTR, wants_unicast: true }).collect();
-    dns::write(&Message { questions, ..Message::default() })
+/// Returns the question for all robots without dt-swarm, if they are wanted. A node that hears nobody by lines also asks
+/// for all robots with dt-swarm. Otherwise each robot of a class would answer each other one. Returns `None` when nothing
+/// is asked.
+fn question(finds_foreign: bool, is_alone: bool) -> Option<Vec<u8>> {
+    let names = [finds_foreign.then(service_name), is_alone.then(own_service_name)].into_iter().flatten();
+    let questions: Vec<_> =
+        names.map(|name| Question { name, kind: kind::PTR, wants_unicast: true }).collect();
+    (!questions.is_empty()).then(|| dns::write(&Message { questions, ..Message::default() }))
 }
 
 /// The networks that are asked. Dropping it ends the tasks that read the answers.

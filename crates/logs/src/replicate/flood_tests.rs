@@ -1,5 +1,6 @@
 //! Tests of the decisions of a node to which strangers list many files.
 
+use super::outlook::MAX_FILES;
 use super::*;
 use crate::index::tests::{NOW, cid, description, peer, say};
 use dcache::{End, Keypair, Kind, Limits, Record, Statement};
@@ -44,13 +45,15 @@ fn a_decision_considers_a_bounded_number_of_files_and_some_of_each_signer() {
     let taken = takes(&decision);
     assert!(taken.len() <= 225, "the record quota of the node also limits the fetches");
     let files = Replication::new(peer(2)).outlook(&set, NOW).0;
-    assert_eq!(files.len(), 1024);
+    assert_eq!(files.len(), MAX_FILES.strangers);
     assert!(
         (0..20).all(|number| files.contains_key(&numbered(3, number))),
         "no file of the honest peer is displaced"
     );
     let share = |seed| (0..300).filter(|number| files.contains_key(&numbered(seed, *number))).count();
-    assert!((10..15).all(|seed| (200..=201).contains(&share(seed))));
+    // Five strangers share what the honest peer leaves.
+    let each = (MAX_FILES.strangers - 20) / 5;
+    assert!((10..15).all(|seed| (each..=each + 1).contains(&share(seed))));
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn the_files_of_the_node_itself_are_considered_beside_any_number_of_others() {
     replication.set_kept([(kept, description(3, "a.bag"))].into());
     replication.set_tried([tried].into());
     let (files, edge) = replication.outlook(&set, NOW);
-    assert_eq!(files.len(), 1024 + 3);
+    assert_eq!(files.len(), MAX_FILES.strangers + 3);
     assert!([kept, mine, tried].iter().all(|cid| files.contains_key(cid)));
     assert_eq!(edge, Some(NOW.plus(50)), "the decider is woken when a statement about a file ends");
 }
@@ -77,14 +80,14 @@ fn other_files_take_their_turn_when_the_first_ones_are_kept_tried_or_discarded()
     flood(&mut set, 10..11, 1600);
     let mut replication = Replication::new(peer(2));
     let first: Vec<Cid> = replication.outlook(&set, NOW).0.into_keys().collect();
-    replication.set_tried(first[..100].iter().copied().collect());
-    replication.set_kept(first[100..200].iter().map(|cid| (*cid, description(10, "a.bag"))).collect());
-    for cid in &first[200..300] {
+    replication.set_tried(first[..50].iter().copied().collect());
+    replication.set_kept(first[50..100].iter().map(|cid| (*cid, description(10, "a.bag"))).collect());
+    for cid in &first[100..150] {
         say(&mut set, 11, Kind::Propose, Station::Discard.item(cid), LIFETIME);
     }
     let files = replication.outlook(&set, NOW).0;
     let new = files.keys().filter(|cid| !first.contains(cid)).count();
-    assert_eq!((files.len(), new), (1024 + 200, 300));
+    assert_eq!((files.len(), new), (MAX_FILES.strangers + 100, 150));
 }
 
 #[test]
@@ -93,10 +96,10 @@ fn the_files_of_members_are_considered_before_those_of_strangers() {
     let limits = Limits { stranger: 1200, ..Limits::of(&policy) };
     let mut set = Set::new(policy, limits);
     flood(&mut set, 10..12, 1200);
-    flood(&mut set, 1..2, 1500);
+    flood(&mut set, 1..2, 500);
     let files = Replication::new(peer(2)).outlook(&set, NOW).0;
-    assert!((0..1500).all(|number| files.contains_key(&numbered(1, number))));
-    assert_eq!(files.len(), 1500 + 1024);
+    assert!((0..500).all(|number| files.contains_key(&numbered(1, number))));
+    assert_eq!(files.len(), 500 + MAX_FILES.strangers);
 }
 
 #[test]

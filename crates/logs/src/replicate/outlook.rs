@@ -15,8 +15,9 @@ use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of files of members, and of strangers, that one decision considers in addition to the node's own
-/// files. A decision about one file takes about 10 microseconds.
-const MAX_FILES: Quota = Quota { members: 2048, strangers: 1024 };
+/// files. A decision about one file takes about 10 microseconds, and meanwhile the node answers nobody. At most three
+/// files are fetched at a time, so these are enough.
+pub(super) const MAX_FILES: Quota = Quota { members: 512, strangers: 256 };
 /// Maximum number of records, as a multiple of the number of files, that one decision examines to find these files.
 const EXAMINED: usize = 4;
 /// Interval, in seconds, at which a node considers other signers if there are more signers than files. It is longer
@@ -26,9 +27,9 @@ const TURN: u64 = 1800;
 const HELD_AT: [Station; 3] = [Station::Files, Station::Verified, Station::Safe];
 
 /// Numbers of files by the standing of the signer that lists them.
-struct Quota {
-    members: usize,
-    strangers: usize,
+pub(super) struct Quota {
+    pub(super) members: usize,
+    pub(super) strangers: usize,
 }
 
 impl Replication {

@@ -10,12 +10,12 @@ use crate::protocol::Finding;
 const CODE: &str = "privacy";
 
 pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
-    let told = |settings| works(CODE, message(settings, observed.is_open_swarm));
+    let told = |settings| works(CODE, message(settings, observed.is_open_swarm, observed.has_key));
     observed.settings.as_ref().map(told).into_iter().collect()
 }
 
-fn message(settings: &Settings, is_open_swarm: bool) -> String {
-    let &Settings { share_profile, answer_pings, publish_facts, publish_service, .. } = settings;
+fn message(settings: &Settings, is_open_swarm: bool, has_key: bool) -> String {
+    let &Settings { share_profile, answer_pings, publish_facts, .. } = settings;
     let shared = share_profile.shared(is_open_swarm);
     let tells_programs = answer_pings || publish_facts;
     let learnt = match shared {
@@ -30,11 +30,11 @@ fn message(settings: &Settings, is_open_swarm: bool) -> String {
         }
         Shared::None => "its name, version and addresses only",
     };
-    let who = match is_open_swarm {
-        true => "everybody on the networks of this robot",
-        false => "all members of the swarm, and without a swarm key everybody on the networks of this robot,",
+    let who = match has_key {
+        true => "all members of the swarm, but nobody without the swarm key,",
+        false => "everybody on the networks of this robot",
     };
-    let by_others = match !is_open_swarm && (tells_programs || publish_service) {
+    let by_others = match has_key && tells_programs {
         true => "; multicast DNS and answers to pings tell its name and address to everybody there",
         false => "",
     };
@@ -58,20 +58,22 @@ mod tests {
             ..Settings::default()
         };
         let never = |settings| Settings { share_profile: ShareProfile::Never, ..settings };
-        let open = message(&Settings::default(), true);
-        assert!(open.contains("but not its device ID") && !open.contains("boot"), "{open}");
-        let rooted = message(&Settings::default(), false);
+        let open = message(&Settings::default(), true, false);
         assert!(
-            rooted.contains("device ID and boot ID") && rooted.contains("without a swarm key"),
-            "{rooted}"
+            open.contains("everybody on the networks") && open.contains("but not its device ID"),
+            "{open}"
         );
-        assert!(message(&never(Settings::default()), true).contains("Duckietown's own programs"));
-        assert!(message(&never(quiet.clone()), true).contains("addresses only"));
-        assert!(open.contains("`share_profile`"));
+        assert!(open.contains("`share_profile`") && !open.contains("boot"), "{open}");
+        let rooted = message(&Settings::default(), false, false);
+        assert!(rooted.contains("everybody") && rooted.contains("device ID and boot ID"), "{rooted}");
+        let keyed = message(&Settings::default(), false, true);
+        assert!(keyed.contains("nobody without the swarm key"), "{keyed}");
+        assert!(message(&never(Settings::default()), true, false).contains("Duckietown's own programs"));
+        assert!(message(&never(quiet.clone()), true, false).contains("addresses only"));
         let by_others = "to everybody there";
-        assert!(rooted.contains(by_others) && !open.contains(by_others));
-        assert!(!message(&quiet, false).contains(by_others));
+        assert!(keyed.contains(by_others) && !open.contains(by_others) && !rooted.contains(by_others));
+        assert!(!message(&quiet, false, true).contains(by_others));
         // A finding is cut at this length.
-        assert!(rooted.chars().count() <= 400, "{}", rooted.chars().count());
+        assert!(keyed.chars().count() <= 400, "{}", keyed.chars().count());
     }
 }
