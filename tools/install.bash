@@ -11,6 +11,9 @@ helia_parts=(
 )
 # The version that the client of Duckietown uses.
 zeroconf_version=0.122.0
+# Writers and readers of recordings.
+rosbags_version=0.11.9
+mcap_version=1.6.0
 nextest_version=0.9.143
 deny_version=0.20.2
 fuzz_version=0.13.2
@@ -23,6 +26,7 @@ install_all() {
     install_kubo || echo "Kubo could not be installed: tests against it will be skipped." >&2
     install_importer || echo "The JavaScript importer could not be installed: tests against it will be skipped." >&2
     install_zeroconf || echo "python-zeroconf could not be installed: tests against it will be skipped." >&2
+    install_recordings || echo "rosbags and mcap could not be installed: tests against them will be skipped." >&2
     install_helia || echo "Helia could not be installed: tests against it will be skipped." >&2
 }
 
@@ -107,6 +111,19 @@ install_zeroconf() {
             touch "$stamp" || return 1
     fi
     echo "python-zeroconf $zeroconf_version"
+}
+
+# Installs writers and readers of bags of ROS and of MCAP files.
+install_recordings() {
+    local stamp="$cache/recordings/version-$rosbags_version-$mcap_version"
+    if [ ! -e "$stamp" ]; then
+        rm -rf "$cache/recordings"
+        python3 -m venv "$cache/recordings" &&
+            "$cache/recordings/bin/pip" install --quiet --disable-pip-version-check \
+                "rosbags==$rosbags_version" "mcap==$mcap_version" &&
+            touch "$stamp" || return 1
+    fi
+    echo "rosbags $rosbags_version, mcap $mcap_version"
 }
 
 # Installs the importer that computes CIDs in JavaScript.

@@ -19,6 +19,7 @@
 
 pub mod address;
 pub mod answer;
+pub mod bag;
 pub mod bitswap;
 pub mod bucket;
 pub mod cid;
@@ -28,9 +29,12 @@ pub mod difference;
 pub mod dns;
 pub mod fragment;
 pub mod gateway;
+pub mod head;
 pub mod hello;
 pub mod key_file;
 pub mod line;
+pub mod mcap;
+pub mod metadata;
 pub mod opening;
 pub mod page;
 pub mod pattern;
@@ -39,6 +43,7 @@ pub mod ping;
 pub mod probe;
 pub mod profile;
 pub mod punch;
+mod recording;
 pub mod request;
 pub mod row;
 pub mod rule;
@@ -64,6 +69,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "address", check: address::check, seeds: address::seeds },
     Target { name: "answer", check: answer::check, seeds: answer::seeds },
+    Target { name: "bag", check: bag::check, seeds: bag::seeds },
     Target { name: "bitswap", check: bitswap::check, seeds: bitswap::seeds },
     Target { name: "bucket", check: bucket::check, seeds: bucket::seeds },
     Target { name: "cid", check: cid::check, seeds: cid::seeds },
@@ -73,9 +79,12 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dns", check: dns::check, seeds: dns::seeds },
     Target { name: "fragment", check: fragment::check, seeds: fragment::seeds },
     Target { name: "gateway", check: gateway::check, seeds: gateway::seeds },
+    Target { name: "head", check: head::check, seeds: head::seeds },
     Target { name: "hello", check: hello::check, seeds: hello::seeds },
     Target { name: "key_file", check: key_file::check, seeds: key_file::seeds },
     Target { name: "line", check: line::check, seeds: line::seeds },
+    Target { name: "mcap", check: mcap::check, seeds: mcap::seeds },
+    Target { name: "metadata", check: metadata::check, seeds: metadata::seeds },
     Target { name: "opening", check: opening::check, seeds: opening::seeds },
     Target { name: "page", check: page::check, seeds: page::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
