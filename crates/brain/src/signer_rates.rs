@@ -7,8 +7,7 @@
 //! same statements without end. Records beyond the limit wait, only the latest one for each item, and are admitted when
 //! the limit allows. So the latest record about an item arrives in the end.
 //!
-//! Records that nobody asked for have a lower limit as well: they cost every robot of a network a signature check. News
-//! about items that this node does not know has the lowest limit. Otherwise a key that nobody has heard of
+//! News about items that this node does not know has a lower limit as well. Otherwise a key that nobody has heard of
 //! could push its whole quota at once, and keep all robots of a class busy for many seconds. A second limit holds for
 //! such news of all signers together, because one peer can have many keys. A signer of records in the set has a small
 //! reserve beyond it, so that a flood by others does not delay its news. Records that find no space to wait are brought
@@ -30,9 +29,8 @@ const BACK: u64 = 2 * PARTS / 1000;
 /// Additional parts per millisecond for each record in the set, so that each may be renewed every 150 s. Services renew
 /// a record at half of its lifetime. The shortest lifetime of a bucket is ten minutes, so they need half of this rate.
 const BACK_FOR_EACH: u64 = PARTS / 150_000;
-/// Limit of records that one signer pushes, about known and unknown items: 96 at once, and 16 per second. A robot that
-/// starts states about ten.
-const PUSHED: Limit = Limit { most: 96 * PARTS, back: 16 * PARTS / 1000 };
+/// Limit of unknown items that one signer pushes: 64 at once, and 64 per second. A robot that starts states about ten.
+const NEWS: Limit = Limit { most: 64 * PARTS, back: 64 * PARTS / 1000 };
 /// Limit of unknown items that all signers together push beyond their reserves: 64 at once, and 16 per second. News at
 /// this rate costs a robot about 1 % of a processor.
 const NEWS_OF_ALL: Limit = Limit { most: 64 * PARTS, back: 16 * PARTS / 1000 };
@@ -105,34 +103,13 @@ impl Spent {
 #[derive(Debug)]
 struct Signer<Source> {
     spent: Spent,
-    /// The cost of records that were pushed.
-    spent_on_pushed: Spent,
-    /// The cost of pushed news within the reserve.
+    /// The cost of unknown items that were pushed.
+    spent_on_news: Spent,
+    /// The part of it within the reserve.
     spent_of_reserve: Spent,
     waiting: BTreeMap<Item, Waiting<Source>>,
     /// Time at which the next waiting record may be taken, as computed last.
     next: Duration,
-}
-
-/// What a record brings to this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Brings {
-    /// A comparison asked for it.
-    Answer,
-    /// It was pushed, and renews or changes a record of the set.
-    Renewal,
-    /// It was pushed, and its item and signer are new to the set.
-    News,
-}
-
-impl Brings {
-    fn of(key: &Key, is_pushed: bool, set: &Set) -> Self {
-        match is_pushed {
-            false => Self::Answer,
-            true if set.get(key).is_some() => Self::Renewal,
-            true => Self::News,
-        }
-    }
 }
 
 /// The limit of all signers within which a record is, if it is within those of its signer.
@@ -146,19 +123,19 @@ enum Within {
 
 impl<Source> Signer<Source> {
     fn new() -> Self {
-        let (spent, spent_on_pushed, spent_of_reserve) = Default::default();
-        Self { spent, spent_on_pushed, spent_of_reserve, waiting: BTreeMap::new(), next: Duration::ZERO }
+        let (spent, spent_on_news, spent_of_reserve) = Default::default();
+        Self { spent, spent_on_news, spent_of_reserve, waiting: BTreeMap::new(), next: Duration::ZERO }
     }
 
     /// Takes the cost of one record if the limits allow it. Otherwise notes when they will.
-    fn spend(&mut self, held: usize, brings: Brings, elapsed: Duration, news: &mut Spent) -> bool {
-        let (wait, within) = self.wait(held, brings, elapsed, news);
+    fn spend(&mut self, held: usize, is_new: bool, elapsed: Duration, news: &mut Spent) -> bool {
+        let (wait, within) = self.wait(held, is_new, elapsed, news);
         if !wait.is_zero() {
             self.next = elapsed + wait;
             return false;
         }
         self.spent.cost += PARTS;
-        self.spent_on_pushed.cost += if brings == Brings::Answer { 0 } else { PARTS };
+        self.spent_on_news.cost += if is_new { PARTS } else { 0 };
         match within {
             Within::NoOther => {}
             Within::Reserve => self.spent_of_reserve.cost += PARTS,
@@ -168,21 +145,12 @@ impl<Source> Signer<Source> {
     }
 
     /// Returns the time after which the limits allow another record.
-    fn wait(
-        &mut self,
-        held: usize,
-        brings: Brings,
-        elapsed: Duration,
-        news: &mut Spent,
-    ) -> (Duration, Within) {
+    fn wait(&mut self, held: usize, is_new: bool, elapsed: Duration, news: &mut Spent) -> (Duration, Within) {
         let wait = self.spent.wait(Limit::of_signer(held), elapsed);
-        if brings == Brings::Answer {
+        if !is_new {
             return (wait, Within::NoOther);
         }
-        let wait = wait.max(self.spent_on_pushed.wait(PUSHED, elapsed));
-        if brings == Brings::Renewal {
-            return (wait, Within::NoOther);
-        }
+        let wait = wait.max(self.spent_on_news.wait(NEWS, elapsed));
         if held > 0 && self.spent_of_reserve.wait(RESERVE, elapsed).is_zero() {
             return (wait, Within::Reserve);
         }
@@ -246,10 +214,10 @@ impl<Source: Copy> SignerRates<Source> {
         }) {
             return false;
         }
-        let (held, brings) = (set.held_of(key.signer), Brings::of(key, arrival.is_pushed, set));
+        let (held, is_new) = (set.held_of(key.signer), arrival.is_pushed && set.get(key).is_none());
         let (wait, _) = match of {
-            Some(of) => of.wait(held, brings, elapsed, &mut self.spent_on_news),
-            None => Signer::<Source>::new().wait(held, brings, elapsed, &mut self.spent_on_news),
+            Some(of) => of.wait(held, is_new, elapsed, &mut self.spent_on_news),
+            None => Signer::<Source>::new().wait(held, is_new, elapsed, &mut self.spent_on_news),
         };
         !wait.is_zero()
     }
@@ -268,10 +236,10 @@ impl<Source: Copy> SignerRates<Source> {
             self.forget_one();
         }
         let Arrival { source, is_pushed } = arrival;
-        let brings = Brings::of(&Key::from(record), is_pushed, set);
+        let is_new = is_pushed && set.get(&Key::from(record)).is_none();
         let of = self.signers.entry(signer).or_insert_with(Signer::new);
         let was_next = of.next;
-        let is_allowed = of.spend(set.held_of(signer), brings, elapsed, &mut self.spent_on_news);
+        let is_allowed = of.spend(set.held_of(signer), is_new, elapsed, &mut self.spent_on_news);
         if is_allowed {
             // An earlier record about the same item need not wait any more.
             self.waiting -= usize::from(of.waiting.remove(record.item()).is_some());
@@ -301,7 +269,7 @@ impl<Source: Copy> SignerRates<Source> {
             let oldest = oldest.map(|waiting| (Key::from(&waiting.record), waiting.is_pushed));
             let (held, news) = (set.held_of(signer), &mut self.spent_on_news);
             let is_allowed = oldest.as_ref().is_some_and(|(key, is_pushed)| {
-                of.spend(held, Brings::of(key, *is_pushed, set), elapsed, news)
+                of.spend(held, *is_pushed && set.get(key).is_none(), elapsed, news)
             });
             let taken = oldest.filter(|_| is_allowed).and_then(|(key, _)| of.waiting.remove(&key.item));
             let (next, is_queued) = (of.next, !of.waiting.is_empty());

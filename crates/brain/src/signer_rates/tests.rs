@@ -57,7 +57,7 @@ fn news_of_a_signer_that_nobody_knows_is_admitted_slowly_and_comparisons_bring_t
     assert!((120..=145).contains(&pushed), "{pushed}");
     assert!(dropped > 7000, "{dropped}");
     let renewal = record(1, 0, 9000);
-    assert!(rates.take(&renewal, PUSHED, &set, elapsed), "renewals do not wait for news");
+    assert!(rates.take(&renewal, PUSHED, &set, elapsed), "known items are not limited");
     for data in 7000..7500 {
         let record = record(1, data, data + 10_000);
         assert!(say(&mut rates, &mut set, record, elapsed), "comparisons are not limited: {data}");
@@ -98,26 +98,6 @@ fn news_of_many_keys_is_admitted_slowly_and_known_signers_have_a_reserve() {
     let news: Vec<bool> =
         (1..=9).map(|data| push(&mut rates, &mut set, record(9999, data, data + 1), elapsed)).collect();
     assert_eq!(news.iter().filter(|is_taken| **is_taken).count(), 8, "{news:?}");
-}
-
-#[test]
-fn renewals_that_nobody_asked_for_are_admitted_slowly() {
-    let (mut rates, mut set, mut elapsed) = (SignerRates::default(), Set::default(), SECOND);
-    for data in 0..200 {
-        assert!(say(&mut rates, &mut set, record(1, data, data + 1), elapsed));
-    }
-    let mut taken = 0;
-    for sequence in 1000..5000 {
-        elapsed += Duration::from_millis(1);
-        taken += u64::from(push(&mut rates, &mut set, record(1, sequence % 200, sequence), elapsed));
-        while let Some((record, _)) = rates.due(&set, elapsed) {
-            set.admit_verified(record, NOW).unwrap();
-            taken += 1;
-        }
-    }
-    // 96 at once, and 16 in each of 4 s.
-    assert!((155..=165).contains(&taken), "{taken}");
-    assert!(push(&mut rates, &mut set, record(2, 0, 1), elapsed), "other signers are not affected");
 }
 
 #[test]
