@@ -14,14 +14,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn differences(expected: &Value, description: &Value) -> Vec<String> {
     let keys = ["from", "until", "messages", "topics", "is_cut", "is_partial", "fault"];
     let unset = |value: &Value| value.is_null() || *value == false;
-    let differ = |key: &&str| {
-        let (expected, found) = (&expected[*key], value(description, key));
-        *expected != found && !(unset(expected) && unset(&found))
+    let difference = |key: &str| {
+        let (expected, found) = (&expected[key], value(description, key));
+        let is_same = *expected == found || unset(expected) && unset(&found);
+        (!is_same).then(|| format!("{key}: {found} not {expected}"))
     };
-    keys.iter()
-        .filter(differ)
-        .map(|key| format!("{key}: {} not {}", value(description, key), expected[*key]))
-        .collect()
+    keys.into_iter().filter_map(difference).collect()
 }
 
 /// Returns a value of a description in the form of an expectation.
