@@ -137,7 +137,7 @@ fn an_index_that_does_not_match_the_content_is_marked() {
         let index = [&known[..known.len().min(connections as usize)], rest].concat();
         described(&with_index(place, connections, chunks, &index)).fault
     };
-    assert_eq!(described(2, 1, &[good.clone()]), None);
+    assert_eq!(described(2, 1, std::slice::from_ref(&good)), None);
     for (name, fault, connections, chunks, rest) in [
         ("a chunk twice", Fault::IndexFalse, 2, 2, vec![good.clone(), good.clone()]),
         ("a chunk in the index", Fault::IndexFalse, 2, 1, vec![chunk_info(place, [1, 2], &counts)]),
