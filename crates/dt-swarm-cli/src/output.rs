@@ -40,8 +40,9 @@ pub(crate) mod fields;
 pub(crate) mod names;
 pub(crate) mod path;
 pub(crate) mod robot;
-pub(crate) mod shared_folder;
+pub(crate) mod shared_folders;
 pub(crate) mod transfer;
+pub(crate) mod unshared;
 #[cfg(test)]
 pub(crate) mod vocabulary;
 

@@ -69,7 +69,7 @@ fn files_are_shared_at_once_after_the_folder_was_replaced() -> Result {
     fs::create_dir(&shared).map_err(io("making the shared folder"))?;
     share_in(&robot, &shared, "moved away.bag")?;
     fs::remove_dir_all(&shared).map_err(io("removing the shared folder"))?;
-    let is_told = || report(&robot).ok()?["shared_folder"]["reason"].as_str().map(str::to_owned);
+    let is_told = || report(&robot).ok()?["shared_folders"][0]["reason"].as_str().map(str::to_owned);
     let reason = wait_until(SOON, "the missing folder is reported", is_told)?;
     assert!(reason.contains("not there"), "{reason}");
     fs::create_dir(&shared).map_err(io("making the shared folder"))?;
@@ -95,7 +95,7 @@ fn files_of_the_daemon_are_never_shared_and_omitted_files_are_reported() -> Resu
     share_in(&robot, &shared, "a.bag")?;
     assert_eq!(names(&robot).unwrap_or_default(), ["a.bag"]);
     let report = report(&robot)?;
-    let left_out = report["shared_folder"]["left_out"].as_array().cloned().unwrap_or_default();
+    let left_out = report["shared_folders"][0]["left_out"].as_array().cloned().unwrap_or_default();
     let rows: Vec<_> = left_out.iter().map(|row| (row["code"].as_str(), row["total"].as_u64())).collect();
     assert_eq!(rows, [(Some("control_characters"), Some(1)), (Some("private"), Some(1))], "{report:#}");
     let shown = robot.cli_text(&["report"])?;

@@ -7,8 +7,6 @@ use crate::{buckets, removal};
 use dcache::{Moment, NotAllowed, PeerId, Set, Statements};
 use ipfs::Cid;
 use service::{Failure, FailureKind};
-use std::collections::BTreeMap;
-use std::path::Path;
 use swarm::{SayError, Swarm};
 
 /// Reason why a discard or its undoing is refused.
@@ -21,12 +19,7 @@ enum Objection {
 }
 
 /// Discards files in the whole swarm. This node renews its statements until a peer undoes them.
-pub(crate) async fn discard(
-    swarm: &Swarm,
-    ledger: &Ledger,
-    folder: &Path,
-    cids: &[String],
-) -> Result<Answer, Failure> {
+pub(crate) async fn discard(swarm: &Swarm, ledger: &Ledger, cids: &[String]) -> Result<Answer, Failure> {
     let cids = parse(cids)?;
     let (me, wanted, kept) = (swarm.me(), cids.clone(), ledger.kept());
     let read = move |set: &Set, now: Moment| {
@@ -48,16 +41,11 @@ pub(crate) async fn discard(
     ledger.let_go(cids.iter().map(row).collect()).await.map_err(|error| disk(&error))?;
     swarm.say_what_counts(statements).await.map_err(unsaid)?;
     tracing::info!(files = cids.len(), "a user of this robot discarded files");
-    Ok(Answer::Discarded { files: describe(&cids, ledger, folder) })
+    Ok(Answer::Discarded { files: describe(&cids, ledger) })
 }
 
 /// Undoes discards of files by any peer. This node keeps the files again, for whatever reason it let go of them.
-pub(crate) async fn undiscard(
-    swarm: &Swarm,
-    ledger: &Ledger,
-    folder: &Path,
-    cids: &[String],
-) -> Result<Answer, Failure> {
+pub(crate) async fn undiscard(swarm: &Swarm, ledger: &Ledger, cids: &[String]) -> Result<Answer, Failure> {
     let cids = parse(cids)?;
     let (me, wanted, let_go) = (swarm.me(), cids.clone(), ledger.let_go_files());
     let read = move |set: &Set, now: Moment| undo(set, &wanted, &let_go, me, now);
@@ -65,7 +53,7 @@ pub(crate) async fn undiscard(
     ledger.take_back(&cids).await.map_err(|error| disk(&error))?;
     swarm.say_what_counts(statements).await.map_err(unsaid)?;
     tracing::info!(files = cids.len(), "a user of this robot undid the discard of files");
-    Ok(Answer::Discarded { files: describe(&cids, ledger, folder) })
+    Ok(Answer::Discarded { files: describe(&cids, ledger) })
 }
 
 /// Returns the statements that undo the discards of these files.
@@ -117,11 +105,9 @@ fn parse(cids: &[String]) -> Result<Vec<Cid>, Failure> {
     cids.iter().map(|text| buckets::parse(text).ok_or_else(|| wrong(text))).collect()
 }
 
-/// Returns rows for the files, with the paths of those that are in the shared folder.
-fn describe(cids: &[Cid], ledger: &Ledger, folder: &Path) -> Vec<DiscardedFile> {
-    let taken = ledger.taken();
-    let paths: BTreeMap<Cid, &String> = taken.iter().map(|(path, taken)| (taken.cid, path)).collect();
-    let path = |cid: &Cid| Some(folder.join(paths.get(cid)?).to_string_lossy().into_owned());
+/// Returns rows for the files, with the paths of those that are in a shared folder.
+fn describe(cids: &[Cid], ledger: &Ledger) -> Vec<DiscardedFile> {
+    let path = |cid: &Cid| Some(ledger.path_of(cid)?.to_string_lossy().into_owned());
     cids.iter().map(|cid| DiscardedFile { cid: cid.to_string(), path: path(cid) }).collect()
 }
 

@@ -1,9 +1,12 @@
-//! The shared folder: its state, its scans, and the reports of changes. The folder at the path may appear, vanish or be
-//! replaced at any time.
+//! A shared folder: its state, its scans, and the reports of changes. The folder at the path may appear, vanish or be
+//! replaced at any time. Its marker shows which volume it is.
 
+use crate::ledger::Ledger;
 use crate::left_out::{LeftOut, Reason};
-use crate::scan::{Known, Scan, Unseen, scan};
+use crate::marker::{Before, identify};
+use crate::scan::{Scan, Unseen, scan};
 use crate::settle::Found;
+use crate::volume::VolumeId;
 use crate::watch::{FolderWatch, Marking};
 use service::{FileId, Overlap, PrivatePlaces};
 use std::collections::BTreeSet;
@@ -54,13 +57,21 @@ pub(crate) struct FolderSettings {
 }
 
 impl FolderSettings {
-    /// Uses the folder at `path`, and tries to create it. If that fails, the folder is shared as soon as it exists.
+    /// Uses the folder at `path`. Tries to create it, unless the ledger knows files in it: then it is on a disk that is
+    /// not there. A folder that does not exist is shared as soon as it exists.
     ///
     /// # Errors
     /// When the folder can never be shared with the present configuration.
-    pub(crate) fn open(path: PathBuf, private: Arc<PrivatePlaces>) -> Result<Self, FolderError> {
+    pub(crate) fn open(
+        path: PathBuf,
+        private: Arc<PrivatePlaces>,
+        ledger: &Ledger,
+    ) -> Result<Self, FolderError> {
         let path = std::path::absolute(&path).map_err(|error| FolderError::Relative(path, error))?;
-        let made = std::fs::create_dir_all(&path);
+        let made = match ledger.has_seen(&path) {
+            true => path.metadata().map(drop),
+            false => std::fs::create_dir_all(&path),
+        };
         let is_file = |path: &&Path| path.metadata().is_ok_and(|metadata| !metadata.is_dir());
         if let Some(file) = path.ancestors().find(is_file) {
             return Err(FolderError::NotAFolder(path.clone(), file.to_owned()));
@@ -106,8 +117,8 @@ fn problem(error: &io::Error) -> String {
 pub(crate) struct Look {
     /// Path of the folder without symbolic links.
     pub(crate) folder: PathBuf,
-    /// Files in the folder; `None` when it cannot be read now.
-    pub(crate) found: Option<Found>,
+    /// The volume that the folder shows, and the files in it; `None` when the folder is not there or cannot be read now.
+    pub(crate) found: Option<(VolumeId, Found)>,
     /// Known files that may exist although the scan did not find them.
     pub(crate) unseen: Unseen,
     /// Whether this is another folder than at the last scan.
@@ -121,6 +132,8 @@ pub(crate) struct SharedFolder {
     watch: Option<FolderWatch>,
     /// Identity of the folder at the last scan; `None` before the first scan.
     seen: Option<Option<FileId>>,
+    /// The volume at the last scan, and the identity of the folder that showed it.
+    before: Before,
     /// Duration of the last scan.
     took: Duration,
     /// Reasons for left-out files that were logged already.
@@ -133,8 +146,8 @@ impl SharedFolder {
         let watch = watch.inspect_err(|error| {
             tracing::warn!(%error, "changes in the shared folder are not reported; it is scanned at intervals only");
         });
-        let (seen, took, told) = (None, Duration::ZERO, BTreeSet::new());
-        Self { settings, watch: watch.ok(), seen, took, told }
+        let (seen, before, took, told) = (None, None, Duration::ZERO, BTreeSet::new());
+        Self { settings, watch: watch.ok(), seen, before, took, told }
     }
 
     /// Waits until a file of the folder changed, or another folder replaced it.
@@ -150,27 +163,44 @@ impl SharedFolder {
         GATHER.max(self.took * GATHER_BY_SCAN)
     }
 
-    /// Scans the folder. `known` holds the files that were in it before.
-    pub(crate) async fn look(&mut self, known: Known) -> Look {
-        let (path, private) = (self.settings.path.clone(), self.settings.private.clone());
+    /// Returns the absolute path of the folder, as it was configured.
+    pub(crate) fn path(&self) -> &Path {
+        &self.settings.path
+    }
+
+    /// Returns the volume that the folder showed at the last scan.
+    pub(crate) fn shows(&self) -> Option<VolumeId> {
+        self.before.map(|(_, volume)| volume)
+    }
+
+    /// Recognises and scans the folder. The files that the ledger knows in it take precedence.
+    pub(crate) async fn look(&mut self, ledger: &Ledger) -> Look {
+        let looking = Looking {
+            path: self.settings.path.clone(),
+            private: self.settings.private.clone(),
+            ledger: ledger.clone(),
+            before: self.before,
+        };
         let marking = self.watch.as_ref().map(FolderWatch::mark);
         let begun = Instant::now();
-        let looked = tokio::task::spawn_blocking(move || look(&path, &private, &known, marking)).await;
+        let looked = tokio::task::spawn_blocking(move || looking.look(marking)).await;
         let (at, scanned) = looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         self.took = begun.elapsed();
         let problem = scanned.as_ref().err().map(problem);
+        let (folder, id) = at.unwrap_or_else(|| (self.settings.path.clone(), None));
+        self.before = None;
         let (found, unseen) = match scanned {
-            Ok(Scan { found, left_out, unseen }) => {
+            Ok((volume, Scan { found, left_out, unseen })) => {
+                self.before = id.map(|id| (id, volume));
                 left_out.tell(&mut self.told);
                 self.settings.tell(FolderStatus { problem, left_out });
-                (Some(found), unseen)
+                (Some((volume, found)), unseen)
             }
-            Err(error) => {
+            Err(_) => {
                 self.settings.tell(FolderStatus { problem, ..FolderStatus::default() });
-                (is_gone(&error).then(Found::new), Unseen::default())
+                (None, Unseen::default())
             }
         };
-        let (folder, id) = at.unwrap_or_else(|| (self.settings.path.clone(), None));
         let is_other = self.seen.replace(id).is_some_and(|before| before != id);
         Look { folder, found, unseen, is_other }
     }
@@ -180,36 +210,54 @@ fn is_there(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AlreadyExists
 }
 
-/// Returns whether an error means that the folder does not exist, and not only that it cannot be read.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
 type At = Option<(PathBuf, Option<FileId>)>;
 
-/// Scans the folder at `path`, and sets watches on it and its subfolders. Also returns the real path and the identity
-/// of the folder.
-fn look(
-    path: &Path,
-    private: &PrivatePlaces,
-    known: &Known,
-    mut marking: Option<Marking>,
-) -> (At, io::Result<Scan>) {
-    if let Some(marking) = &mut marking {
-        marking.way(path);
+/// The inputs of one scan.
+struct Looking {
+    path: PathBuf,
+    private: Arc<PrivatePlaces>,
+    ledger: Ledger,
+    before: Before,
+}
+
+impl Looking {
+    /// Scans the folder, and sets watches on it and its subfolders. Also returns the real path and the identity of the
+    /// folder, and its volume.
+    fn look(&self, mut marking: Option<Marking>) -> (At, io::Result<(VolumeId, Scan)>) {
+        if let Some(marking) = &mut marking {
+            marking.way(&self.path);
+        }
+        let real = self.path.canonicalize();
+        let at = real.as_ref().ok().map(|real| (real.clone(), FileId::at(real)));
+        let scanned = real.and_then(|real| self.scan(&real, marking.as_mut()));
+        if let Some(marking) = marking {
+            marking.finish();
+        }
+        (at, scanned)
     }
-    let real = path.canonicalize();
-    let at = real.as_ref().ok().map(|real| (real.clone(), FileId::at(real)));
-    let id = at.as_ref().and_then(|(_, id)| *id);
-    let scanned = real.and_then(|real| {
+
+    fn scan(&self, real: &Path, mut marking: Option<&mut Marking>) -> io::Result<(VolumeId, Scan)> {
         let enter = &mut |folder: &Path| marking.iter_mut().for_each(|marking| marking.shared(folder));
-        let private = private_in(&real, private, id)?;
-        scan(&real, &private, known, enter)
-    });
-    if let Some(marking) = marking {
-        marking.finish();
+        let metadata = real.metadata()?;
+        if !metadata.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let id = FileId::from(&metadata);
+        let private = private_in(real, &self.private, Some(id))?;
+        let volume = identify((&self.path, real, id), self.before, &self.ledger)?;
+        let known = self.ledger.taken_in(volume).into_keys().collect();
+        let mut scanned = scan(real, &private, &known, enter)?;
+        for path in self.ledger.unshared_in(volume) {
+            if scanned.found.contains_key(&path) {
+                scanned.left_out.add(Reason::Unshared, &path);
+            }
+        }
+        // The folder may have been unmounted during the scan. Then the files that were not found are not gone.
+        match FileId::at(real) {
+            Some(now) if now == id => Ok((volume, scanned)),
+            _ => Err(io::Error::other("it was replaced during the scan")),
+        }
     }
-    (at, scanned)
 }
 
 /// Returns the identities of private files and folders that are never shared from this folder.
@@ -231,43 +279,52 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    fn open(path: PathBuf) -> SharedFolder {
-        SharedFolder::new(FolderSettings::open(path, Arc::default()).unwrap())
+    /// Opens a ledger beside the shared folder.
+    fn ledger(root: &tempfile::TempDir) -> Ledger {
+        crate::ledger::tests::open(&root.path().join("records.redb"))
+    }
+
+    fn open(path: PathBuf, ledger: &Ledger) -> SharedFolder {
+        SharedFolder::new(FolderSettings::open(path, Arc::default(), ledger).unwrap())
     }
 
     fn names(look: &Look) -> Vec<&str> {
-        look.found.iter().flat_map(|found| found.keys().map(String::as_str)).collect()
+        look.found.iter().flat_map(|(_, found)| found.keys().map(String::as_str)).collect()
     }
 
     #[tokio::test]
     async fn a_folder_that_replaces_the_shared_one_is_noticed_at_once_and_scanned() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("shared");
-        let mut folder = open(path.clone());
+        let ledger = ledger(&root);
+        let mut folder = open(path.clone(), &ledger);
         fs::write(path.join("a.bag"), "").unwrap();
-        let look = folder.look(Known::new()).await;
+        let look = folder.look(&ledger).await;
         assert_eq!((names(&look), look.is_other), (vec!["a.bag"], false));
+        let volume = look.found.unwrap().0;
         fs::rename(&path, root.path().join("aside")).unwrap();
         tokio::time::timeout(DEADLINE, folder.changed()).await.unwrap();
-        let look = folder.look(Known::new()).await;
-        assert_eq!((look.found, look.is_other), (Some(Found::new()), true));
+        let look = folder.look(&ledger).await;
+        assert_eq!((look.found, look.is_other), (None, true));
         let status = folder.settings.status.borrow().clone();
         assert!(status.problem.is_some_and(|problem| problem.contains("not there")));
         fs::create_dir(&path).unwrap();
         fs::write(path.join("b.bag"), "").unwrap();
         tokio::time::timeout(DEADLINE, folder.changed()).await.unwrap();
-        let look = folder.look(Known::new()).await;
+        let look = folder.look(&ledger).await;
         assert_eq!((names(&look), look.is_other), (vec!["b.bag"], true));
+        assert_ne!(look.found.unwrap().0, volume);
         assert_eq!(folder.settings.status.borrow().problem, None);
     }
 
     #[test]
     fn a_file_at_the_path_of_the_folder_is_refused_with_advice() {
         let root = tempfile::tempdir().unwrap();
+        let ledger = ledger(&root);
         let file = root.path().join("notes.txt");
         fs::write(&file, "").unwrap();
         for path in [file.clone(), file.join("logs")] {
-            let error = FolderSettings::open(path, Arc::default()).unwrap_err().to_string();
+            let error = FolderSettings::open(path, Arc::default(), &ledger).unwrap_err().to_string();
             assert!(error.contains("notes.txt is a file") && error.contains("--shared"), "{error}");
         }
     }
@@ -277,7 +334,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let link = root.path().join("link");
         std::os::unix::fs::symlink(root.path().join("not mounted"), &link).unwrap();
-        let settings = FolderSettings::open(link, Arc::default()).unwrap();
+        let settings = FolderSettings::open(link, Arc::default(), &ledger(&root)).unwrap();
         let told = settings.status.borrow().problem.clone();
         assert!(told.is_some_and(|problem| problem.contains("not there")));
     }
@@ -295,19 +352,38 @@ mod tests {
             may_hold_others: true,
         };
         let private = Arc::new(PrivatePlaces::new(vec![place(&data)]));
-        let refused = FolderSettings::open(root.path().to_owned(), private.clone()).unwrap_err();
+        let ledger = ledger(&root);
+        let refused = FolderSettings::open(root.path().to_owned(), private.clone(), &ledger).unwrap_err();
         assert!(refused.to_string().contains("--data-dir"), "{refused}");
-        let mut folder = SharedFolder::new(FolderSettings::open(shared.clone(), private).unwrap());
+        let mut folder = SharedFolder::new(FolderSettings::open(shared.clone(), private, &ledger).unwrap());
         fs::hard_link(data.join("identity.key"), shared.join("a.bag")).unwrap();
         fs::write(shared.join("b.bag"), "").unwrap();
-        assert_eq!(names(&folder.look(Known::new()).await), ["b.bag"]);
+        assert_eq!(names(&folder.look(&ledger).await), ["b.bag"]);
         let left_out = folder.settings.status.borrow().left_out.clone();
         assert_eq!(left_out.0[&Reason::Private].total, 1);
         // Now the path leads to the data folder itself.
         fs::rename(&shared, root.path().join("aside")).unwrap();
         std::os::unix::fs::symlink(&data, &shared).unwrap();
-        let look = folder.look(Known::new()).await;
+        let look = folder.look(&ledger).await;
         assert!(names(&look).is_empty(), "{look:?}");
+        assert!(folder.settings.status.borrow().problem.is_some());
+        assert!(!data.join(crate::marker::MARKER_NAME).exists());
+    }
+
+    #[tokio::test]
+    async fn a_folder_with_known_files_is_not_created_again() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, ledger) = (root.path().join("shared"), ledger(&root));
+        let volume = open(path.clone(), &ledger).look(&ledger).await.found.unwrap().0;
+        let fingerprint = crate::settle::Fingerprint { size: 1, modified: 1, inode_changed: None };
+        let taken = crate::ledger::Taken { fingerprint, cid: crate::index::tests::cid() };
+        let file = crate::volume::SharedPath::new(volume, "a.bag");
+        ledger.take(vec![(file, taken, crate::index::tests::description(1, "a.bag"))]).await.unwrap();
+        ledger.show(path.clone(), Some(volume));
+        ledger.note_volumes(crate::index::tests::NOW).await.unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        let folder = open(path.clone(), &ledger);
+        assert!(!path.exists(), "it hides that a disk is missing");
         assert!(folder.settings.status.borrow().problem.is_some());
     }
 }

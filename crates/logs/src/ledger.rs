@@ -3,23 +3,29 @@
 
 mod letting_go;
 mod paths;
+mod unshared;
+mod volumes;
 
 use crate::info::Description;
 use crate::let_go::{LetGo, LetGoFiles, Reason};
 use crate::quota::LeftOut;
 use crate::settle::Fingerprint;
 use crate::unlisted::{Unlisted, UnlistedFiles};
+use crate::unshare::Unshared;
 use crate::versions::{self, Older, Replaced};
+use crate::volume::{SharedPath, Volume, VolumeId};
 use dcache::PeerId;
 use ipfs::Cid;
 use paths::{TakenRow, foreign};
 use service::Context;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Displayed, Table, TableError};
 use tokio::sync::{Notify, watch};
+pub(crate) use volumes::{ForgetError, Missing};
 
-/// A file of the shared folder that was added to IPFS.
+/// A file of a shared folder that was added to IPFS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
     /// Fingerprint of the file when it was added.
@@ -44,7 +50,15 @@ pub(crate) struct NoRoom {
 
 #[derive(Debug, Default)]
 struct Tables {
-    taken: BTreeMap<String, Taken>,
+    taken: BTreeMap<SharedPath, Taken>,
+    volumes: BTreeMap<VolumeId, Volume>,
+    /// Path of each shared folder, with the volume that it shows now.
+    shown: BTreeMap<PathBuf, VolumeId>,
+    /// Volumes that appeared or vanished, with their shared folder, and whose rows are not written yet.
+    unsaved: BTreeMap<VolumeId, PathBuf>,
+    /// Taken files that cannot be read now, or whose blocks are to be checked: files of missing volumes, and files that
+    /// lack blocks. The statements about them are neither retracted nor renewed.
+    away: BTreeSet<SharedPath>,
     /// Taken files that another identity uploaded, such as the key that this robot had before. `None` when the uploader
     /// is unknown.
     foreign: BTreeMap<Cid, Option<PeerId>>,
@@ -53,6 +67,8 @@ struct Tables {
     /// Files that this node let go of but that are not unpinned yet.
     releasing: BTreeSet<Cid>,
     older: BTreeMap<Cid, Older>,
+    /// Files that a user withdrew from the swarm.
+    unshared: BTreeMap<Cid, Unshared>,
     unlisted: UnlistedFiles,
     changing: BTreeSet<Cid>,
 }
@@ -61,10 +77,12 @@ struct Tables {
 #[derive(Clone)]
 pub(crate) struct Ledger {
     me: PeerId,
-    taken_rows: Table<String, TakenRow>,
+    taken_rows: Table<Displayed<SharedPath>, TakenRow>,
+    volume_rows: Table<Displayed<VolumeId>, Volume>,
     kept_rows: Table<Displayed<Cid>, Description>,
     let_go_rows: Table<Displayed<Cid>, LetGo>,
     older_rows: Table<Displayed<Cid>, Older>,
+    unshared_rows: Table<Displayed<Cid>, Unshared>,
     unlisted_rows: Table<Displayed<Cid>, Unlisted>,
     tables: Arc<Mutex<Tables>>,
     changed: Arc<Notify>,
@@ -82,52 +100,71 @@ impl Ledger {
         Self::read(
             context.swarm.me(),
             context.table("taken"),
+            context.table("volumes"),
             context.table("kept"),
             context.table("let_go"),
             context.table("older"),
+            context.table("unshared"),
             context.table("unlisted"),
         )
     }
 
     fn read(
         me: PeerId,
-        taken_rows: Table<String, TakenRow>,
+        taken_rows: Table<Displayed<SharedPath>, TakenRow>,
+        volume_rows: Table<Displayed<VolumeId>, Volume>,
         kept_rows: Table<Displayed<Cid>, Description>,
         let_go_rows: Table<Displayed<Cid>, LetGo>,
         older_rows: Table<Displayed<Cid>, Older>,
+        unshared_rows: Table<Displayed<Cid>, Unshared>,
         unlisted_rows: Table<Displayed<Cid>, Unlisted>,
     ) -> Result<Self, TableError> {
         let kept = kept_rows.read_all()?.readable.into_iter();
         let kept = kept.map(|(Displayed(cid), description)| (cid, description)).collect();
         let taken = taken_rows.read_all()?.readable;
         let foreign = foreign(&taken, &kept, me);
-        let taken = taken.into_iter().filter_map(|(path, row)| Some((path, row.read()?))).collect();
+        let taken: BTreeMap<SharedPath, Taken> =
+            taken.into_iter().filter_map(|(Displayed(file), row)| Some((file, row.read()?))).collect();
+        let volumes = volume_rows.read_all()?.readable.into_iter();
+        let volumes = volumes.map(|(Displayed(id), volume)| (id, volume)).collect();
+        // Until its folder was scanned, nothing is known about a file.
+        let (shown, away) = (BTreeMap::new(), taken.keys().cloned().collect());
         let let_go: LetGoFiles =
             let_go_rows.read_all()?.readable.into_iter().map(|(Displayed(cid), row)| (cid, row)).collect();
         let older = older_rows.read_all()?.readable.into_iter();
         // A robot withdraws only files of its present identity, not those of an earlier one.
         let older = older.filter(|(_, older)| older.description.uploader == me);
         let older = older.map(|(Displayed(cid), older)| (cid, older)).collect();
+        let unshared = unshared_rows.read_all()?.readable.into_iter();
+        let unshared = unshared.filter(|(_, row)| row.description.uploader == me);
+        let unshared = unshared.map(|(Displayed(cid), row)| (cid, row)).collect();
         let unlisted = unlisted_rows.read_all()?.readable.into_iter();
         let unlisted = unlisted.map(|(Displayed(cid), row)| (cid, row)).collect();
         let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
         let (left_out, changing, releasing) = (watch::Sender::default(), BTreeSet::new(), BTreeSet::new());
         let tables = Arc::new(Mutex::new(Tables {
             taken,
+            volumes,
+            shown,
+            unsaved: BTreeMap::new(),
+            away,
             foreign,
             kept,
             let_go,
             releasing,
             older,
+            unshared,
             unlisted,
             changing,
         }));
         Ok(Self {
             me,
             taken_rows,
+            volume_rows,
             kept_rows,
             let_go_rows,
             older_rows,
+            unshared_rows,
             unlisted_rows,
             tables,
             changed,
@@ -137,8 +174,8 @@ impl Ledger {
         })
     }
 
-    /// Returns the files taken from the shared folder, by path.
-    pub(crate) fn taken(&self) -> BTreeMap<String, Taken> {
+    /// Returns the files taken from the shared folders, also those on missing volumes.
+    pub(crate) fn taken(&self) -> BTreeMap<SharedPath, Taken> {
         self.tables().taken.clone()
     }
 
@@ -154,6 +191,8 @@ impl Ledger {
         // A version that is back in the folder but must not be shared is not proposed again.
         let is_withheld = |cid: &Cid| tables.let_go.get(cid).is_some_and(|row| row.reason != Reason::Deleted);
         states.retain(|cid, state| *state != Replaced::IsBack || !is_withheld(cid));
+        let unshared = tables.unshared.iter();
+        states.extend(unshared.map(|(cid, row)| (*cid, Replaced::Unshared(row.description.clone()))));
         (states, tables.changing.clone())
     }
 
@@ -185,8 +224,8 @@ impl Ledger {
 
     /// Notes files of the folder that were added and pinned. Rows of let-go files are removed, since the files are
     /// back.
-    pub(crate) async fn take(&self, files: Vec<(String, Taken, Description)>) -> Result<(), TableError> {
-        let kept = |(_, taken, description): &(String, Taken, Description)| {
+    pub(crate) async fn take(&self, files: Vec<(SharedPath, Taken, Description)>) -> Result<(), TableError> {
+        let kept = |(_, taken, description): &(SharedPath, Taken, Description)| {
             (Displayed(taken.cid), Some(description.clone()))
         };
         let taken: Vec<_> = files.iter().map(|(path, taken, _)| (path.clone(), *taken)).collect();
@@ -254,7 +293,7 @@ pub(crate) mod tests {
     use store::Store;
 
     /// Opens the ledger of peer 1.
-    pub(in crate::ledger) fn open(file: &std::path::Path) -> Ledger {
+    pub(crate) fn open(file: &std::path::Path) -> Ledger {
         open_as(1, file)
     }
 
@@ -262,7 +301,14 @@ pub(crate) mod tests {
         let store = Arc::new(Store::open(file).unwrap().0);
         let (taken, kept) = (store.table("logs/taken"), store.table("logs/kept"));
         let (let_go, older) = (store.table("logs/let_go"), store.table("logs/older"));
-        Ledger::read(peer(seed), taken, kept, let_go, older, store.table("logs/unlisted")).unwrap()
+        let (volumes, unlisted) = (store.table("logs/volumes"), store.table("logs/unlisted"));
+        let unshared = store.table("logs/unshared");
+        Ledger::read(peer(seed), taken, volumes, kept, let_go, older, unshared, unlisted).unwrap()
+    }
+
+    /// Names a file of the first volume.
+    pub(crate) fn at(path: &str) -> SharedPath {
+        SharedPath::new(VolumeId(1), path)
     }
 
     #[tokio::test]
@@ -273,13 +319,13 @@ pub(crate) mod tests {
             Taken { fingerprint: Fingerprint { size: 5, modified: 7, inode_changed: None }, cid: cid() };
         {
             let ledger = open(&file);
-            let of = |name: &str| (name.to_owned(), taken, description(1, name));
+            let of = |name: &str| (at(name), taken, description(1, name));
             ledger.take(vec![of("a.bag"), of("b.bag")]).await.unwrap();
-            ledger.forget_paths(vec!["b.bag".into()]).await.unwrap();
+            ledger.forget_paths(vec![at("b.bag")]).await.unwrap();
             ledger.changed().await;
         }
         let ledger = open(&file);
-        assert_eq!(ledger.taken(), BTreeMap::from([("a.bag".to_owned(), taken)]));
+        assert_eq!(ledger.taken(), BTreeMap::from([(at("a.bag"), taken)]));
         assert_eq!(ledger.kept(), BTreeMap::from([(cid(), description(1, "b.bag"))]));
         ledger.drop_kept(&[cid()]).await.unwrap();
         assert!(ledger.kept().is_empty());
@@ -296,7 +342,7 @@ pub(crate) mod tests {
         {
             let ledger = open(&file);
             for taken in [taken(5, cid()), taken(6, newer)] {
-                ledger.take(vec![("a.bag".to_owned(), taken, description(1, "a.bag"))]).await.unwrap();
+                ledger.take(vec![(at("a.bag"), taken, description(1, "a.bag"))]).await.unwrap();
             }
         }
         let (replaced, _) = open(&file).replaced();

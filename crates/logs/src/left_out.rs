@@ -28,6 +28,8 @@ pub(crate) enum Reason {
     Unreadable,
     /// It is a file or folder of the daemon itself, such as a key.
     Private,
+    /// A user withdrew it.
+    Unshared,
 }
 
 impl Reason {
@@ -43,6 +45,7 @@ impl Reason {
             Self::Special => "special",
             Self::Unreadable => "unreadable",
             Self::Private => "private",
+            Self::Unshared => "unshared",
         }
     }
 
@@ -60,6 +63,7 @@ impl Reason {
             Self::Special => "it is neither a file nor a folder".to_owned(),
             Self::Unreadable => "it cannot be read; check its permissions".to_owned(),
             Self::Private => "it belongs to the daemon itself and is never shared".to_owned(),
+            Self::Unshared => "it was unshared; `share` undoes this".to_owned(),
         }
     }
 }

@@ -36,6 +36,7 @@ mod info;
 mod ledger;
 mod left_out;
 mod let_go;
+mod marker;
 mod places;
 mod propose;
 mod proposer;
@@ -50,7 +51,9 @@ mod settle;
 mod shares;
 mod shell;
 mod unlisted;
+mod unshare;
 mod versions;
+mod volume;
 mod watch;
 mod writers;
 
@@ -60,7 +63,7 @@ pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use propose::Proposal;
 pub use protocol::{
     Answer, DiscardedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES, MAX_WAITING,
-    Request, WaitingFile,
+    MissingRow, Request, UnsharedRow, WaitingFile,
 };
 pub use replicate::{Action, Holders, Replication};
 pub use shell::{Logs, Settings};

@@ -7,6 +7,7 @@ use crate::index::{State, index_of};
 use crate::ledger::Taken;
 use crate::scan::Unseen;
 use crate::settle::{Fingerprint, Found};
+use crate::volume::SharedPath;
 use dcache::{Moment, PeerId, Set, Time, Validity};
 use ipfs::Cid;
 use service::{Decide, Decision};
@@ -45,9 +46,9 @@ pub(crate) fn unnoted(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<(St
     taken.iter().filter_map(now).collect()
 }
 
-/// Returns the CIDs whose last path in the folder is gone.
-pub(crate) fn deleted(gone: &[String], taken: &BTreeMap<String, Taken>) -> BTreeSet<Cid> {
-    let gone: BTreeSet<&String> = gone.iter().collect();
+/// Returns the CIDs whose last path in the shared folders is gone.
+pub(crate) fn deleted(gone: &[SharedPath], taken: &BTreeMap<SharedPath, Taken>) -> BTreeSet<Cid> {
+    let gone: BTreeSet<&SharedPath> = gone.iter().collect();
     let (gone, left): (Vec<_>, Vec<_>) = taken.iter().partition(|(path, _)| gone.contains(path));
     let left: BTreeSet<Cid> = left.into_iter().map(|(_, taken)| taken.cid).collect();
     gone.into_iter().map(|(_, taken)| taken.cid).filter(|cid| !left.contains(cid)).collect()
@@ -144,6 +145,7 @@ pub(crate) fn is_fresh(until: Option<&Option<Time>>, edge: Time) -> bool {
 mod tests {
     use super::*;
     use crate::index::tests::{NOW, cid, peer, say};
+    use crate::ledger::tests::at;
     use dcache::Kind;
 
     fn looks(size: u64) -> Fingerprint {
@@ -197,9 +199,9 @@ mod tests {
 
     #[test]
     fn a_file_is_deleted_once_its_last_path_is_gone() {
-        let mut both = taken("a", 1);
-        both.extend(taken("b", 1));
-        let gone = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        let row = |path: &str| (at(path), taken(path, 1)[path]);
+        let both = BTreeMap::from([row("a"), row("b")]);
+        let gone = |paths: &[&str]| paths.iter().map(|path| at(path)).collect::<Vec<_>>();
         assert!(deleted(&gone(&["a"]), &both).is_empty());
         assert_eq!(deleted(&gone(&["a", "b"]), &both), BTreeSet::from([cid()]));
     }

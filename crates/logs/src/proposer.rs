@@ -1,6 +1,7 @@
-//! The I/O shell of the proposer. It watches the shared folder, adds settled files to IPFS, and publishes statements
+//! The I/O shell of the proposer. It watches the shared folders, adds settled files to IPFS, and publishes statements
 //! about them.
 
+mod returning;
 mod take_error;
 
 use crate::choose::OwnFile;
@@ -10,8 +11,9 @@ use crate::ledger::{Ledger, Taken};
 use crate::let_go::{LetGo, Reason};
 use crate::propose::{self, Proposal};
 use crate::scan::fingerprint;
-use crate::settle::{Fingerprint, Settling};
+use crate::settle::{Fingerprint, Found, Settling};
 use crate::versions::{Replaced, describe};
+use crate::volume::{SharedPath, VolumeId};
 use crate::writers::{self, Pace, open_for_writing};
 use ipfs::Cid;
 use ipfs::node::Node;
@@ -20,6 +22,7 @@ use service::DecisionLoop;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use store::TableError;
 use swarm::{Stopped, Swarm};
@@ -29,10 +32,10 @@ use tokio::sync::watch;
 /// Settings of the proposer.
 #[derive(Clone, Debug)]
 pub(crate) struct ProposerSettings {
-    pub(crate) folder: FolderSettings,
+    pub(crate) folders: Vec<FolderSettings>,
     /// Time for which a file must stay unchanged before it is added.
     pub(crate) settle: Duration,
-    /// Time after which the folder is scanned although no change was reported. Reports get lost, and network drives
+    /// Time after which the folders are scanned although no change was reported. Reports get lost, and network drives
     /// send none.
     pub(crate) rescan: Duration,
 }
@@ -59,38 +62,46 @@ pub(crate) enum ProposerError {
     Stopped(#[from] Stopped),
 }
 
+/// A file that is not shared yet: where it belongs, its absolute path, and its fingerprint.
+type ToAdd = (SharedPath, PathBuf, Fingerprint);
+
 /// A file that was added to IPFS but is not pinned yet.
 struct New {
-    path: String,
+    path: SharedPath,
     fingerprint: Fingerprint,
     description: Description,
     added: Added,
 }
 
-struct Proposer {
-    folder: SharedFolder,
+/// A shared folder, with the history of its files.
+struct Folder {
+    shared: SharedFolder,
     /// Path of the folder without symbolic links.
     real: PathBuf,
+    settling: Settling,
+}
+
+struct Proposer {
+    folders: Vec<Folder>,
     rescan: Duration,
     swarm: Swarm,
     node: Node,
     ledger: Ledger,
     decisions: DecisionLoop<Proposal>,
-    settling: Settling,
     /// Schedule for the scans of the open files of all processes.
     pace: Pace,
     started: Instant,
     /// Files that could not be added, and the time of the next retry.
-    failed: BTreeMap<String, Duration>,
+    failed: BTreeMap<SharedPath, Duration>,
     /// Damaged files and files with secret keys. They are not shared as long as their fingerprint stays the same.
-    damaged: BTreeMap<String, Fingerprint>,
+    damaged: BTreeMap<SharedPath, Fingerprint>,
     /// Files that were added and will be pinned together.
     new: Vec<New>,
     /// Time at which the first of these files was added.
     new_since: Duration,
 }
 
-/// Shares the files of the folder until the future is dropped. It ends only with an error.
+/// Shares the files of the folders until the future is dropped. It ends only with an error.
 ///
 /// # Errors
 /// When the ledger cannot be written.
@@ -109,22 +120,24 @@ pub(crate) async fn run_proposer(
 
 impl Proposer {
     fn new(settings: ProposerSettings, swarm: Swarm, node: Node, ledger: Ledger) -> Self {
-        let ProposerSettings { folder, settle, rescan } = settings;
-        let (real, settling) = (folder.path.clone(), Settling::new(settle));
+        let ProposerSettings { folders, settle, rescan } = settings;
+        let folder = |settings: FolderSettings| {
+            let (real, shared) = (settings.path.clone(), SharedFolder::new(settings));
+            Folder { shared, real, settling: Settling::new(settle) }
+        };
+        let folders = folders.into_iter().map(folder).collect();
         let (failed, damaged, new, pace) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), Pace::default());
-        let (started, new_since, folder) = (Instant::now(), Duration::ZERO, SharedFolder::new(folder));
+        let (started, new_since) = (Instant::now(), Duration::ZERO);
         // No record triggers a decision. Records of other peers are considered at the next scan, after `rescan` at the
         // latest.
         let decisions = DecisionLoop::new(swarm.clone(), Proposal::new(swarm.me()), |_| false, GATHER);
         Self {
-            folder,
-            real,
+            folders,
             rescan,
             swarm,
             node,
             ledger,
             decisions,
-            settling,
             pace,
             started,
             failed,
@@ -134,14 +147,14 @@ impl Proposer {
         }
     }
 
-    /// Waits until there is a reason to scan the folder: a change, or the time `next`.
+    /// Waits until there is a reason to scan the folders: a change, or the time `next`.
     async fn wait(&mut self, next: Option<Duration>) -> Result<(), ProposerError> {
         let rescan = self.started.elapsed() + self.rescan;
         let wake = self.started + next.map_or(rescan, |next| next.min(rescan));
         loop {
             tokio::select! {
-                () = self.folder.changed() => {
-                    tokio::time::sleep(self.folder.gather()).await;
+                gather = changed(&self.folders) => {
+                    tokio::time::sleep(gather).await;
                     return Ok(());
                 }
                 () = self.ledger.lost() => {
@@ -154,44 +167,83 @@ impl Proposer {
         }
     }
 
-    /// Scans the folder once, and adds, forgets and proposes files accordingly. Returns the time of the next scan for
+    /// Scans the folders once, and adds, forgets and proposes files accordingly. Returns the time of the next scan for
     /// files that still change or that must be retried.
     async fn look(&mut self) -> Result<Option<Duration>, ProposerError> {
-        let taken = self.ledger.taken();
-        let known = taken.keys().cloned().collect();
-        let Look { folder, found, unseen, is_other } = self.folder.look(known).await;
-        self.real = folder;
-        // Without a scan result, no file counts as new or as gone.
-        let Some(found) = found else { return Ok(None) };
-        self.forget(propose::gone(&found, &unseen, &taken), &taken).await?;
-        self.ledger.note_looks(propose::unnoted(&found, &taken)).await?;
-        self.ledger.set_changing(propose::changing(&found, &taken));
-        if is_other {
-            self.check(found.keys().filter(|path| taken.contains_key(*path))).await;
+        let mut looks = Vec::new();
+        for folder in &mut self.folders {
+            let look = folder.shared.look(&self.ledger).await;
+            folder.real.clone_from(&look.folder);
+            let volume = look.found.as_ref().map(|(volume, _)| *volume);
+            self.ledger.show(folder.shared.path().to_owned(), volume);
+            looks.push(look);
         }
-        // Retry times in the past are dropped, since they would end the wait at once.
-        let elapsed = self.started.elapsed();
-        self.failed.retain(|path, again| found.contains_key(path) && *again > elapsed);
-        let (settled, next) = self.settling.observe(found, self.started.elapsed());
-        self.damaged.retain(|path, as_it_was| settled.get(path).is_none_or(|now| now == as_it_was));
-        let as_it_should_be = &self.kept() | &self.ledger.withheld();
-        let (finished, again) = self.finished(propose::to_add(&settled, &taken, &as_it_should_be)).await;
-        for (path, fingerprint) in finished {
-            self.add(path, fingerprint).await?;
+        self.note_volumes().await?;
+        let (mut found, mut changing) = (Vec::new(), BTreeSet::new());
+        for (at, look) in looks.into_iter().enumerate() {
+            // Without a scan result, no file counts as new or as gone.
+            let Some((volume, files)) = look.found else { continue };
+            let taken = self.ledger.taken_in(volume);
+            changing.extend(propose::changing(&files, &taken));
+            self.forget(volume, propose::gone(&files, &look.unseen, &taken)).await?;
+            let unnoted = propose::unnoted(&files, &taken).into_iter();
+            let unnoted = unnoted.map(|(path, taken)| (SharedPath::new(volume, path), taken));
+            self.ledger.note_looks(unnoted.collect()).await?;
+            if look.is_other {
+                let known = files.keys().filter(|path| taken.contains_key(*path));
+                self.check(known.map(|path| look.folder.join(path)).collect()).await;
+            }
+            self.take_returned(volume, &files).await?;
+            found.push((at, volume, files));
         }
+        self.ledger.set_changing(changing);
+        let next = self.add_new(found).await?;
         self.finish().await?;
         self.let_older_go().await?;
         self.publish().await?;
+        Ok(next)
+    }
+
+    /// Adds the settled files of these folders that are new, were changed or lost blocks.
+    async fn add_new(
+        &mut self,
+        found: Vec<(usize, VolumeId, Found)>,
+    ) -> Result<Option<Duration>, ProposerError> {
+        // Retry times in the past are dropped, since they would end the wait at once.
+        let elapsed = self.started.elapsed();
+        let is_found = |file: &SharedPath| {
+            found.iter().any(|(_, volume, files)| *volume == file.volume && files.contains_key(&file.path))
+        };
+        self.failed.retain(|file, again| is_found(file) && *again > elapsed);
+        let as_they_should_be = &(&self.kept() | &self.ledger.withheld()) - &self.ledger.away();
+        let (mut wanted, mut next) = (Vec::new(), None);
+        for (at, volume, files) in found {
+            let Some(Folder { real, settling, .. }) = self.folders.get_mut(at) else { continue };
+            let (settled, later) = settling.observe(files, self.started.elapsed());
+            next = next.into_iter().chain(later).min();
+            let is_other = |file: &SharedPath, before: &Fingerprint| {
+                file.volume == volume && settled.get(&file.path).is_some_and(|now| now != before)
+            };
+            self.damaged.retain(|file, before| !is_other(file, before));
+            let unshared = self.ledger.unshared_in(volume);
+            let settled: Found = settled.into_iter().filter(|(path, _)| !unshared.contains(path)).collect();
+            let files = propose::to_add(&settled, &self.ledger.taken_in(volume), &as_they_should_be);
+            let file = |(path, fingerprint): (String, Fingerprint)| {
+                (SharedPath::new(volume, path.as_str()), real.join(path), fingerprint)
+            };
+            wanted.extend(files.into_iter().map(file));
+        }
+        let (finished, again) = self.finished(wanted).await;
+        for (path, file, fingerprint) in finished {
+            self.add(path, file, fingerprint).await?;
+        }
         Ok(self.failed.values().copied().chain(next).chain(again).min())
     }
 
     /// Returns the files that no process holds open for writing, and the time to check the others again.
-    async fn finished(
-        &mut self,
-        mut files: Vec<(String, Fingerprint)>,
-    ) -> (Vec<(String, Fingerprint)>, Option<Duration>) {
+    async fn finished(&mut self, mut files: Vec<ToAdd>) -> (Vec<ToAdd>, Option<Duration>) {
         let elapsed = self.started.elapsed();
-        files.retain(|(path, _)| !self.must_wait(path));
+        files.retain(|(path, ..)| !self.must_wait(path));
         if files.is_empty() {
             self.pace.note_none();
             return (files, None);
@@ -200,25 +252,25 @@ impl Proposer {
             return (Vec::new(), Some(self.pace.next()));
         }
         let sought: Vec<(String, PathBuf)> =
-            files.iter().map(|(path, _)| (path.clone(), self.real.join(path))).collect();
+            files.iter().map(|(path, file, _)| (path.to_string(), file.clone())).collect();
         let looking = move || open_for_writing(Path::new(writers::PROCESSES), &sought);
         let open = tokio::task::spawn_blocking(looking).await;
         let open = open.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        files.retain(|(path, _)| !open.contains(path));
+        files.retain(|(path, ..)| !open.contains(&path.to_string()));
         let now = self.started.elapsed();
         (files, self.pace.note(open, now, now.saturating_sub(elapsed)))
     }
 
     /// Returns whether a file that could not be added must not be retried yet.
-    fn must_wait(&self, path: &str) -> bool {
+    fn must_wait(&self, path: &SharedPath) -> bool {
         let is_too_early = self.failed.get(path).is_some_and(|again| *again > self.started.elapsed());
         is_too_early || self.damaged.contains_key(path)
     }
 
-    /// Unpins older versions of files. Their bytes are not in the folder any more.
+    /// Unpins older versions of files, whose bytes are not in the folder any more, and files that a user withdrew.
     async fn let_older_go(&self) -> Result<(), ProposerError> {
         let (replaced, _) = self.ledger.replaced();
-        let older = replaced.into_iter().filter(|(_, state)| matches!(state, Replaced::By(..)));
+        let older = replaced.into_iter().filter(|(_, state)| *state != Replaced::IsBack);
         let kept = self.kept();
         let older: Vec<Cid> = older.map(|(cid, _)| cid).filter(|cid| kept.contains(cid)).collect();
         if older.is_empty() {
@@ -235,41 +287,49 @@ impl Proposer {
         self.ledger.kept().into_keys().collect()
     }
 
-    /// Lets go of files that are no longer in the folder. This node does not keep them any more and withdraws its
-    /// statements.
-    async fn forget(&self, gone: Vec<String>, taken: &BTreeMap<String, Taken>) -> Result<(), ProposerError> {
+    /// Lets go of files that are no longer in the folder that shows a volume. This node does not keep them any more and
+    /// withdraws its statements.
+    async fn forget(&self, volume: VolumeId, gone: Vec<String>) -> Result<(), ProposerError> {
         if gone.is_empty() {
             return Ok(());
         }
         let time = self.swarm.read(|_, now| now).await?;
-        let deleted = propose::deleted(&gone, taken);
-        let row = |cid: &Cid| (*cid, LetGo { reason: Reason::Deleted, time });
-        self.ledger.let_go(deleted.iter().map(row).collect()).await?;
         for file in &gone {
             tracing::info!(
                 file,
                 "a file was deleted from the shared folder; this robot does not hold it any more, other robots may"
             );
         }
+        let gone: Vec<SharedPath> = gone.into_iter().map(|path| SharedPath::new(volume, path)).collect();
+        let deleted = propose::deleted(&gone, &self.ledger.taken());
+        let row = |cid: &Cid| (*cid, LetGo { reason: Reason::Deleted, time });
+        self.ledger.let_go(deleted.iter().map(row).collect()).await?;
         self.ledger.forget_paths(gone.clone()).await?;
-        self.check(gone.iter()).await;
+        let folder = self.folders.iter().find(|folder| folder.shared.shows() == Some(volume));
+        if let Some(Folder { real, .. }) = folder {
+            self.check(gone.iter().map(|file| real.join(&file.path)).collect()).await;
+        }
         Ok(())
     }
 
     /// Has the node check the files that it serves at these paths, since they may have been removed or replaced.
-    async fn check(&self, paths: impl Iterator<Item = &String>) {
-        let paths = paths.map(|path| self.real.join(path)).collect();
+    async fn check(&self, paths: BTreeSet<PathBuf>) {
         if let Err(error) = self.node.check_files(Some(paths)).await {
             tracing::warn!(%error, "missing files could not be recorded; they will be found again after the next start");
         }
     }
 
-    async fn add(&mut self, path: String, fingerprint: Fingerprint) -> Result<(), ProposerError> {
+    async fn add(
+        &mut self,
+        path: SharedPath,
+        file: PathBuf,
+        fingerprint: Fingerprint,
+    ) -> Result<(), ProposerError> {
         let elapsed = self.started.elapsed();
         if self.must_wait(&path) {
             return Ok(());
         }
-        match self.take(&path, fingerprint).await {
+        match self.take(&path, file, fingerprint).await {
             Ok(new) => {
                 if self.new.is_empty() {
                     self.new_since = elapsed;
@@ -279,34 +339,43 @@ impl Proposer {
                     self.finish().await?;
                 }
             }
-            Err(error) => self.not_taken(path, fingerprint, &error),
+            Err(error) => {
+                if matches!(error, TakeError::Damaged | TakeError::Key) {
+                    self.lose(&path).await?;
+                }
+                self.not_taken(path, fingerprint, &error);
+            }
         }
         Ok(())
     }
 
-    fn not_taken(&mut self, path: String, fingerprint: Fingerprint, error: &TakeError) {
+    fn not_taken(&mut self, path: SharedPath, fingerprint: Fingerprint, error: &TakeError) {
         let again = match error {
             // The file is added later, when it has stopped changing.
             TakeError::Changed | TakeError::Add(AddError::Changed(_)) => return,
             TakeError::Damaged | TakeError::Key => {
-                tracing::warn!(file = path, %error, "a file is not shared");
+                tracing::warn!(file = path.path, %error, "a file is not shared");
                 self.damaged.insert(path, fingerprint);
                 return;
             }
             error if error.is_full() => LOOK_FOR_ROOM,
             _ => TRY_AGAIN,
         };
-        tracing::warn!(file = path, %error, again_in = ?again, "a file cannot be shared");
+        tracing::warn!(file = path.path, %error, again_in = ?again, "a file cannot be shared");
         self.failed.insert(path, self.started.elapsed() + again);
     }
 
     /// Adds a file in place. Its content is not copied.
-    async fn take(&self, path: &str, fingerprint: Fingerprint) -> Result<New, TakeError> {
-        let file = self.real.join(path);
+    async fn take(
+        &self,
+        path: &SharedPath,
+        file: PathBuf,
+        fingerprint: Fingerprint,
+    ) -> Result<New, TakeError> {
         if service::holds_key(&file, self.swarm.me()) {
             return Err(TakeError::Key);
         }
-        let description = describe(path, fingerprint, self.swarm.me());
+        let description = describe(&path.path, fingerprint, self.swarm.me());
         let entries = vec![
             DirectoryEntry { path: description.filename.clone(), content: Content::InPlace(file.clone()) },
             DirectoryEntry {
@@ -323,7 +392,7 @@ impl Proposer {
         if before.is_some_and(|before| before.fingerprint.is_like(&fingerprint)) {
             return Err(TakeError::Damaged);
         }
-        Ok(New { path: path.to_owned(), fingerprint, description, added })
+        Ok(New { path: path.clone(), fingerprint, description, added })
     }
 
     /// Pins and proposes the files that were added. When they cannot be pinned together, each is pinned alone.
@@ -337,13 +406,15 @@ impl Proposer {
             new = self.pin_each(new).await;
         }
         for New { path, fingerprint, added, .. } in &new {
-            tracing::info!(file = path, cid = %added.root, bytes = fingerprint.size, "a file was taken into the swarm");
+            tracing::info!(file = path.path, cid = %added.root, bytes = fingerprint.size, "a file was taken into the swarm");
             self.failed.remove(path);
         }
         let row = |New { path, fingerprint, description, added }: New| {
             (path, Taken { fingerprint, cid: added.root }, description)
         };
+        let taken: Vec<SharedPath> = new.iter().map(|new| new.path.clone()).collect();
         self.ledger.take(new.into_iter().map(row).collect()).await?;
+        self.ledger.note_back(taken);
         self.publish().await
     }
 
@@ -354,7 +425,9 @@ impl Proposer {
             new.into_iter().partition(|new| withheld.contains(&new.added.root));
         let row = |new: New| (new.path, Taken { fingerprint: new.fingerprint, cid: new.added.root });
         if !passed.is_empty() {
+            let paths: Vec<SharedPath> = passed.iter().map(|new| new.path.clone()).collect();
             self.ledger.pass_over(passed.into_iter().map(row).collect()).await?;
+            self.ledger.note_back(paths);
         }
         Ok(new)
     }
@@ -371,11 +444,12 @@ impl Proposer {
     }
 
     async fn publish(&mut self) -> Result<(), ProposerError> {
-        let (taken, kept) = (self.ledger.taken(), self.kept());
+        let (taken, kept) = (self.ledger.taken(), &self.kept() - &self.ledger.away());
+        let kept = &kept - &self.ledger.withheld();
         let own = taken.into_iter().filter(|(_, taken)| kept.contains(&taken.cid));
-        let own_file = |(path, taken): (String, Taken)| {
+        let own_file = |(file, taken): (SharedPath, Taken)| {
             let Fingerprint { size, modified, .. } = taken.fingerprint;
-            (taken.cid, OwnFile::at(&path, modified).of_size(size))
+            (taken.cid, OwnFile::at(&file.path, modified).of_size(size))
         };
         let own = own.map(own_file);
         self.decisions.decider().set_own_files(own.collect());
@@ -386,6 +460,17 @@ impl Proposer {
         }
         Ok(())
     }
+}
+
+/// Waits until something changed in one of the folders. Returns the time to wait for more changes.
+async fn changed(folders: &[Folder]) -> Duration {
+    let mut changes: Vec<_> = folders.iter().map(|folder| Box::pin(folder.shared.changed())).collect();
+    let at = std::future::poll_fn(|context| {
+        let ready = changes.iter_mut().position(|change| change.as_mut().poll(context).is_ready());
+        ready.map_or(Poll::Pending, Poll::Ready)
+    });
+    let at = at.await;
+    folders.get(at).map_or(GATHER, |folder| folder.shared.gather())
 }
 
 fn is_unchanged(file: &Path, before: Fingerprint) -> bool {

@@ -1,11 +1,17 @@
 //! Requests about shared files on the control socket.
 
+use dcache::{PeerId, Time};
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of CIDs in one request for names: one page of pins.
 pub const MAX_NAMES: usize = service::MAX_PAGE_ROWS;
 /// Maximum number of waiting files in an answer.
 pub const MAX_WAITING: usize = 100;
+
+/// Maximum number of withdrawn files in an answer.
+pub const MAX_UNSHARED_ROWS: usize = 100;
+/// Maximum number of peers in each list of such a file.
+pub const MAX_PEERS: usize = 64;
 
 /// Maximum number of files that one request discards.
 pub const MAX_DISCARDS: usize = 128;
@@ -16,8 +22,30 @@ pub const MAX_DISCARDS: usize = 128;
 pub enum Request {
     /// Asks for the files that this node should keep but has no disk space for. The answer is [`Answer::Waiting`].
     Waiting {},
-    /// Asks for the state of the shared folder. The answer is [`Answer::Folder`].
-    Folder {},
+    /// Asks for the state of the shared folders. The answer is [`Answer::Folders`].
+    Folders {},
+    /// States that the files of a missing disk are gone: they count as deleted. The answer is
+    /// [`Answer::DiskForgotten`].
+    ForgetDisk {
+        /// ID of the disk, from [`MissingRow`].
+        disk: String,
+    },
+    /// Withdraws a file of this node from the swarm: its holders unpin it. It stays withdrawn until
+    /// [`Request::Share`]. The answer is [`Answer::Unshared`].
+    Unshare {
+        /// The file: its CID, the end of its path, or its name.
+        file: String,
+    },
+    /// Shares a withdrawn file again. The answer is [`Answer::SharedAgain`].
+    Share {
+        /// The file: its CID, the end of its path, or its name.
+        file: String,
+    },
+    /// Asks for the withdrawn files. The answer is [`Answer::Unshared`].
+    Unshared {
+        /// CID of the only file that is asked for.
+        cid: Option<String>,
+    },
     /// Asks for the numbers of files that are left out for now. The answer is [`Answer::LeftOut`].
     LeftOut {},
     /// Asks for the names of shared files. The answer is [`Answer::Names`].
@@ -49,8 +77,30 @@ pub enum Answer {
         /// Number of all waiting files.
         count: usize,
     },
-    /// The answer to [`Request::Folder`].
-    Folder(FolderRow),
+    /// The answer to [`Request::Folders`].
+    Folders {
+        /// The shared folders, in the order of the configuration.
+        folders: Vec<FolderRow>,
+        /// Disks with shared files that no shared folder shows now.
+        missing: Vec<MissingRow>,
+    },
+    /// The answer to [`Request::ForgetDisk`].
+    DiskForgotten {
+        /// Number of files on that disk.
+        files: usize,
+    },
+    /// The answer to [`Request::Unshare`] and [`Request::Unshared`].
+    Unshared {
+        /// The withdrawn files, the last one first; at most [`MAX_UNSHARED_ROWS`].
+        files: Vec<UnsharedRow>,
+        /// Number of all withdrawn files.
+        count: usize,
+    },
+    /// The answer to [`Request::Share`].
+    SharedAgain {
+        /// The file, without peers.
+        file: UnsharedRow,
+    },
     /// The answer to [`Request::LeftOut`].
     LeftOut(LeftOutFiles),
     /// The answer to [`Request::Names`].
@@ -101,7 +151,46 @@ pub struct LeftOutFiles {
     pub open: usize,
 }
 
-/// The shared folder of a node.
+/// A file that this node withdrew from the swarm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnsharedRow {
+    /// CID of the file's IPFS directory.
+    pub cid: String,
+    /// Name of the file.
+    pub name: String,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Path of the file in a shared folder; absent when it is not there now.
+    pub path: Option<String>,
+    /// Time of the withdrawal.
+    pub time: Time,
+    /// Peers that kept the file then and do not state this any more; at most [`MAX_PEERS`].
+    pub confirmed: Vec<PeerId>,
+    /// Peers that state now that they keep the file; at most [`MAX_PEERS`].
+    pub waiting: Vec<PeerId>,
+}
+
+/// A disk, or any other folder, with shared files that no shared folder shows now. Its files are neither withdrawn nor
+/// fetched from others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MissingRow {
+    /// ID of the disk, for [`Request::ForgetDisk`].
+    pub disk: String,
+    /// Path of the shared folder that showed it last; absent for files of an earlier version of the daemon.
+    pub folder: Option<String>,
+    /// Time at which it was there; absent when the folder is absent.
+    pub seen: Option<Time>,
+    /// Number of shared files on it.
+    pub files: usize,
+    /// Sum of their sizes in bytes.
+    pub bytes: u64,
+    /// Paths of the first few, relative to the folder.
+    pub examples: Vec<String>,
+}
+
+/// A shared folder of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FolderRow {

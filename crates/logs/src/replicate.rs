@@ -45,6 +45,8 @@ pub struct Replication {
     is_begun: bool,
     replaced: BTreeMap<Cid, Replaced>,
     changing: BTreeSet<Cid>,
+    /// Own files that cannot be read now, since their disk is missing.
+    away: BTreeSet<Cid>,
     is_short: bool,
     shortage: Shortage,
     shares: Shares,
@@ -91,6 +93,7 @@ impl Replication {
             is_begun,
             replaced,
             changing,
+            away: BTreeSet::new(),
             is_short,
             shortage,
             shares,
@@ -119,6 +122,11 @@ impl Replication {
     /// are fetched back.
     pub(crate) fn set_replaced(&mut self, replaced: BTreeMap<Cid, Replaced>, changing: BTreeSet<Cid>) {
         (self.replaced, self.changing) = (replaced, changing);
+    }
+
+    /// Replaces the set of own files that cannot be read now. The statements about them are not renewed.
+    pub(crate) fn set_away(&mut self, away: BTreeSet<Cid>) {
+        self.away = away;
     }
 
     /// Notes whether own files are left out because the record quota of this node is used up.
@@ -175,6 +183,7 @@ impl Decide for Replication {
         let mut steps = plan(&files, &self.kept, &rules);
         let is_done = |cid: &Cid| lost.contains(cid) || bad.contains(cid) || withdrawn.contains(cid);
         steps.retain(|(cid, _)| !is_done(cid) && !self.is_replaced(cid) && !self.is_let_go(cid));
+        steps.retain(|(cid, step)| !self.away.contains(cid) || matches!(step, Step::Drop | Step::Withdraw));
         self.follow(steps, &files, (set, &rules), &mut decision);
         decision
     }

@@ -170,8 +170,10 @@ impl Replicator {
     /// Retracts the statements about incomplete files, and unpins the files. They are fetched again when other peers
     /// hold them.
     async fn lost(&mut self, incomplete: &BTreeSet<Cid>) -> Result<(), ReplicatorError> {
-        let kept = self.ledger.kept();
-        let lost: BTreeSet<Cid> = incomplete.iter().filter(|cid| kept.contains_key(cid)).copied().collect();
+        // The proposer decides about the files of the shared folders: their disk may be missing.
+        let (kept, own) = (self.ledger.kept(), self.ledger.suspect(incomplete));
+        let is_lost = |cid: &&Cid| kept.contains_key(*cid) && !own.contains(*cid);
+        let lost: BTreeSet<Cid> = incomplete.iter().filter(is_lost).copied().collect();
         if lost.is_empty() {
             return Ok(());
         }
@@ -229,6 +231,7 @@ impl Replicator {
         decider.set_kept(self.ledger.kept());
         decider.set_let_go(self.ledger.let_go_files());
         decider.set_replaced(replaced, changing);
+        decider.set_away(self.ledger.away());
         decider.set_short(is_short);
         decider.set_tried(self.tried());
         decider.unlisted().noted = self.ledger.unlisted();

@@ -2,14 +2,15 @@
 
 use crate::folder::FolderSettings;
 use crate::index::index_of;
-use crate::ledger::{Ledger, NoRoom};
+use crate::ledger::{ForgetError, Ledger, Missing, NoRoom};
 use crate::left_out::{LeftOutFor, Reason};
 use crate::proposer::{ProposerSettings, run_proposer};
 use crate::protocol::{
-    Answer, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile,
+    Answer, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, MissingRow, Request, WaitingFile,
 };
 use crate::replicator::{ReplicatorSettings, run_replicator};
-use crate::{buckets, discarding};
+use crate::volume::VolumeId;
+use crate::{buckets, discarding, unshare};
 use dcache::Set;
 use ipfs::Cid;
 use ipfs::node::Node;
@@ -71,18 +72,22 @@ impl Protocol for Logs {
 
 impl Endpoint for Logs {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
-        let (swarm, ledger, folder) = (&self.context.swarm, &self.ledger, &self.proposer.folder.path);
+        let (swarm, ledger) = (&self.context.swarm, &self.ledger);
         match request {
             Request::Waiting {} => Ok(self.waiting()),
-            Request::Folder {} => Ok(Answer::Folder(self.folder())),
+            Request::Folders {} => Ok(self.folders()),
+            Request::ForgetDisk { disk } => self.forget_disk(&disk).await,
             Request::LeftOut {} => {
                 let left_out = *self.ledger.left_out().borrow();
                 let (own, others, open) = (left_out.own.left_out, left_out.others, left_out.open);
                 Ok(Answer::LeftOut(LeftOutFiles { own, others, open }))
             }
             Request::Names { cids } => self.names(cids).await,
-            Request::Discard { cids } => discarding::discard(swarm, ledger, folder, &cids).await,
-            Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, folder, &cids).await,
+            Request::Unshare { file } => unshare::unshare(swarm, ledger, &file).await,
+            Request::Share { file } => unshare::share(ledger, &file).await,
+            Request::Unshared { cid } => unshare::list(swarm, ledger, cid).await,
+            Request::Discard { cids } => discarding::discard(swarm, ledger, &cids).await,
+            Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, &cids).await,
         }
     }
 }
@@ -96,9 +101,11 @@ impl Service for Logs {
             Some(folder) => environment.expand(folder),
             None => environment.in_home("shared-logs")?,
         };
-        let folder = FolderSettings::open(folder, context.private.clone()).map_err(ServiceError::other)?;
+        let ledger = Ledger::open(&context)?;
+        let open = |folder| FolderSettings::open(folder, context.private.clone(), &ledger);
+        let folder = open(folder).map_err(ServiceError::other)?;
         let proposer = ProposerSettings {
-            folder,
+            folders: vec![folder],
             settle: Duration::from_secs(settings.settle_seconds),
             rescan: Duration::from_secs(settings.rescan_seconds.max(1)),
         };
@@ -108,7 +115,6 @@ impl Service for Logs {
             parallel: PARALLEL_FETCHES,
             check: proposer.rescan * CHECKS,
         };
-        let ledger = Ledger::open(&context)?;
         Ok(Self { context, ledger, proposer, replicator })
     }
 
@@ -117,10 +123,19 @@ impl Service for Logs {
     }
 
     fn banner(&self) -> Banner {
-        let FolderRow { path: folder, reason, .. } = self.folder();
-        let hint = format!("put a file into {folder} and see which robots keep it");
-        let shown = reason.map_or(folder.clone(), |reason| format!("{folder} (nothing is shared: {reason})"));
-        Banner { lines: vec![("shared folder", shown)], hints: vec![(hint, "report")] }
+        let line = |folder: &FolderSettings| {
+            let FolderRow { path, reason, .. } = folder_row(folder);
+            let problem = reason.map(|reason| format!(" (nothing is shared: {reason})")).unwrap_or_default();
+            ("shared folder", path + &problem)
+        };
+        let folders = &self.proposer.folders;
+        let hint = |folder: &FolderSettings| {
+            (format!("put a file into {} and see which robots keep it", folder.path.display()), "report")
+        };
+        Banner {
+            lines: folders.iter().map(line).collect(),
+            hints: folders.first().map(hint).into_iter().collect(),
+        }
     }
 }
 
@@ -143,20 +158,36 @@ impl Logs {
         }
     }
 
-    fn folder(&self) -> FolderRow {
-        let FolderSettings { path, status, .. } = &self.proposer.folder;
-        let status = status.borrow();
-        let row = |(reason, LeftOutFor { total, examples }): (&Reason, &LeftOutFor)| LeftOutRow {
-            code: reason.code().to_owned(),
-            reason: reason.sentence(),
-            total: *total,
-            examples: examples.clone(),
+    fn folders(&self) -> Answer {
+        let missing = |Missing { id, volume, files, bytes, examples }: Missing| MissingRow {
+            disk: id.to_string(),
+            folder: volume.as_ref().map(|volume| volume.folder.clone()),
+            seen: volume.map(|volume| volume.seen),
+            files,
+            bytes,
+            examples,
         };
-        FolderRow {
-            path: path.display().to_string(),
-            reason: status.problem.clone(),
-            left_out: status.left_out.0.iter().map(row).collect(),
+        Answer::Folders {
+            folders: self.proposer.folders.iter().map(folder_row).collect(),
+            missing: self.ledger.missing().into_iter().map(missing).collect(),
         }
+    }
+
+    /// Has the files of a missing disk count as deleted.
+    async fn forget_disk(&self, disk: &str) -> Result<Answer, Failure> {
+        let id =
+            disk.parse().map_err(|error| Failure::new(FailureKind::Wrong, format!("{disk:?} is {error}")))?;
+        let time = self.context.swarm.read(|_, now| now).await?;
+        let files = self.ledger.forget_volume(id, time).await.map_err(|error| {
+            let kind = match error {
+                ForgetError::Unknown(_) => FailureKind::Wrong,
+                ForgetError::IsThere(..) => FailureKind::Refused,
+                ForgetError::Disk(_) => FailureKind::Disk,
+            };
+            Failure::new(kind, error)
+        })?;
+        tracing::info!(disk, files, "a user said that the files of a missing disk are gone");
+        Ok(Answer::DiskForgotten { files })
     }
 
     fn waiting(&self) -> Answer {
@@ -189,5 +220,20 @@ impl Logs {
             cids.iter().map(name).collect()
         };
         Ok(Answer::Names { names: self.context.swarm.read(reading).await? })
+    }
+}
+
+fn folder_row(FolderSettings { path, status, .. }: &FolderSettings) -> FolderRow {
+    let status = status.borrow();
+    let row = |(reason, LeftOutFor { total, examples }): (&Reason, &LeftOutFor)| LeftOutRow {
+        code: reason.code().to_owned(),
+        reason: reason.sentence(),
+        total: *total,
+        examples: examples.clone(),
+    };
+    FolderRow {
+        path: path.display().to_string(),
+        reason: status.problem.clone(),
+        left_out: status.left_out.0.iter().map(row).collect(),
     }
 }

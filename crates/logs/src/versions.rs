@@ -11,6 +11,7 @@ use crate::index::SharedFile;
 use crate::info::Description;
 use crate::ledger::Taken;
 use crate::settle::Fingerprint;
+use crate::volume::{SharedPath, VolumeId};
 use dcache::{Item, Key, Kind, PeerId, Record, Set, Statements, Time, Validity};
 use ipfs::Cid;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,10 @@ const MAX_OLDER: usize = 4096;
 /// An older version of an own file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Older {
-    /// Path of the file, relative to the shared folder.
+    /// Volume of the file. Rows of earlier versions of the daemon lack it.
+    #[serde(default)]
+    pub(crate) volume: VolumeId,
+    /// Path of the file, relative to the root of the volume.
     pub(crate) path: String,
     /// Description of the file in this version.
     pub(crate) description: Description,
@@ -40,20 +44,21 @@ pub(crate) enum Replaced {
     /// CID of the version that is now at the path, or `None` if no file is there. Then the description of the older
     /// version.
     By(Option<Cid>, Description),
+    /// A user of this node withdrew the file. Then its description.
+    Unshared(Description),
 }
 
 /// Returns the older versions that these new files of `uploader` replace. `taken` holds the files before the change.
 pub(crate) fn replaced(
-    taken: &BTreeMap<String, Taken>,
-    new: &[(String, Taken)],
+    taken: &BTreeMap<SharedPath, Taken>,
+    new: &[(SharedPath, Taken)],
     uploader: PeerId,
 ) -> Vec<(Cid, Older)> {
-    let older = |(path, now): &(String, Taken)| {
-        let before = taken.get(path).filter(|before| before.cid != now.cid)?;
-        Some((
-            before.cid,
-            Older { path: path.clone(), description: describe(path, before.fingerprint, uploader) },
-        ))
+    let older = |(file, now): &(SharedPath, Taken)| {
+        let before = taken.get(file).filter(|before| before.cid != now.cid)?;
+        let SharedPath { volume, path } = file.clone();
+        let description = describe(&path, before.fingerprint, uploader);
+        Some((before.cid, Older { volume, path, description }))
     };
     new.iter().filter_map(older).collect()
 }
@@ -71,12 +76,12 @@ pub(crate) fn forgotten(older: &BTreeMap<Cid, Older>, added: usize) -> Vec<Cid> 
 
 /// Returns the state of each older version. `taken` holds the files of the shared folder.
 pub(crate) fn states(
-    taken: &BTreeMap<String, Taken>,
+    taken: &BTreeMap<SharedPath, Taken>,
     older: &BTreeMap<Cid, Older>,
 ) -> BTreeMap<Cid, Replaced> {
     let current: BTreeSet<Cid> = taken.values().map(|taken| taken.cid).collect();
     let state = |(cid, older): (&Cid, &Older)| {
-        let by = || taken.get(&older.path).map(|taken| taken.cid);
+        let by = || taken.get(&SharedPath::new(older.volume, older.path.as_str())).map(|taken| taken.cid);
         let state = match current.contains(cid) {
             true => Replaced::IsBack,
             false => Replaced::By(by(), older.description.clone()),
@@ -103,6 +108,9 @@ pub(crate) fn withdraw(
 ) -> Statements {
     let (by, description) = match replaced {
         Replaced::IsBack => return undo(cid, at),
+        Replaced::Unshared(description) => {
+            return files.get(cid).map(|file| dismiss(file, description, at)).unwrap_or_default();
+        }
         Replaced::By(by, description) => (by, description),
     };
     let Some(file) = files.get(cid) else { return Statements::new() };
@@ -194,6 +202,7 @@ mod tests {
     use super::*;
     use crate::index::index;
     use crate::index::tests::{NOW, cid, description, peer, say};
+    use crate::ledger::tests::at;
     use dcache::{Keypair, Policy};
     use std::num::NonZeroU8;
 
@@ -284,17 +293,20 @@ mod tests {
             fingerprint: Fingerprint { size, modified: NOW.0 * 1_000_000_000, inode_changed: None },
             cid,
         };
-        let before = BTreeMap::from([("run/a.bag".to_owned(), taken(5, cid()))]);
-        let new = |path: &str| vec![(path.to_owned(), taken(6, newer()))];
+        let before = BTreeMap::from([(at("run/a.bag"), taken(5, cid()))]);
+        let new = |path: &str| vec![(at(path), taken(6, newer()))];
         assert!(replaced_of(&before, &new("b.bag")).is_empty());
         let older = replaced_of(&before, &new("run/a.bag"));
         assert_eq!(older[&cid()].description, description(1, "a.bag"));
-        let now = BTreeMap::from([("run/a.bag".to_owned(), taken(6, newer()))]);
+        let now = BTreeMap::from([(at("run/a.bag"), taken(6, newer()))]);
         assert_eq!(states(&now, &older)[&cid()], replaced());
         assert_eq!(states(&before, &older)[&cid()], Replaced::IsBack);
     }
 
-    fn replaced_of(before: &BTreeMap<String, Taken>, new: &[(String, Taken)]) -> BTreeMap<Cid, Older> {
+    fn replaced_of(
+        before: &BTreeMap<SharedPath, Taken>,
+        new: &[(SharedPath, Taken)],
+    ) -> BTreeMap<Cid, Older> {
         super::replaced(before, new, peer(1)).into_iter().collect()
     }
 }

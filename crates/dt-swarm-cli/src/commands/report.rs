@@ -11,7 +11,7 @@ use crate::output::Output;
 use crate::output::answered::Answered;
 use crate::output::fields::{FileRef, PeerRef, Timestamp};
 use crate::output::names::{HOSTNAMES, Names};
-use crate::output::shared_folder::SharedFolder;
+use crate::output::shared_folders::SharedFolders;
 use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
@@ -30,7 +30,8 @@ const MAX_HOLDERS_SHOWN: usize = 4;
 /// states that it keeps a copy. A `discarded` file is listed below the table, with the peers that discarded it. A ?
 /// after the uploader means that the uploader did not sign this entry itself.
 ///
-/// For the daemon on this computer, the report also shows which files of its shared folder are not shared, and why.
+/// For the daemon on this computer, the report also shows which files of its shared folders are not shared, and why, and
+/// which files are on a disk that is not there.
 #[derive(Debug, Args)]
 pub(crate) struct Report {}
 
@@ -41,8 +42,8 @@ pub(crate) struct Files {
     answered: Answered,
     /// The files, sorted by name and CID. Files without a name are last.
     files: Vec<File>,
-    /// The shared folder; `null` when the daemon runs on another computer or does not report it.
-    shared_folder: Option<SharedFolder>,
+    #[serde(flatten)]
+    folders: SharedFolders,
     /// The numbers of files that the daemon leaves out for now; `null` when it runs on another computer, or its control
     /// socket cannot be used.
     left_out: Option<LeftOut>,
@@ -75,8 +76,8 @@ impl Command for Report {
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
         let answered = Answered::new(&reading.answer, &reading.names);
-        let (left_out, shared_folder) = (LeftOut::ask(context), SharedFolder::ask(context));
-        Ok(Files { answered, files, left_out, shared_folder })
+        let (left_out, folders) = (LeftOut::ask(context), SharedFolders::ask(context));
+        Ok(Files { answered, files, left_out, folders })
     }
 }
 
@@ -138,7 +139,7 @@ impl Output for Files {
             false => format!("{}\n\n{}", table.trim_fmt(), count(listed.len(), "file")),
         };
         let shown = shown + &hidden::show(&hidden);
-        let folder = self.shared_folder.as_ref().map_or_else(String::new, SharedFolder::show);
+        let folder = self.folders.show();
         let left_out = self.left_out.as_ref().map_or_else(String::new, LeftOut::show);
         format!("{shown}\n{folder}{left_out}{}", self.answered.footer())
     }

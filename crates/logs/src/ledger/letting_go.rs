@@ -18,7 +18,7 @@ impl Ledger {
         let tables = self.tables();
         // A deleted file that is in the folder again was put back by a user, so it may be shared.
         let rows = tables.let_go.iter().filter(|(_, row)| row.reason != Reason::Deleted);
-        rows.map(|(cid, _)| *cid).collect()
+        rows.map(|(cid, _)| *cid).chain(tables.unshared.keys().copied()).collect()
     }
 
     /// Returns the files that this node let go of, except those that are not unpinned yet.
@@ -164,7 +164,7 @@ mod tests {
         assert!(ledger.withheld().is_empty());
         let fingerprint = crate::settle::Fingerprint { size: 5, modified: 7, inode_changed: None };
         let taken = crate::ledger::Taken { fingerprint, cid: cid() };
-        ledger.take(vec![("a.bag".into(), taken, description(1, "a.bag"))]).await.unwrap();
+        ledger.take(vec![(crate::ledger::tests::at("a.bag"), taken, description(1, "a.bag"))]).await.unwrap();
         assert!(ledger.let_go_files().is_empty());
         drop(ledger);
         assert!(open(&file).let_go_files().is_empty());

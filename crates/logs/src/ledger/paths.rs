@@ -1,9 +1,10 @@
-//! The part of the ledger about the paths of the shared folder.
+//! The part of the ledger about the paths of the shared folders.
 
 use super::{Ledger, Taken};
 use crate::info::Description;
 use crate::settle::Fingerprint;
 use crate::versions::{self, Older};
+use crate::volume::SharedPath;
 use dcache::PeerId;
 use ipfs::Cid;
 use serde::{Deserialize, Serialize};
@@ -37,11 +38,11 @@ impl TakenRow {
 /// Returns the taken files that `me` did not upload, or whose uploader is unknown. Rows of earlier versions lack the
 /// uploader; it is known only while the file is kept.
 pub(super) fn foreign(
-    rows: &[(String, TakenRow)],
+    rows: &[(Displayed<SharedPath>, TakenRow)],
     kept: &BTreeMap<Cid, Description>,
     me: PeerId,
 ) -> BTreeMap<Cid, Option<PeerId>> {
-    let uploader = |(_, row): &(String, TakenRow)| {
+    let uploader = |(_, row): &(Displayed<SharedPath>, TakenRow)| {
         let cid: Cid = row.cid.parse().ok()?;
         Some((cid, row.uploader.or_else(|| Some(kept.get(&cid)?.uploader))))
     };
@@ -55,7 +56,7 @@ impl Ledger {
     }
 
     /// Notes files of the folder that must not be shared, so that they are not read again.
-    pub(crate) async fn pass_over(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
+    pub(crate) async fn pass_over(&self, files: Vec<(SharedPath, Taken)>) -> Result<(), TableError> {
         self.replace(&files).await?;
         self.write_taken(files).await?;
         self.tell_changed();
@@ -63,32 +64,35 @@ impl Ledger {
     }
 
     /// Stores new fingerprints of taken files whose content did not change.
-    pub(crate) async fn note_looks(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
+    pub(crate) async fn note_looks(&self, files: Vec<(SharedPath, Taken)>) -> Result<(), TableError> {
         if files.is_empty() { Ok(()) } else { self.write_taken(files).await }
     }
 
     /// Removes the paths of files that are no longer in the folder. Kept files stay in the ledger.
-    pub(crate) async fn forget_paths(&self, paths: Vec<String>) -> Result<(), TableError> {
+    pub(crate) async fn forget_paths(&self, paths: Vec<SharedPath>) -> Result<(), TableError> {
         if paths.is_empty() {
             return Ok(());
         }
-        let removed: Vec<_> = paths.iter().map(|path| (path.clone(), None)).collect();
+        let removed: Vec<_> = paths.iter().map(|path| (Displayed(path.clone()), None)).collect();
         self.taken_rows.write_async(&removed).await?;
+        self.note_unshared_gone(&paths).await?;
         let mut tables = self.tables();
         for path in &paths {
             tables.taken.remove(path);
+            tables.away.remove(path);
         }
         Ok(())
     }
 
-    pub(super) async fn write_taken(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
-        let rows: Vec<_> = files.iter().map(|(path, taken)| (path.clone(), Some(self.row(taken)))).collect();
+    pub(super) async fn write_taken(&self, files: Vec<(SharedPath, Taken)>) -> Result<(), TableError> {
+        let rows: Vec<_> =
+            files.iter().map(|(path, taken)| (Displayed(path.clone()), Some(self.row(taken)))).collect();
         self.taken_rows.write_async(&rows).await?;
         self.tables().taken.extend(files);
         Ok(())
     }
 
-    fn row(&self, taken: &Taken) -> TakenRow {
+    pub(super) fn row(&self, taken: &Taken) -> TakenRow {
         let Fingerprint { size, modified, inode_changed } = taken.fingerprint;
         let uploader = self.tables().foreign.get(&taken.cid).copied().unwrap_or(Some(self.me));
         TakenRow { size, modified, inode_changed, cid: taken.cid.to_string(), uploader }
@@ -96,7 +100,7 @@ impl Ledger {
 
     /// Notes the older versions that these files replace, and forgets the oldest rows in exchange. A file of another
     /// identity does not count as an older version.
-    pub(super) async fn replace(&self, files: &[(String, Taken)]) -> Result<(), TableError> {
+    pub(super) async fn replace(&self, files: &[(SharedPath, Taken)]) -> Result<(), TableError> {
         let (older, forgotten) = {
             let tables = self.tables();
             let mut older = versions::replaced(&tables.taken, files, self.me);
@@ -122,7 +126,7 @@ impl Ledger {
 mod tests {
     use crate::index::tests::{NOW, cid, description};
     use crate::ledger::Taken;
-    use crate::ledger::tests::{open, open_as};
+    use crate::ledger::tests::{at, open, open_as};
     use crate::let_go::{LetGo, Reason};
     use crate::settle::Fingerprint;
     use crate::versions::Replaced;
@@ -144,7 +148,7 @@ mod tests {
         let file = folder.path().join("records.redb");
         let newest =
             crate::buckets::parse("bafkreibaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
-        let of = |seed, size, cid| vec![("a.bag".to_owned(), taken(size, cid), description(seed, "a.bag"))];
+        let of = |seed, size, cid| vec![(at("a.bag"), taken(size, cid), description(seed, "a.bag"))];
         {
             let ledger = open(&file);
             for (size, cid) in [(4, newest), (5, cid())] {
@@ -157,7 +161,7 @@ mod tests {
             let ledger = open_as(2, &file);
             assert!(ledger.is_foreign(&cid()));
             // A new fingerprint does not make it a file of the new identity.
-            ledger.note_looks(vec![("a.bag".to_owned(), taken(5, cid()))]).await.unwrap();
+            ledger.note_looks(vec![(at("a.bag"), taken(5, cid()))]).await.unwrap();
         }
         let ledger = open_as(2, &file);
         ledger.take(of(2, 6, newer())).await.unwrap();
@@ -178,7 +182,7 @@ mod tests {
         }
         for is_kept in [false, true] {
             let ledger = open(&file);
-            assert_eq!(ledger.taken()["a.bag"].fingerprint.inode_changed, None);
+            assert_eq!(ledger.taken()[&"a.bag".parse().unwrap()].fingerprint.inode_changed, None);
             assert_eq!(ledger.is_foreign(&cid()), !is_kept);
             ledger.keep(cid(), description(1, "a.bag")).await.unwrap();
         }
@@ -190,11 +194,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = open(&folder.path().join("records.redb"));
         let discarded = taken(5, cid());
-        ledger.take(vec![("a.bag".to_owned(), discarded, description(1, "a.bag"))]).await.unwrap();
+        ledger.take(vec![(at("a.bag"), discarded, description(1, "a.bag"))]).await.unwrap();
         ledger.let_go(vec![(cid(), LetGo { reason: Reason::Discarded, time: NOW })]).await.unwrap();
-        let between = ("a.bag".to_owned(), taken(6, newer()), description(1, "a.bag"));
+        let between = (at("a.bag"), taken(6, newer()), description(1, "a.bag"));
         ledger.take(vec![between]).await.unwrap();
-        ledger.pass_over(vec![("a.bag".to_owned(), discarded)]).await.unwrap();
+        ledger.pass_over(vec![(at("a.bag"), discarded)]).await.unwrap();
         let (replaced, _) = ledger.replaced();
         assert!(matches!(replaced[&newer()], Replaced::By(Some(by), _) if by == cid()), "{replaced:?}");
         assert!(!replaced.contains_key(&cid()), "the discarded version is not proposed again");

@@ -35,9 +35,9 @@ impl Replication {
         cids
     }
 
-    /// Returns whether a file is an older version of an own file.
+    /// Returns whether a file is an older version of an own file, or a user withdrew it.
     pub(super) fn is_replaced(&self, cid: &Cid) -> bool {
-        matches!(self.replaced.get(cid), Some(Replaced::By(..)))
+        matches!(self.replaced.get(cid), Some(Replaced::By(..) | Replaced::Unshared(_)))
     }
 
     /// Returns the statements about older versions of own files.
