@@ -67,7 +67,10 @@ pub(crate) enum CliError {
         clean(.0, 120)
     )]
     NoneOfTheFiles(String),
-    #[error("several files are called {:?}; give the CID of one of them: {cids}", clean(name, 120))]
+    #[error(
+        "several files are called {:?}; give the path or CID of one of them, as `report` shows it: {cids}",
+        clean(name, 120)
+    )]
     Ambiguous { name: String, cids: String },
     #[error("no peer states the name and size of {:?}; try again when its uploader is online", clean(.0, 120))]
     NotDescribed(String),

@@ -4,7 +4,7 @@ use crate::error::CliError;
 use crate::output::fields::FileRef;
 use dcache::{PeerId, Set, Time, buckets};
 use ipfs::Cid;
-use logs::{SharedFile, State};
+use logs::{Description, FilePath, SharedFile, State};
 use std::collections::BTreeMap;
 
 /// Patterns of the buckets that [`list`] reads.
@@ -43,14 +43,22 @@ pub(crate) fn find_discarded<'a>(files: &'a [SharedFile], name: &str) -> Result<
     if discarded.is_empty() { find(files, name) } else { the_one(discarded, name) }
 }
 
-/// Returns the file with this CID. Without one, returns the files with this name.
+/// Returns the file with this CID. Without one, returns the files with this name, or whose path below the shared folder
+/// ends with it.
 fn named<'a>(files: &'a [SharedFile], name: &str) -> Vec<&'a SharedFile> {
     let has_cid = |file: &&SharedFile| file.cid.to_string() == name;
-    let has_name = |file: &&SharedFile| file.description.as_ref().is_some_and(|known| known.filename == name);
+    let has_name = |file: &&SharedFile| file.description.as_ref().is_some_and(|known| is_named(known, name));
     match files.iter().find(has_cid) {
         Some(file) => vec![file],
         None => files.iter().filter(has_name).collect(),
     }
+}
+
+/// Returns whether a name is that of a file, or the end of its path.
+fn is_named(known: &Description, name: &str) -> bool {
+    let path = known.path.as_ref().map_or(known.filename.as_str(), FilePath::as_str);
+    let before = path.strip_suffix(name).filter(|_| !name.is_empty());
+    before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 /// Returns the files for which `fits` is true. If there are none, returns all files.
@@ -95,14 +103,15 @@ pub(crate) fn reference(file: &SharedFile) -> FileRef {
 
 /// Removes older versions of files from the list.
 ///
-/// Files that one uploader signed under one name are versions of each other. All versions that the uploader holds stay.
+/// Files that one uploader signed under one path are versions of each other. All versions that the uploader holds stay.
 /// An uploader holds only the newest version of each path, so these versions are different files with the same name. If
 /// the uploader holds none, only the newest version stays.
 fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
     let version = |file: &SharedFile| {
         let known = file.description.as_ref().filter(|_| file.is_described_by_uploader)?;
         let is_held = [&file.holders, &file.proposers].iter().any(|all| all.contains_key(&known.uploader));
-        Some(((known.uploader, known.filename.clone()), (is_held, known.changed, file.cid)))
+        let path = known.path.as_ref().map_or(known.filename.clone(), FilePath::to_string);
+        Some(((known.uploader, path), (is_held, known.changed, file.cid)))
     };
     let mut newest: BTreeMap<(PeerId, String), (bool, Time, Cid)> = BTreeMap::new();
     for (name, age) in files.iter().filter_map(|file| version(file)) {
@@ -119,7 +128,6 @@ fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
 mod tests {
     use super::*;
     use dcache::{Data, Item, Keypair, Kind, Record, Statement, Validity};
-    use logs::Description;
     use logs::buckets::{self, Station};
 
     const NOW: Time = Time(1000);
@@ -148,7 +156,8 @@ mod tests {
                 // The third file belongs to another robot, so that two different files have the same name.
                 let seed = if cid.to_string() == CIDS[2] { 3 } else { 1 };
                 let uploader = Keypair::from_seed([seed; 32]).peer_id();
-                let description = Description { filename: name.into(), size: 7, changed: NOW, uploader };
+                let description =
+                    Description { filename: name.into(), path: None, size: 7, changed: NOW, uploader };
                 propose(&mut set, Item { bucket: buckets::info(&cid), data: description.to_data().unwrap() });
             }
         }
@@ -171,8 +180,13 @@ mod tests {
         let (mut set, cid) = (Set::default(), buckets::parse(cid).unwrap());
         propose(&mut set, Station::Files.item(&cid));
         let uploader = Keypair::from_seed([seed; 32]).peer_id();
-        let description =
-            Description { filename: "run.mcap".into(), size: 7, changed: Time(changed), uploader };
+        let description = Description {
+            filename: "run.mcap".into(),
+            path: None,
+            size: 7,
+            changed: Time(changed),
+            uploader,
+        };
         let mut file = list(&set, NOW).remove(0);
         (file.description, file.is_described_by_uploader) = (Some(description), is_signed);
         file.proposers.clear();
@@ -199,6 +213,20 @@ mod tests {
         files[2].proposers = held;
         assert_eq!(meant(find(&files, "run.mcap")), [CIDS[0], CIDS[2]].join(", "));
         assert_eq!(meant(find(&files, CIDS[2])), CIDS[2]);
+    }
+
+    #[test]
+    fn a_file_is_found_by_the_end_of_its_path() {
+        let mut files = [of(CIDS[0], 1, 5, true), of(CIDS[1], 1, 9, true)];
+        for (file, path) in files.iter_mut().zip(["one/run.mcap", "deep/two/run.mcap"]) {
+            file.description.as_mut().unwrap().path = Some(path.parse().unwrap());
+        }
+        assert_eq!(meant(find(&files, "one/run.mcap")), CIDS[0]);
+        assert_eq!(meant(find(&files, "two/run.mcap")), CIDS[1]);
+        assert_eq!(meant(find(&files, "run.mcap")), [CIDS[0], CIDS[1]].join(", "), "they are no versions");
+        for name in ["o/run.mcap", "/one/run.mcap", "mcap", ""] {
+            assert!(matches!(find(&files, name), Err(CliError::NoSuchFile(_))), "{name}");
+        }
     }
 
     #[test]

@@ -45,8 +45,13 @@ impl Holder {
             let file = folder.path().join("file");
             std::fs::write(&file, content).unwrap();
             let size = content.len() as u64;
-            let description =
-                Description { filename: (*name).to_owned(), size, changed: clock(), uploader: peer(DAEMON) };
+            let description = Description {
+                filename: (*name).to_owned(),
+                path: None,
+                size,
+                changed: clock(),
+                uploader: peer(DAEMON),
+            };
             let info = folder.path().join("info");
             std::fs::write(&info, description.to_yaml().unwrap()).unwrap();
             let entry =
@@ -207,8 +212,13 @@ fn ctrl_c_leaves_no_partial_file() {
     // A port that accepts connections and sends nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut daemon = Daemon::new();
-    let description =
-        Description { filename: "a.bag".to_owned(), size: 10, changed: clock(), uploader: peer(DAEMON) };
+    let description = Description {
+        filename: "a.bag".to_owned(),
+        path: None,
+        size: 10,
+        changed: clock(),
+        uploader: peer(DAEMON),
+    };
     share(&mut daemon, "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku", &description);
     announce(&mut daemon, &format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port()));
     let (host, here) = (daemon.serve(), tempfile::tempdir().unwrap());

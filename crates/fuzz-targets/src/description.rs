@@ -44,5 +44,5 @@ fn check_one(read: &Description) {
 
 fn description() -> Description {
     let filename = "a \"b\" é.bag".to_owned();
-    Description { filename, size: 868_400, changed: Time(1_511_000_000), uploader: peer() }
+    Description { filename, path: None, size: 868_400, changed: Time(1_511_000_000), uploader: peer() }
 }

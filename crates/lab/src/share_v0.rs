@@ -90,7 +90,7 @@ fn describe(path: &Path, uploader: PeerId) -> Result<Description> {
     let metadata = path.metadata()?;
     let filename = path.file_name().ok_or("a file needs a name")?.to_string_lossy().into_owned();
     let changed = Time(metadata.modified()?.duration_since(UNIX_EPOCH)?.as_secs());
-    Ok(Description { filename, size: metadata.len(), changed, uploader })
+    Ok(Description { filename, path: None, size: metadata.len(), changed, uploader })
 }
 
 /// Adds the file with its info file, and returns the CIDs of the directory and of the file in it.

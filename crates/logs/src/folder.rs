@@ -5,6 +5,7 @@ use crate::ledger::Ledger;
 use crate::left_out::{LeftOut, Reason};
 use crate::marker::{Before, identify};
 use crate::scan::{Scan, Unseen, scan};
+use crate::select::{SelectedFolder, Selection, SelectionError};
 use crate::settle::Found;
 use crate::volume::VolumeId;
 use crate::watch::{FolderWatch, Marking};
@@ -31,6 +32,12 @@ pub(crate) enum FolderError {
     /// Private files of the daemon would be shared.
     #[error("{0}")]
     Private(Overlap),
+    /// A pattern is wrong.
+    #[error("the shared folder {0} is configured wrongly: {1}")]
+    Patterns(PathBuf, #[source] SelectionError),
+    /// One shared folder contains another.
+    #[error("the shared folder {0} is inside the shared folder {1}; share only one of them")]
+    Nested(PathBuf, PathBuf),
     /// The path is relative, and the current folder is unknown.
     #[error("the shared folder {0} cannot be found: {1}; use an absolute path")]
     Relative(PathBuf, #[source] io::Error),
@@ -50,6 +57,8 @@ pub(crate) struct FolderStatus {
 pub(crate) struct FolderSettings {
     /// Absolute path of the folder.
     pub(crate) path: PathBuf,
+    /// Files of it that are shared.
+    pub(crate) selection: Arc<Selection>,
     /// Places that belong to the daemon and are never shared.
     pub(crate) private: Arc<PrivatePlaces>,
     /// State of the folder at the last scan.
@@ -63,10 +72,12 @@ impl FolderSettings {
     /// # Errors
     /// When the folder can never be shared with the present configuration.
     pub(crate) fn open(
-        path: PathBuf,
+        SelectedFolder { path, include, exclude }: SelectedFolder,
         private: Arc<PrivatePlaces>,
         ledger: &Ledger,
     ) -> Result<Self, FolderError> {
+        let selection = Selection::new(&include, &exclude);
+        let selection = selection.map_err(|error| FolderError::Patterns(path.clone(), error))?;
         let path = std::path::absolute(&path).map_err(|error| FolderError::Relative(path, error))?;
         let made = match ledger.has_seen(&path) {
             true => path.metadata().map(drop),
@@ -80,13 +91,30 @@ impl FolderSettings {
             return Err(FolderError::Private(overlap));
         }
         let status = watch::Sender::default();
-        let settings = Self { path, private, status };
+        let settings = Self { path, selection: Arc::new(selection), private, status };
         if let Err(error) = made {
             // For a dangling link, the error of `create_dir_all` would only say that it exists.
             let error = settings.path.metadata().err().filter(|_| is_there(&error)).unwrap_or(error);
             settings.tell(FolderStatus { problem: Some(problem(&error)), ..FolderStatus::default() });
         }
         Ok(settings)
+    }
+
+    /// Checks that none of these folders is inside another one.
+    ///
+    /// # Errors
+    /// When a folder is inside another one. The files in it would be shared twice.
+    pub(crate) fn check_apart(folders: &[Self]) -> Result<(), FolderError> {
+        let real = |folder: &Self| folder.path.canonicalize().unwrap_or_else(|_| folder.path.clone());
+        for (at, inner) in folders.iter().enumerate() {
+            let others = folders.iter().enumerate().filter(|(other, _)| *other != at);
+            if let Some((_, outer)) =
+                others.into_iter().find(|(_, outer)| real(inner).starts_with(real(outer)))
+            {
+                return Err(FolderError::Nested(inner.path.clone(), outer.path.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Publishes the state of the folder. A new problem is logged once.
@@ -177,6 +205,7 @@ impl SharedFolder {
     pub(crate) async fn look(&mut self, ledger: &Ledger) -> Look {
         let looking = Looking {
             path: self.settings.path.clone(),
+            selection: self.settings.selection.clone(),
             private: self.settings.private.clone(),
             ledger: ledger.clone(),
             before: self.before,
@@ -215,6 +244,7 @@ type At = Option<(PathBuf, Option<FileId>)>;
 /// The inputs of one scan.
 struct Looking {
     path: PathBuf,
+    selection: Arc<Selection>,
     private: Arc<PrivatePlaces>,
     ledger: Ledger,
     before: Before,
@@ -246,7 +276,7 @@ impl Looking {
         let private = private_in(real, &self.private, Some(id))?;
         let volume = identify((&self.path, real, id), self.before, &self.ledger)?;
         let known = self.ledger.taken_in(volume).into_keys().collect();
-        let mut scanned = scan(real, &private, &known, enter)?;
+        let mut scanned = scan(real, (&private, &self.selection), &known, enter)?;
         for path in self.ledger.unshared_in(volume) {
             if scanned.found.contains_key(&path) {
                 scanned.left_out.add(Reason::Unshared, &path);
@@ -279,13 +309,17 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
+    fn whole(path: PathBuf) -> SelectedFolder {
+        crate::select::SharedFolder::Whole(path).into()
+    }
+
     /// Opens a ledger beside the shared folder.
     fn ledger(root: &tempfile::TempDir) -> Ledger {
         crate::ledger::tests::open(&root.path().join("records.redb"))
     }
 
     fn open(path: PathBuf, ledger: &Ledger) -> SharedFolder {
-        SharedFolder::new(FolderSettings::open(path, Arc::default(), ledger).unwrap())
+        SharedFolder::new(FolderSettings::open(whole(path), Arc::default(), ledger).unwrap())
     }
 
     fn names(look: &Look) -> Vec<&str> {
@@ -324,7 +358,7 @@ mod tests {
         let file = root.path().join("notes.txt");
         fs::write(&file, "").unwrap();
         for path in [file.clone(), file.join("logs")] {
-            let error = FolderSettings::open(path, Arc::default(), &ledger).unwrap_err().to_string();
+            let error = FolderSettings::open(whole(path), Arc::default(), &ledger).unwrap_err().to_string();
             assert!(error.contains("notes.txt is a file") && error.contains("--shared"), "{error}");
         }
     }
@@ -334,7 +368,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let link = root.path().join("link");
         std::os::unix::fs::symlink(root.path().join("not mounted"), &link).unwrap();
-        let settings = FolderSettings::open(link, Arc::default(), &ledger(&root)).unwrap();
+        let settings = FolderSettings::open(whole(link), Arc::default(), &ledger(&root)).unwrap();
         let told = settings.status.borrow().problem.clone();
         assert!(told.is_some_and(|problem| problem.contains("not there")));
     }
@@ -353,9 +387,11 @@ mod tests {
         };
         let private = Arc::new(PrivatePlaces::new(vec![place(&data)]));
         let ledger = ledger(&root);
-        let refused = FolderSettings::open(root.path().to_owned(), private.clone(), &ledger).unwrap_err();
+        let refused =
+            FolderSettings::open(whole(root.path().to_owned()), private.clone(), &ledger).unwrap_err();
         assert!(refused.to_string().contains("--data-dir"), "{refused}");
-        let mut folder = SharedFolder::new(FolderSettings::open(shared.clone(), private, &ledger).unwrap());
+        let mut folder =
+            SharedFolder::new(FolderSettings::open(whole(shared.clone()), private, &ledger).unwrap());
         fs::hard_link(data.join("identity.key"), shared.join("a.bag")).unwrap();
         fs::write(shared.join("b.bag"), "").unwrap();
         assert_eq!(names(&folder.look(&ledger).await), ["b.bag"]);
@@ -385,5 +421,39 @@ mod tests {
         let folder = open(path.clone(), &ledger);
         assert!(!path.exists(), "it hides that a disk is missing");
         assert!(folder.settings.status.borrow().problem.is_some());
+    }
+
+    #[tokio::test]
+    async fn files_that_the_patterns_leave_out_are_counted_and_known_ones_are_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, ledger) = (root.path().join("shared"), ledger(&root));
+        let selected = |exclude: &str| SelectedFolder {
+            path: path.clone(),
+            include: vec!["*.bag".to_owned()],
+            exclude: vec![exclude.to_owned()],
+        };
+        let open = |folder| FolderSettings::open(folder, Arc::default(), &ledger);
+        let mut folder = SharedFolder::new(open(selected("old/*")).unwrap());
+        fs::create_dir(path.join("old")).unwrap();
+        for name in ["a.bag", "notes.txt", "old/b.bag"] {
+            fs::write(path.join(name), "").unwrap();
+        }
+        assert_eq!(names(&folder.look(&ledger).await), ["a.bag"]);
+        let left_out = folder.settings.status.borrow().left_out.clone();
+        assert_eq!(left_out.0[&Reason::Excluded].examples, ["notes.txt", "old/b.bag"]);
+        let refused = open(selected("[")).unwrap_err().to_string();
+        assert!(refused.contains("is not a pattern"), "{refused}");
+    }
+
+    #[test]
+    fn a_shared_folder_inside_another_one_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let ledger = ledger(&root);
+        let open = |name: &str| {
+            FolderSettings::open(whole(root.path().join(name)), Arc::default(), &ledger).unwrap()
+        };
+        assert!(FolderSettings::check_apart(&[open("a"), open("ab")]).is_ok());
+        let refused = FolderSettings::check_apart(&[open("a/b"), open("a")]).unwrap_err().to_string();
+        assert!(refused.contains("a/b is inside"), "{refused}");
     }
 }

@@ -1,6 +1,9 @@
 //! The description of a file: as YAML in the `upload_info1.yaml` beside it, and as JSON in the bucket `share/info/CID`.
 
+mod file_path;
+
 use dcache::{Data, DataError, PeerId, Time};
+pub use file_path::FilePath;
 use serde::{Deserialize, Serialize};
 
 /// Name of the info file beside the shared file.
@@ -15,6 +18,10 @@ const MAX_NAME_BYTES: usize = 255;
 pub struct Description {
     /// Name of the file, without folders.
     pub filename: String,
+    /// Path of the file below the shared folder; `None` when it is directly in it, and in descriptions by earlier versions
+    /// of the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<FilePath>,
     /// Size of the file in bytes.
     pub size: u64,
     /// Time of the last change of the file.
@@ -32,12 +39,17 @@ pub enum InfoError {
     /// The file name is unsafe: writing a file under it could do harm.
     #[error("not a valid file name: {0:?}")]
     Name(String),
+    /// The path is unsafe, or does not end with the file name.
+    #[error("not a valid path of a shared file: {0:?}")]
+    Path(String),
 }
 
 /// Keys of the info file, named as in the original IPSD.
 #[derive(Serialize, Deserialize)]
 struct InfoFile {
     filename: String,
+    #[serde(default)]
+    path: Option<FilePath>,
     size: u64,
     /// Seconds since the epoch. The original IPSD wrote fractions of a second; they are dropped.
     ctime: f64,
@@ -50,11 +62,16 @@ impl Description {
     /// # Errors
     /// When the name cannot be written as YAML. No file name is known for which this happens.
     pub fn to_yaml(&self) -> Result<String, InfoError> {
-        let Self { filename, size, changed, uploader } = self;
+        let Self { filename, path, size, changed, uploader } = self;
         // A JSON string is a valid YAML scalar in double quotes, escapes included (YAML 1.2, section 1.3).
-        let filename =
-            serde_json::to_string(filename).map_err(|error| InfoError::Shape(error.to_string()))?;
-        Ok(format!("filename: {filename}\nsize: {size}\nctime: {changed}\nupload_node: {uploader}\n"))
+        let quoted =
+            |text: &str| serde_json::to_string(text).map_err(|error| InfoError::Shape(error.to_string()));
+        let filename = quoted(filename)?;
+        let path = match path {
+            Some(path) => format!("path: {}\n", quoted(path.as_str())?),
+            None => String::new(),
+        };
+        Ok(format!("filename: {filename}\n{path}size: {size}\nctime: {changed}\nupload_node: {uploader}\n"))
     }
 
     /// Reads an info file. Unknown keys are ignored.
@@ -65,7 +82,8 @@ impl Description {
         let file: InfoFile =
             serde_saphyr::from_str(text).map_err(|error| InfoError::Shape(error.to_string()))?;
         let changed = Time(file.ctime.clamp(0.0, 1e12) as u64);
-        Self { filename: file.filename, size: file.size, changed, uploader: file.upload_node }.checked()
+        let InfoFile { filename, path, size, upload_node: uploader, .. } = file;
+        Self { filename, path, size, changed, uploader }.checked()
     }
 
     /// Returns the text for `share/info/CID`.
@@ -87,7 +105,11 @@ impl Description {
     }
 
     fn checked(self) -> Result<Self, InfoError> {
-        if is_file_name(&self.filename) { Ok(self) } else { Err(InfoError::Name(self.filename)) }
+        match &self.path {
+            _ if !is_file_name(&self.filename) => Err(InfoError::Name(self.filename)),
+            Some(path) if path.filename() != self.filename => Err(InfoError::Path(path.to_string())),
+            _ => Ok(self),
+        }
     }
 }
 
@@ -107,7 +129,8 @@ mod tests {
 
     fn description(filename: &str) -> Description {
         let uploader = Keypair::from_seed([1; 32]).peer_id();
-        Description { filename: filename.to_owned(), size: 868_400, changed: Time(1_511_000_000), uploader }
+        let changed = Time(1_511_000_000);
+        Description { filename: filename.to_owned(), path: None, size: 868_400, changed, uploader }
     }
 
     #[test]
@@ -117,6 +140,37 @@ mod tests {
             "{{ctime: 1511000000.25, filename: a b.bag, upload_node: {uploader}, size: 868400, x: [1]}}"
         );
         assert_eq!(Description::from_yaml(&yaml), Ok(description("a b.bag")));
+    }
+
+    #[test]
+    fn a_path_is_told_where_it_is_more_than_a_name_and_earlier_versions_ignore_it() {
+        let mut described = description("a.bag");
+        assert!(
+            !described.to_yaml().unwrap().contains("path")
+                && !described.to_data().unwrap().as_str().contains("path")
+        );
+        described.path = Some("run/a.bag".parse().unwrap());
+        assert_eq!(Description::from_yaml(&described.to_yaml().unwrap()), Ok(described.clone()));
+        assert_eq!(Description::from_data(&described.to_data().unwrap()), Ok(described.clone()));
+        #[derive(Deserialize)]
+        struct Earlier {
+            filename: String,
+            size: u64,
+        }
+        let read: Earlier = serde_json::from_str(described.to_data().unwrap().as_str()).unwrap();
+        assert_eq!((read.filename.as_str(), read.size), ("a.bag", 868_400));
+    }
+
+    #[test]
+    fn a_description_with_a_hostile_path_is_refused() {
+        let described = description("a.bag");
+        for path in ["../a.bag", "/etc/a.bag", "run/b.bag", "a.bag", "run/.x/a.bag"] {
+            let yaml = described.to_yaml().unwrap() + &format!("path: {path:?}\n");
+            assert!(Description::from_yaml(&yaml).is_err(), "{path}");
+            let json =
+                described.to_data().unwrap().as_str().replacen('{', &format!("{{\"path\":{path:?},"), 1);
+            assert!(Description::from_data(&Data::new(&json).unwrap()).is_err(), "{path}");
+        }
     }
 
     #[test]

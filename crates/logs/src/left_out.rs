@@ -30,6 +30,8 @@ pub(crate) enum Reason {
     Private,
     /// A user withdrew it.
     Unshared,
+    /// The patterns of the configuration leave it out.
+    Excluded,
 }
 
 impl Reason {
@@ -46,6 +48,7 @@ impl Reason {
             Self::Unreadable => "unreadable",
             Self::Private => "private",
             Self::Unshared => "unshared",
+            Self::Excluded => "excluded",
         }
     }
 
@@ -64,6 +67,7 @@ impl Reason {
             Self::Unreadable => "it cannot be read; check its permissions".to_owned(),
             Self::Private => "it belongs to the daemon itself and is never shared".to_owned(),
             Self::Unshared => "it was unshared; `share` undoes this".to_owned(),
+            Self::Excluded => "the patterns of the configuration leave it out".to_owned(),
         }
     }
 }

@@ -47,6 +47,7 @@ mod removal;
 mod replicate;
 mod replicator;
 mod scan;
+mod select;
 mod settle;
 mod shares;
 mod shell;
@@ -58,7 +59,7 @@ mod watch;
 mod writers;
 
 pub use index::{SharedFile, Signers, State, index};
-pub use info::{Description, INFO_NAME, InfoError};
+pub use info::{Description, FilePath, INFO_NAME, InfoError};
 pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use propose::Proposal;
 pub use protocol::{
@@ -66,4 +67,5 @@ pub use protocol::{
     MissingRow, Request, UnsharedRow, WaitingFile,
 };
 pub use replicate::{Action, Holders, Replication};
+pub use select::{SelectedFolder, SharedFolder};
 pub use shell::{Logs, Settings};

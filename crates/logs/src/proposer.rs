@@ -375,22 +375,41 @@ impl Proposer {
         if service::holds_key(&file, self.swarm.me()) {
             return Err(TakeError::Key);
         }
+        let before = self.ledger.taken().get(path).copied();
+        let before = before.filter(|before| {
+            before.fingerprint.is_like(&fingerprint) && !self.ledger.is_foreign(&before.cid)
+        });
         let description = describe(&path.path, fingerprint, self.swarm.me());
+        let new = self.take_as(path, &file, fingerprint, description.clone()).await?;
+        match before {
+            Some(before) if before.cid != new.added.root => {
+                // An earlier version of the daemon described the file without its path.
+                let description = Description { path: None, ..description };
+                let new = self.take_as(path, &file, fingerprint, description).await?;
+                if new.added.root == before.cid { Ok(new) } else { Err(TakeError::Damaged) }
+            }
+            _ => Ok(new),
+        }
+    }
+
+    /// Adds a file in place, with this description.
+    async fn take_as(
+        &self,
+        path: &SharedPath,
+        file: &Path,
+        fingerprint: Fingerprint,
+        description: Description,
+    ) -> Result<New, TakeError> {
         let entries = vec![
-            DirectoryEntry { path: description.filename.clone(), content: Content::InPlace(file.clone()) },
+            DirectoryEntry { path: description.filename.clone(), content: Content::InPlace(file.to_owned()) },
             DirectoryEntry {
                 path: INFO_NAME.to_owned(),
                 content: Content::Bytes(description.to_yaml()?.into_bytes().into()),
             },
         ];
         let added = self.node.add_directory(entries, Format::V1, watch::Sender::default()).await?;
-        if !is_unchanged(&file, fingerprint) {
+        if !is_unchanged(file, fingerprint) {
             return Err(TakeError::Changed);
-        }
-        let before = self.ledger.taken().get(path).copied();
-        let before = before.filter(|before| before.cid != added.root && !self.ledger.is_foreign(&before.cid));
-        if before.is_some_and(|before| before.fingerprint.is_like(&fingerprint)) {
-            return Err(TakeError::Damaged);
         }
         Ok(New { path: path.clone(), fingerprint, description, added })
     }

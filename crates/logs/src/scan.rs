@@ -2,6 +2,7 @@
 
 use crate::info::{INFO_NAME, is_file_name};
 use crate::left_out::{LeftOut, Reason};
+use crate::select::Selection;
 use crate::settle::{Fingerprint, Found};
 use rustix::fs::Access;
 use service::FileId;
@@ -57,28 +58,29 @@ pub(crate) fn is_passed_over(name: &[u8]) -> bool {
     name.starts_with(b".") || name.ends_with(BEING_WRITTEN)
 }
 
-/// Finds the plain files below `folder`, except those that [`is_passed_over`] and those in `private`. Calls `enter`
+/// Finds the plain files below `folder` that `selection` takes, except those that [`is_passed_over`] and those in `private`. Calls `enter`
 /// with each folder before it is read. When there are too many files, the `known` files take precedence.
 ///
 /// # Errors
 /// When the folder itself cannot be read.
 pub(crate) fn scan(
     folder: &Path,
-    private: &BTreeSet<FileId>,
+    (private, selection): (&BTreeSet<FileId>, &Selection),
     known: &Known,
     enter: &mut dyn FnMut(&Path),
 ) -> io::Result<Scan> {
-    scan_at_most(MAX_FILES, folder, private, known, enter)
+    scan_at_most(MAX_FILES, folder, (private, selection), known, enter)
 }
 
 fn scan_at_most(
     most: usize,
     folder: &Path,
-    private: &BTreeSet<FileId>,
+    (private, selection): (&BTreeSet<FileId>, &Selection),
     known: &Known,
     enter: &mut dyn FnMut(&Path),
 ) -> io::Result<Scan> {
-    let mut scanner = Scanner { most, private, known, enter, new: Vec::new(), scan: Scan::default() };
+    let mut scanner =
+        Scanner { most, private, selection, known, enter, new: Vec::new(), scan: Scan::default() };
     scanner.scan_folder(folder, "", 0)?;
     Ok(scanner.finish())
 }
@@ -86,6 +88,7 @@ fn scan_at_most(
 struct Scanner<'a> {
     most: usize,
     private: &'a BTreeSet<FileId>,
+    selection: &'a Selection,
     known: &'a Known,
     enter: &'a mut dyn FnMut(&Path),
     /// Files that are not in `known`, in the order in which they were found.
@@ -177,6 +180,7 @@ impl Scanner<'_> {
             _ if depth > MAX_DEPTH => return Err(Reason::TooDeep),
             _ if name == INFO_NAME => return Err(Reason::Reserved),
             _ if !is_file_name(name) => return Err(Reason::ControlCharacters),
+            _ if !self.selection.takes(path) => return Err(Reason::Excluded),
             _ if !is_readable(&metadata, &entry.path()) => return Err(Reason::Unreadable),
             _ => {}
         }

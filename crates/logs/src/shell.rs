@@ -9,13 +9,16 @@ use crate::protocol::{
     Answer, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, MissingRow, Request, WaitingFile,
 };
 use crate::replicator::{ReplicatorSettings, run_replicator};
+use crate::select::{SelectedFolder, SharedFolder};
 use crate::volume::VolumeId;
 use crate::{buckets, discarding, unshare};
 use dcache::Set;
 use ipfs::Cid;
 use ipfs::node::Node;
 use serde::{Deserialize, Serialize};
-use service::{Banner, Context, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError};
+use service::{
+    Banner, Context, Endpoint, Environment, Failure, FailureKind, Protocol, Service, ServiceError,
+};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -28,12 +31,17 @@ const CHECKS: u32 = 5;
 /// Number of bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
 
-/// The section `[logs]` of the configuration: the shared folder, and files of other robots.
+/// The section `[logs]` of the configuration: the shared folders, and files of other robots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Folder whose files are shared. Default: `~/shared-logs`.
+    /// Folder whose files are shared. Default: `~/shared-logs`, unless `folders` names others.
     pub shared_folder: Option<PathBuf>,
+    /// More folders whose files are shared, such as `["/data/logs", { path = "/data/bags", include = ["*.bag"], exclude =
+    /// ["tmp/*"] }]`. A pattern is compared with the path below the folder; a `*` in it also matches `/`. Without
+    /// `include`, all files are shared; `exclude` goes before it. A file that is left out later counts as deleted from the
+    /// folder. A table with the path of `shared_folder` gives that folder its patterns.
+    pub folders: Vec<SharedFolder>,
     /// Whether this robot keeps files of other robots.
     pub keep_others: bool,
     /// Maximum size, in MiB, of a file that is fetched from other robots.
@@ -48,6 +56,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             shared_folder: None,
+            folders: Vec::new(),
             keep_others: true,
             max_file_mib: 4096,
             settle_seconds: 2,
@@ -97,15 +106,14 @@ impl Service for Logs {
 
     fn open(context: Context, settings: Settings) -> Result<Self, ServiceError> {
         let environment = &context.environment;
-        let folder = match settings.shared_folder {
-            Some(folder) => environment.expand(folder),
-            None => environment.in_home("shared-logs")?,
-        };
+        let folders = folders(environment, settings.shared_folder, settings.folders)?;
         let ledger = Ledger::open(&context)?;
         let open = |folder| FolderSettings::open(folder, context.private.clone(), &ledger);
-        let folder = open(folder).map_err(ServiceError::other)?;
+        let folders = folders.into_iter().map(open).collect::<Result<Vec<_>, _>>();
+        let folders = folders.map_err(ServiceError::other)?;
+        FolderSettings::check_apart(&folders).map_err(ServiceError::other)?;
         let proposer = ProposerSettings {
-            folders: vec![folder],
+            folders,
             settle: Duration::from_secs(settings.settle_seconds),
             rescan: Duration::from_secs(settings.rescan_seconds.max(1)),
         };
@@ -223,6 +231,29 @@ impl Logs {
     }
 }
 
+/// Returns the shared folders of the configuration, the first one first. A folder that is named twice is shared once, with
+/// the patterns of the table.
+fn folders(
+    environment: &Environment,
+    first: Option<PathBuf>,
+    others: Vec<SharedFolder>,
+) -> Result<Vec<SelectedFolder>, ServiceError> {
+    let first = match first {
+        None if others.is_empty() => Some(environment.in_home("shared-logs")?),
+        first => first,
+    };
+    let mut folders: Vec<SelectedFolder> = Vec::new();
+    for folder in first.map(SharedFolder::Whole).into_iter().chain(others) {
+        let folder = SelectedFolder::from(folder);
+        let folder = SelectedFolder { path: environment.expand(folder.path), ..folder };
+        match folders.iter_mut().find(|known| known.path == folder.path) {
+            Some(known) => *known = folder,
+            None => folders.push(folder),
+        }
+    }
+    Ok(folders)
+}
+
 fn folder_row(FolderSettings { path, status, .. }: &FolderSettings) -> FolderRow {
     let status = status.borrow();
     let row = |(reason, LeftOutFor { total, examples }): (&Reason, &LeftOutFor)| LeftOutRow {
@@ -235,5 +266,36 @@ fn folder_row(FolderSettings { path, status, .. }: &FolderSettings) -> FolderRow
         path: path.display().to_string(),
         reason: status.problem.clone(),
         left_out: status.left_out.0.iter().map(row).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        let places = control::Places { home: Some("/home/duckie".into()), ..Default::default() };
+        Environment { places, ..Environment::default() }
+    }
+
+    fn paths(first: Option<&str>, others: &[&str]) -> Vec<String> {
+        let others = others.iter().map(|path| SharedFolder::Whole(path.into())).collect();
+        let folders = folders(&environment(), first.map(PathBuf::from), others).unwrap();
+        folders.into_iter().map(|folder| folder.path.display().to_string()).collect()
+    }
+
+    #[test]
+    fn the_usual_folder_is_shared_unless_others_are_named() {
+        assert_eq!(paths(None, &[]), ["/home/duckie/shared-logs"]);
+        assert_eq!(paths(None, &["~/a", "/b"]), ["/home/duckie/a", "/b"]);
+        assert_eq!(paths(Some("/a"), &["/b", "/a"]), ["/a", "/b"]);
+    }
+
+    #[test]
+    fn a_table_gives_the_first_folder_its_patterns() {
+        let table = SelectedFolder { path: "~/a".into(), include: vec!["*.bag".into()], exclude: Vec::new() };
+        let folders =
+            folders(&environment(), Some("~/a".into()), vec![SharedFolder::Selected(table)]).unwrap();
+        assert_eq!((folders.len(), folders[0].include.len()), (1, 1));
     }
 }

@@ -247,7 +247,7 @@ impl World {
         let of = &mut self.nodes[node];
         let filename = format!("{number}.bag");
         let cid = Cid::new_v1(RAW, Code::Sha2_256.digest(filename.as_bytes()));
-        let description = Description { filename, size: 1 << 20, changed, uploader: of.me };
+        let description = Description { filename, path: None, size: 1 << 20, changed, uploader: of.me };
         of.files.own.insert(cid);
         of.files.kept.insert(cid, description);
         self.safety.shared(cid, self.now);

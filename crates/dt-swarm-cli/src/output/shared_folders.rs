@@ -39,7 +39,7 @@ pub(crate) struct SharedFolder {
 #[derive(Clone, Debug, Serialize)]
 struct LeftOut {
     /// The code of the reason: `not_utf8`, `control_characters`, `reserved_name`, `too_deep`, `too_many`, `link`,
-    /// `special`, `unreadable`, `private` or `unshared`.
+    /// `special`, `unreadable`, `private`, `unshared` or `excluded`.
     code: String,
     /// The reason, as a sentence.
     reason: String,
