@@ -58,8 +58,9 @@ pub(crate) fn is_passed_over(name: &[u8]) -> bool {
     name.starts_with(b".") || name.ends_with(BEING_WRITTEN)
 }
 
-/// Finds the plain files below `folder` that `selection` takes, except those that [`is_passed_over`] and those in `private`. Calls `enter`
-/// with each folder before it is read. When there are too many files, the `known` files take precedence.
+/// Finds the plain files below `folder` that `selection` takes, except those that [`is_passed_over`] and those in
+/// `private`. Calls `enter` with each folder before it is read. When there are too many files, the `known` files take
+/// precedence.
 ///
 /// # Errors
 /// When the folder itself cannot be read.
