@@ -123,6 +123,9 @@ families! {
     /// The peer's robot got a new identity: it now has this other peer ID.
     RENEWED: OfPeer ("pri" / ID / "renewed")
         Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Peer, ID;
+    /// The peer keeps files of other peers up to this size, and wants this number of copies of each file.
+    KEEPS: OfPeer ("pri" / ID / "keeps")
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, NAME;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
         Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;

@@ -283,6 +283,43 @@ impl Store {
         Ok(())
     }
 
+    /// Returns the size of the file system in bytes.
+    ///
+    /// # Errors
+    /// When the file system does not report it.
+    pub fn disk_bytes(&self) -> Result<u64, StoreError> {
+        let status = rustix::fs::statvfs(&self.inner.config.directory).context("ask for the size of the disk")?;
+        Ok(status.f_blocks.saturating_mul(status.f_frsize))
+    }
+
+    /// Returns the size, in bytes, of the blocks that are neither pinned nor protected.
+    pub fn unheld_bytes(&self) -> u64 {
+        self.index().unheld_bytes()
+    }
+
+    /// Removes blocks that are neither pinned nor protected, the oldest first, until `bytes` are free or none is left.
+    /// This call blocks.
+    ///
+    /// # Errors
+    /// When a block cannot be removed.
+    pub fn remove_unheld(&self, bytes: u64) -> Result<(), StoreError> {
+        self.collect(&mut self.index(), bytes)
+    }
+
+    /// Returns the total size, in bytes, of the blocks for which [`Store::has_room`] finds room now.
+    ///
+    /// # Errors
+    /// When the file system does not report its free space.
+    pub fn room_bytes(&self) -> Result<u64, StoreError> {
+        let StoreConfig { max_bytes, min_free_bytes, .. } = self.inner.config;
+        let free = self.free_bytes()?;
+        let index = self.index();
+        let used = index.bytes() - index.unheld_bytes() + index.reserved();
+        let on_disk = free.saturating_add(index.unheld_bytes());
+        let spare = on_disk.saturating_sub(min_free_bytes.saturating_add(index.reserved()));
+        Ok(max_bytes.saturating_sub(used).min(spare))
+    }
+
     fn index(&self) -> MutexGuard<'_, Index> {
         // Each change of the index is a single call that leaves it consistent, so a poisoned lock is safe to use.
         self.inner.index.lock().unwrap_or_else(PoisonError::into_inner)

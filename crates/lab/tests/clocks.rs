@@ -40,7 +40,7 @@ fn skewed() -> Result<Vec<FakeClock>, Unavailable> {
 fn time_to_safe(lab: &Lab, prefix: &str, clocks: Vec<Option<FakeClock>>) -> Result<Duration> {
     let mut robots = Vec::new();
     for (number, clock) in clocks.iter().enumerate() {
-        let mut robot = Robot::new(lab.host(&format!("{prefix}{number}"))?, "")?.with_clock(clock.clone());
+        let mut robot = Robot::new(lab.host(&format!("{prefix}{number}"))?, EVERYWHERE)?.with_clock(clock.clone());
         robot.launch()?;
         robots.push(robot);
     }
@@ -69,12 +69,15 @@ fn time_to_safe(lab: &Lab, prefix: &str, clocks: Vec<Option<FakeClock>>) -> Resu
     Ok(taken)
 }
 
+/// Configuration of a robot that keeps every file, so that all robots fetch from each other.
+const EVERYWHERE: &str = "[logs]\ncopies = 0\n";
+
 /// Returns whether a robot reports `all` files, each of them held by all robots.
 fn all_are_safe(robot: &Robot, all: usize) -> Result<bool> {
     let report = robot.cli(&["report", "--json"])?;
     let files = report["files"].as_array().cloned().unwrap_or_default();
     let safe = files.iter().filter(|file| {
-        file["state"] == "safe" && file["holders"].as_array().is_some_and(|holders| holders.len() == all)
+        matches!(file["state"].as_str(), Some("kept" | "safe")) && file["holders"].as_array().is_some_and(|holders| holders.len() == all)
     });
     Ok(safe.count() == all)
 }

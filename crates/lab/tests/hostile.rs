@@ -210,7 +210,7 @@ fn is_safe(robot: &Robot, name: &str, holders: usize) -> bool {
     let files = report["files"].as_array().cloned().unwrap_or_default();
     files.iter().any(|file| {
         let held = file["holders"].as_array().is_some_and(|all| all.len() == holders);
-        file["name"] == name && file["state"] == "safe" && held
+        file["name"] == name && matches!(file["state"].as_str(), Some("kept" | "safe")) && held
     })
 }
 

@@ -56,6 +56,11 @@ pub(crate) fn described(bucket: &BucketPath) -> Option<Cid> {
     buckets::SHARE_INFO.contains(bucket).then(|| parse(bucket.names().last()?)).flatten()
 }
 
+/// Returns whether a record in `bucket` can change which files a node fetches, or from which peers.
+pub fn concerns_copies(bucket: &BucketPath) -> bool {
+    service::concerns_providers(bucket) || buckets::KEEPS.contains(bucket)
+}
+
 #[expect(clippy::expect_used, reason = "a CID has at most 62 characters")]
 fn item(bucket: BucketPath, cid: &str) -> Item {
     Item { bucket, data: Data::new(cid).expect("a CID is short") }

@@ -30,6 +30,7 @@ pub mod buckets;
 mod check;
 mod choose;
 mod discarding;
+mod dropped;
 mod folder;
 mod index;
 mod info;
@@ -37,6 +38,7 @@ mod ledger;
 mod left_out;
 mod let_go;
 mod marker;
+mod offer;
 mod places;
 mod propose;
 mod proposer;
@@ -51,6 +53,7 @@ mod select;
 mod settle;
 mod shares;
 mod shell;
+mod space;
 mod unlisted;
 mod unshare;
 mod versions;
@@ -61,11 +64,12 @@ mod writers;
 pub use index::{SharedFile, Signers, State, index};
 pub use info::{Description, FilePath, INFO_NAME, InfoError};
 pub use let_go::{LetGo, LetGoFiles, Reason};
+pub use offer::Offer;
 pub use propose::Proposal;
 pub use protocol::{
-    Answer, DiscardedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES, MAX_WAITING,
-    MissingRow, Request, UnsharedRow, WaitingFile,
+    Answer, DiscardedFile, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES,
+    MAX_WAITING, MissingRow, Request, UnsharedRow, WaitingFile,
 };
-pub use replicate::{Action, Holders, Replication};
+pub use replicate::{Action, CopyRules, Holders, Pressure, ReleaseReason, Replication, USUAL_COPIES};
 pub use select::{SelectedFolder, SharedFolder};
 pub use shell::{Logs, Settings};

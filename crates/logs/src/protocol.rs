@@ -48,6 +48,8 @@ pub enum Request {
     },
     /// Asks for the numbers of files that are left out for now. The answer is [`Answer::LeftOut`].
     LeftOut {},
+    /// Asks for the copies that this node let go of lately. The answer is [`Answer::Dropped`].
+    Dropped {},
     /// Asks for the names of shared files. The answer is [`Answer::Names`].
     Names {
         /// CIDs of the files, at most [`MAX_NAMES`].
@@ -103,6 +105,11 @@ pub enum Answer {
     },
     /// The answer to [`Request::LeftOut`].
     LeftOut(LeftOutFiles),
+    /// The answer to [`Request::Dropped`].
+    Dropped {
+        /// The copies, the newest first.
+        files: Vec<DroppedFile>,
+    },
     /// The answer to [`Request::Names`].
     Names {
         /// One name for each CID, in the order of the request; absent when the name is not known.
@@ -113,6 +120,22 @@ pub enum Answer {
         /// The affected files, in the order of the request.
         files: Vec<DiscardedFile>,
     },
+}
+
+/// A copy that a node let go of, because other nodes keep the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DroppedFile {
+    /// CID of the file's IPFS directory.
+    pub cid: String,
+    /// Name of the file.
+    pub name: String,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Time by the clock of the node.
+    pub time: Time,
+    /// Whether the disk had too little free space. Otherwise there were more copies than needed.
+    pub was_for_space: bool,
 }
 
 /// A file that was discarded, or whose discarding was undone.

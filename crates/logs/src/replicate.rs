@@ -3,7 +3,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod begin;
+mod copies;
 mod holders;
+mod leaving;
 mod letting_go;
 mod outlook;
 mod rules;
@@ -17,6 +19,9 @@ use crate::propose::is_fresh;
 use crate::shares::Shares;
 use crate::unlisted::UnlistedLooks;
 use crate::versions::{Replaced, take_back};
+use copies::Copies;
+pub(crate) use copies::USUAL_HEAL;
+pub use copies::{CopyRules, Pressure, ReleaseReason, USUAL_COPIES};
 use dcache::{Item, Moment, PeerId, Set, Statements, Time, Validity};
 pub use holders::Holders;
 use ipfs::Cid;
@@ -53,6 +58,7 @@ pub struct Replication {
     unlisted: UnlistedLooks,
     /// Files whose fetch was tried and has not succeeded yet.
     tried: BTreeSet<Cid>,
+    copies: Copies,
 }
 
 /// Work for the I/O shell of the replicator.
@@ -67,6 +73,9 @@ pub enum Action {
     },
     /// Unpin a file of another node that was discarded.
     Drop(Cid),
+    /// Unpin a file of which other nodes keep enough copies, unless a person pinned it. In that case call
+    /// [`Replication::stay`].
+    Release(Cid, ReleaseReason),
     /// Stop sharing a file of this node's own folder that was discarded.
     Withdraw(Cid),
     /// Remove these files from the list of let-go files, so that they may be kept again.
@@ -99,7 +108,38 @@ impl Replication {
             shares,
             unlisted,
             tried,
+            copies: Copies::default(),
         }
+    }
+
+    /// Sets the number of copies that the swarm should have of each file. Without rules, every node keeps every file.
+    pub fn set_copy_rules(&mut self, rules: CopyRules) {
+        self.copies.rules = rules;
+    }
+
+    /// Sets the room, in bytes, that this node has for files of other nodes. With 0, it keeps none.
+    pub fn set_room(&mut self, room: u64) {
+        self.copies.room = room;
+    }
+
+    /// Sets the space on the disk that this node lacks, so that it lets go of copies.
+    pub fn set_pressure(&mut self, pressure: Pressure) {
+        self.copies.pressure = pressure;
+    }
+
+    /// Replaces the list of files that a person pinned on this node. It always keeps these.
+    pub fn set_pinned(&mut self, pinned: BTreeSet<Cid>) {
+        self.copies.pinned = pinned;
+    }
+
+    /// Notes that this node does not unpin a file although the decision was to release it.
+    pub fn stay(&mut self, cid: Cid) {
+        self.copies.stay(cid);
+    }
+
+    /// Returns whether this node should fetch a file that it does not keep.
+    pub(crate) fn is_assigned(&self, cid: &Cid) -> bool {
+        self.copies.is_assigned(cid)
     }
 
     /// Replaces the list of files that this node has checked and pinned, including its own files.
@@ -164,8 +204,14 @@ impl Decide for Replication {
         self.shares = Shares::new(&self.kept, &files, (set, self.me, time));
         self.unlisted.look((&self.kept, self.me), &files, now);
         let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
+        let has_quota = self.shortage.left_out == 0;
+        let copies = self.copies.look(set, (&files, &self.kept), (self.me, now, has_quota));
         let mut decision = self.let_go(set, &files, now);
-        decision.wake = decision.wake.into_iter().chain(edge).min();
+        decision.wake = decision.wake.into_iter().chain(edge).chain(copies.wake).min();
+        decision.statements.append(copies.statements);
+        decision
+            .actions
+            .extend(copies.released.into_iter().map(|(cid, reason)| Action::Release(cid, reason)));
         for file in bad.iter().filter_map(|cid| files.get(cid)) {
             decision.statements.append(discard(file, time));
         }
@@ -184,8 +230,20 @@ impl Decide for Replication {
         let is_done = |cid: &Cid| lost.contains(cid) || bad.contains(cid) || withdrawn.contains(cid);
         steps.retain(|(cid, _)| !is_done(cid) && !self.is_replaced(cid) && !self.is_let_go(cid));
         steps.retain(|(cid, step)| !self.away.contains(cid) || matches!(step, Step::Drop | Step::Withdraw));
+        steps.retain(|(cid, step)| self.fits_copies(cid, *step));
         self.follow(steps, &files, (set, &rules), &mut decision);
         decision
+    }
+}
+
+impl Replication {
+    /// Returns whether a step agrees with the decision about the number of copies.
+    fn fits_copies(&self, cid: &Cid, step: Step) -> bool {
+        match step {
+            Step::Take => self.copies.is_assigned(cid),
+            Step::Keep => !self.copies.leaving.is_leaving(cid),
+            Step::Drop | Step::Withdraw | Step::Describe | Step::Verify => true,
+        }
     }
 }
 

@@ -1,18 +1,24 @@
 //! The I/O shell of the verifier and the replicator. It fetches, checks and pins the files that the decider asks for.
 
+mod copies;
 mod lending;
 mod pins;
+mod space;
 
+use crate::buckets::concerns_copies;
 use crate::check::{Fault, check};
+use crate::dropped::DroppedFiles;
 use crate::index::SharedFile;
 use crate::ledger::{Ledger, NoRoom};
 use crate::let_go::Reason;
 use crate::places::Candidate;
-use crate::replicate::{Action, Replication};
+use crate::replicate::{Action, CopyRules, Replication};
+use crate::replicator::copies::PersonPins;
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchLimits, FetchProgress, Node, PinError, Provider};
 use lending::{Lent, Wanted};
-use service::{DecisionLoop, concerns_providers};
+use service::DecisionLoop;
+use space::{FreeSpace, watch_space};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,6 +36,12 @@ pub(crate) struct ReplicatorSettings {
     pub(crate) keep_others: bool,
     /// Maximum size, in bytes, of a file that is fetched.
     pub(crate) max_file_bytes: u64,
+    /// Number of copies that the swarm should have of each file.
+    pub(crate) copies: CopyRules,
+    /// Free space of the disk, in MiB, below which copies for other peers go; `None` for the default.
+    pub(crate) free_floor: Option<u64>,
+    /// The copies that this node let go of lately.
+    pub(crate) dropped: DroppedFiles,
     /// Maximum number of files that are fetched at a time. One small file more may be fetched beside them.
     pub(crate) parallel: usize,
     /// Time between two checks that the kept blocks and files are still there.
@@ -117,6 +129,8 @@ struct Replicator {
     attempts: BTreeMap<Cid, Attempt>,
     /// Files for which the last decision found no disk space.
     no_room: Vec<NoRoom>,
+    person_pins: PersonPins,
+    space: FreeSpace,
 }
 
 /// Fetches, checks and keeps shared files, until the future is dropped.
@@ -133,16 +147,32 @@ pub(crate) async fn run_replicator(
     let watching = pins::find_losses(node.clone(), found, settings.check);
     let (changed, pin_changes) = mpsc::channel(1);
     let comparing = pins::watch_pins(node.clone(), ledger.clone(), changed);
-    let decider = Replication::new(swarm.me());
-    let decisions = DecisionLoop::new(swarm.clone(), decider, concerns_providers, GATHER);
+    let mut decider = Replication::new(swarm.me());
+    decider.set_copy_rules(settings.copies);
+    let decisions = DecisionLoop::new(swarm.clone(), decider, concerns_copies, GATHER);
+    let person_pins = PersonPins::new(&node);
+    let space = FreeSpace::new(&node, settings.free_floor);
+    let guarding = watch_space(node.clone(), space.clone());
     let (fetches, roots, attempts) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
     let no_room = Vec::new();
-    let replicator =
-        Replicator { settings, swarm, node, ledger, decisions, fetches, roots, attempts, no_room };
+    let replicator = Replicator {
+        settings,
+        swarm,
+        node,
+        ledger,
+        decisions,
+        fetches,
+        roots,
+        attempts,
+        no_room,
+        person_pins,
+        space,
+    };
     tokio::select! {
         ended = replicator.run(losses, pin_changes) => ended,
         failed = watching => failed,
         failed = comparing => failed,
+        failed = guarding => failed,
     }
 }
 
@@ -153,6 +183,7 @@ impl Replicator {
         mut pin_changes: mpsc::Receiver<()>,
     ) -> Result<Infallible, ReplicatorError> {
         self.compare_with_pins().await?;
+        let mut pressure = self.space.pressure();
         loop {
             self.release().await?;
             let retry = self.decide().await?;
@@ -161,6 +192,7 @@ impl Replicator {
                 () = self.ledger.changed() => {}
                 Some(incomplete) = losses.recv() => self.lost(&incomplete).await?,
                 Some(()) = pin_changes.recv() => self.follow_pins().await?,
+                Ok(()) = pressure.changed() => {}
                 Some(ended) = self.fetches.join_next_with_id() => self.ended(ended).await?,
                 () = tokio::time::sleep_until(retry) => {}
             }
@@ -194,6 +226,7 @@ impl Replicator {
     /// a retry or for a slot.
     async fn decide(&mut self) -> Result<Instant, ReplicatorError> {
         self.set_inputs();
+        self.set_copies().await?;
         let actions = self.decisions.decide().await?;
         self.release_unlisted().await?;
         let others = if self.settings.keep_others { self.decisions.decider().left_out() } else { 0 };
@@ -209,6 +242,10 @@ impl Replicator {
                     self.decisions.decider().lose(BTreeSet::from([cid]));
                     is_done = false;
                 }
+                Action::Release(cid, reason) => {
+                    self.let_go_of_copy(cid, reason).await?;
+                    is_done = false;
+                }
                 Action::Withdraw(cid) => {
                     tracing::warn!(%cid, "another robot discarded a file of the shared folder; it is not shared any more until `undiscard`");
                     self.let_go(BTreeSet::from([cid]), Reason::Withdrawn).await?;
@@ -218,6 +255,7 @@ impl Replicator {
         }
         self.attempts.retain(|cid, attempt| attempt.is_under_way() || wanted.contains_key(cid));
         self.tell_providers(&wanted);
+        self.stop_unneeded();
         let recall = self.lend(&wanted);
         let retry = self.next_retry();
         let retry = recall.map_or(retry, |recall| recall.min(retry));
@@ -323,6 +361,7 @@ impl Replicator {
             }
             Ok(()) => {
                 self.attempts.remove(&cid);
+                self.settings.dropped.forget(cid).await?;
                 tracing::info!(%cid, "a shared file was checked and is kept");
             }
             Err(TakeError::Ledger(error)) => return Err(error.into()),

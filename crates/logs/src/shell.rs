@@ -1,13 +1,16 @@
 //! The I/O shell of the service: its settings, its requests, and its two supervised tasks.
 
+use crate::dropped::{Dropped, DroppedFiles};
 use crate::folder::FolderSettings;
 use crate::index::index_of;
 use crate::ledger::{ForgetError, Ledger, Missing, NoRoom};
 use crate::left_out::{LeftOutFor, Reason};
 use crate::proposer::{ProposerSettings, run_proposer};
 use crate::protocol::{
-    Answer, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, MissingRow, Request, WaitingFile,
+    Answer, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, MissingRow, Request,
+    WaitingFile,
 };
+use crate::replicate::{CopyRules, USUAL_COPIES, USUAL_HEAL};
 use crate::replicator::{ReplicatorSettings, run_replicator};
 use crate::select::{SelectedFolder, SharedFolder};
 use crate::volume::VolumeId;
@@ -46,6 +49,16 @@ pub struct Settings {
     pub keep_others: bool,
     /// Maximum size, in MiB, of a file that is fetched from other robots.
     pub max_file_mib: u64,
+    /// Number of robots that should keep each file, the uploader included. With 0, every robot keeps every file. All
+    /// robots of a swarm should have the same value.
+    pub copies: usize,
+    /// Time, in seconds, after which the copy of a robot that is away no longer counts, so that another robot makes a
+    /// copy. The presence of a robot that was switched off ends up to ten minutes later, and this time begins then.
+    pub heal_seconds: u64,
+    /// Free space of the disk, in MiB, below which copies for other robots go: first those of which other robots have
+    /// enough copies, and the oldest of these first. The last known copy never goes. Default: a tenth of the disk, at
+    /// most 2048.
+    pub free_floor_mib: Option<u64>,
     /// Time, in seconds, that a file must not change before it is shared.
     pub settle_seconds: u64,
     /// Time, in seconds, after which the folder is scanned although no change was reported.
@@ -59,6 +72,9 @@ impl Default for Settings {
             folders: Vec::new(),
             keep_others: true,
             max_file_mib: 4096,
+            copies: USUAL_COPIES,
+            heal_seconds: USUAL_HEAL,
+            free_floor_mib: None,
             settle_seconds: 2,
             rescan_seconds: 60,
         }
@@ -91,6 +107,7 @@ impl Endpoint for Logs {
                 let (own, others, open) = (left_out.own.left_out, left_out.others, left_out.open);
                 Ok(Answer::LeftOut(LeftOutFiles { own, others, open }))
             }
+            Request::Dropped {} => Ok(Answer::Dropped { files: self.dropped() }),
             Request::Names { cids } => self.names(cids).await,
             Request::Unshare { file } => unshare::unshare(swarm, ledger, &file).await,
             Request::Share { file } => unshare::share(ledger, &file).await,
@@ -120,6 +137,9 @@ impl Service for Logs {
         let replicator = ReplicatorSettings {
             keep_others: settings.keep_others,
             max_file_bytes: settings.max_file_mib.saturating_mul(MIB),
+            copies: CopyRules { copies: settings.copies, heal: settings.heal_seconds },
+            free_floor: settings.free_floor_mib,
+            dropped: DroppedFiles::open(context.table("dropped"))?,
             parallel: PARALLEL_FETCHES,
             check: proposer.rescan * CHECKS,
         };
@@ -196,6 +216,18 @@ impl Logs {
         })?;
         tracing::info!(disk, files, "a user said that the files of a missing disk are gone");
         Ok(Answer::DiskForgotten { files })
+    }
+
+    /// Returns the copies that this node let go of lately, the newest first.
+    fn dropped(&self) -> Vec<DroppedFile> {
+        let row = |(cid, dropped): (Cid, Dropped)| DroppedFile {
+            cid: cid.to_string(),
+            name: dropped.description.filename,
+            bytes: dropped.description.size,
+            time: dropped.time,
+            was_for_space: dropped.was_for_space,
+        };
+        self.replicator.dropped.list().into_iter().map(row).collect()
     }
 
     fn waiting(&self) -> Answer {

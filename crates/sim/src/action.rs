@@ -2,6 +2,7 @@
 
 use crate::network::NetworkId;
 use crate::node::NodeId;
+use crate::scenario::Killed;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -22,6 +23,12 @@ pub(crate) enum Action {
     Say { node: NodeId, group: usize, bucket: String, data: String, lifetime: Duration },
     /// A file is put into a node's shared folder; if the node does not run then, into that of the next running node.
     Share { node: NodeId, number: usize },
+    /// The disk of a node becomes full for a while.
+    FillDisk { node: NodeId, lasting: Duration, files: usize, is_urgent: bool },
+    /// Running nodes that keep the same file are killed.
+    KillHolders { killed: Killed, number: usize },
+    /// The number of copies of each file is checked.
+    CheckCopies,
     /// A network is split into parts.
     Part { network: NetworkId, parts: BTreeMap<NodeId, usize> },
     /// A network is whole again.

@@ -3,7 +3,7 @@
 use crate::usage::Used;
 use comfy_table::{LineStyle, Table, TableStyle};
 use serde::Serialize;
-use sim::{Kind, Report, Spans, TablesSeen};
+use sim::{CopiesSeen, Kind, Report, Spans, TablesSeen};
 
 /// Maximum number of failed runs whose failures are printed.
 const MOST_FAILED: usize = 10;
@@ -67,6 +67,12 @@ fn print_run(report: &Report, used: &Used) {
         let (count, complete, time) = (files.count, files.complete, spans(files.time));
         println!(
             "{complete} of {count} shared files became safe at all nodes, median / worst after {time}\n"
+        );
+    }
+    if let Some(CopiesSeen { first_bytes, fetched_bytes, released, fewest_left, longest_lack }) = report.copies {
+        println!(
+            "{fetched_bytes} bytes of files were fetched, the first copies have {first_bytes}; {released} copies were let go of, and at least {} disks still had the file then; a file lacked copies for at most {longest_lack:.0} s\n",
+            fewest_left.unwrap_or_default()
         );
     }
     if let Some(TablesSeen { read, missing, shown_after_end, shown_after_farewell }) = report.tables {
@@ -143,6 +149,28 @@ fn print_meetings(reports: &[Report]) {
     );
 }
 
+/// Prints the figures about copies: sums and worst values of all runs.
+fn print_copies(reports: &[Report]) {
+    let seen: Vec<CopiesSeen> = reports.iter().filter_map(|report| report.copies).collect();
+    if seen.is_empty() {
+        return;
+    }
+    let sum = |value: fn(&CopiesSeen) -> u64| seen.iter().map(value).sum::<u64>() / seen.len() as u64;
+    let extra = |seen: &CopiesSeen| seen.fetched_bytes.saturating_sub(seen.first_bytes);
+    println!(
+        "bytes of files fetched per run: {}, of these beyond the first copies {} on average and {} at most",
+        sum(|seen| seen.fetched_bytes),
+        seen.iter().map(extra).sum::<u64>() / seen.len() as u64,
+        seen.iter().map(extra).max().unwrap_or_default()
+    );
+    println!(
+        "{} copies were let go of, at least {} disks still had the file then; a file lacked copies for at most {:.0} s",
+        seen.iter().map(|seen| seen.released).sum::<usize>(),
+        seen.iter().filter_map(|seen| seen.fewest_left).min().unwrap_or_default(),
+        seen.iter().map(|seen| seen.longest_lack).fold(0.0, f64::max)
+    );
+}
+
 fn print_used(reports: &[&Report], used: &Used) {
     let node_hours: f64 =
         reports.iter().map(|report| report.nodes as f64 * report.virtual_seconds / 3600.0).sum();
@@ -170,6 +198,7 @@ fn print_summary(reports: &[Report], used: &Used) {
         seconds(at(1.0))
     );
     print_meetings(reports);
+    print_copies(reports);
     let mean =
         |value: fn(&Report) -> f64| reports.iter().map(value).sum::<f64>() / reports.len().max(1) as f64;
     println!(

@@ -40,8 +40,14 @@ impl World {
             Action::Join { node, network } => self.join(node, network),
             Action::Measure => self.measured[0] = Some(self.sums()),
             Action::Share { node, number } => self.share(node, number),
+            Action::FillDisk { node, lasting, files, is_urgent } => {
+                self.fill_disk(node, lasting, files, is_urgent);
+            }
+            Action::KillHolders { killed, number } => self.kill_holders(killed, number),
+            Action::CheckCopies => self.check_copies(),
             Action::Calm => {
                 self.check_files();
+                self.check_fetches();
                 self.is_calm = true;
                 self.measured[1] = Some(self.sums());
             }

@@ -1,5 +1,6 @@
 //! A node: either a brain with the same environment as in the daemon, or a liar.
 
+use crate::copies::FullDisk;
 use crate::disk::Disk;
 use crate::liar::Liar;
 use crate::line::Traffic;
@@ -65,6 +66,8 @@ pub(crate) struct Node {
     pub(crate) services: Option<Box<Services>>,
     /// Files that the node has and knows.
     pub(crate) files: Files,
+    /// The disk, if it is full or was full.
+    pub(crate) full: Option<FullDisk>,
     /// Last sequence number that the node used.
     sequence: u64,
     /// Items of own records that were not yet given to the brain, and the time until which the latest record about each
@@ -90,6 +93,7 @@ impl Node {
             traffic: Traffic::default(),
             services: None,
             files: Files::default(),
+            full: None,
             sequence: 0,
             untold: BTreeMap::new(),
         }

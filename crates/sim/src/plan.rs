@@ -10,7 +10,7 @@ use crate::living::{path, statement};
 use crate::network::{Conditions, Network, NetworkId, Sort};
 use crate::node::{Body, Node, NodeId};
 use crate::reading::ScenarioError;
-use crate::scenario::{ConditionsText, Look, Partition, Records, Scenario, Seconds, Stock};
+use crate::scenario::{ConditionsText, Copies, LOOK_EVERY, Look, Partition, Records, Scenario, Seconds, Stock};
 use crate::wall::{START, Wall};
 use crate::world::{Options, World};
 use dcache::{End, Keypair, Record};
@@ -162,7 +162,10 @@ impl Planner {
 
     /// Gives a disk to the nodes that may be off. In large swarms, disks for all nodes would take too much memory.
     fn disks(&mut self) -> Result<(), ScenarioError> {
-        let any_may_stop = self.scenario.crashes.is_some() || self.scenario.departures.is_some();
+        let copies = self.scenario.files.as_ref().and_then(|files| files.copies.as_ref());
+        let are_killed = copies.is_some_and(|copies| copies.killed.is_some());
+        let any_may_stop =
+            are_killed || self.scenario.crashes.is_some() || self.scenario.departures.is_some();
         if any_may_stop || self.world.options.sabotage.is_some() {
             self.world.nodes.iter_mut().for_each(|node| node.disk = Some(Disk::default()));
         }
@@ -357,6 +360,27 @@ impl Planner {
             let Some(node) = node.copied() else { break };
             let at = self.between(files.from, files.until);
             self.at(at, Action::Share { node, number });
+        }
+        if let Some(copies) = files.copies {
+            self.copies(&copies, &owners);
+        }
+    }
+
+    /// Plans the faults that endanger copies, and the checks of their number.
+    fn copies(&mut self, copies: &Copies, owners: &[NodeId]) {
+        self.at(Seconds(LOOK_EVERY), Action::CheckCopies);
+        if let Some(killed) = copies.killed {
+            let number = self.random.random_range(0..1000);
+            self.at(killed.at, Action::KillHolders { killed, number });
+        }
+        let Some(full) = copies.full else { return };
+        for _ in 0..full.times {
+            let Some(node) = owners.choose(&mut self.random).copied() else { break };
+            let at = self.between(full.from, full.until);
+            let [least, most] = full.lasting;
+            let lasting = self.between(least, most).0;
+            let is_urgent = self.random.random();
+            self.at(at, Action::FillDisk { node, lasting, files: full.files, is_urgent });
         }
     }
 

@@ -38,6 +38,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("join-50", include_str!("../scenarios/join-50.toml")),
     ("join-50-loss", include_str!("../scenarios/join-50-loss.toml")),
     ("files", include_str!("../scenarios/files.toml")),
+    ("copies", include_str!("../scenarios/copies.toml")),
+    ("short-absences", include_str!("../scenarios/short-absences.toml")),
     ("come-and-go", include_str!("../scenarios/come-and-go.toml")),
 ];
 

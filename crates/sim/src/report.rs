@@ -1,5 +1,6 @@
 //! The figures of a run.
 
+use crate::copies::FILE_BYTES;
 use crate::ledger::Journey;
 use crate::line::{Count, Kind, Tally};
 use crate::node::NodeId;
@@ -32,6 +33,8 @@ pub struct Report {
     pub records: usize,
     /// Time until shared files became safe everywhere; absent if no files were shared.
     pub files: Option<FilesSafe>,
+    /// Figures about the copies of shared files; absent if the scenario has no number of copies.
+    pub copies: Option<CopiesSeen>,
     /// Results of the checks of the tables of robots; absent if the scenario has none.
     pub tables: Option<TablesSeen>,
     /// Time from the start of the last node until each node listed all others; absent if the scenario does not ask for
@@ -43,6 +46,21 @@ pub struct Report {
     pub traffic: Traffic,
     /// Reasons for which nodes refused records, and the number of times of each.
     pub refusals: BTreeMap<String, u64>,
+}
+
+/// Figures about the copies of shared files.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CopiesSeen {
+    /// Number of bytes that the first copies of all files have, without those of the uploaders.
+    pub first_bytes: u64,
+    /// Number of bytes of files that nodes fetched.
+    pub fetched_bytes: u64,
+    /// Number of copies that nodes let go of.
+    pub released: usize,
+    /// Fewest disks that still had the file when a copy was let go of; absent if none was.
+    pub fewest_left: Option<usize>,
+    /// Longest time, in seconds, for which a file lacked copies on running nodes while no network was split.
+    pub longest_lack: f64,
 }
 
 /// Results of the checks of the tables of robots.
@@ -149,6 +167,7 @@ impl World {
             converged_after,
             records,
             files: self.files_safe(),
+            copies: self.copies_seen(),
             tables: self.tables_seen(),
             meetings,
             spreads,
@@ -163,6 +182,18 @@ impl World {
         let time = spans(times.chain(std::iter::repeat_n(None, lacking)));
         let count = complete + lacking;
         (count > 0).then_some(FilesSafe { count, complete, time })
+    }
+
+    fn copies_seen(&self) -> Option<CopiesSeen> {
+        let files = self.scenario.files.as_ref()?;
+        let first = files.count * files.copies.as_ref()?.wanted.saturating_sub(1);
+        Some(CopiesSeen {
+            first_bytes: first as u64 * FILE_BYTES,
+            fetched_bytes: self.copies.fetched as u64 * FILE_BYTES,
+            released: self.copies.released,
+            fewest_left: self.copies.fewest,
+            longest_lack: self.copies.longest.as_secs_f64(),
+        })
     }
 
     fn tables_seen(&self) -> Option<TablesSeen> {

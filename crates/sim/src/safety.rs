@@ -1,4 +1,5 @@
-//! Measures the time until a shared file is safe everywhere: each honest node sees all honest nodes as its holders.
+//! Measures the time until a shared file is safe everywhere: each honest node sees all honest nodes, or as many as there
+//! should be copies, as its holders.
 
 use crate::node::NodeId;
 use crate::world::World;
@@ -35,12 +36,14 @@ impl World {
             return;
         }
         let all = self.honest().count();
+        let copies = self.scenario.files.as_ref().and_then(|files| files.copies.as_ref());
+        let wanted = copies.map_or(all, |copies| copies.wanted);
         let time = self.nodes[node].now(self.now).moment.time;
         let Some(set) = self.nodes[node].set() else { return };
         let is_safe = |cid: &Cid| {
             let Ok(data) = dcache::Data::new(&cid.to_string()) else { return false };
             let item = Item { bucket: buckets::SHARE_SAFE.path(), data };
-            set.item(&item, time).is_some_and(|view| view.proposals.len() >= all)
+            set.item(&item, time).is_some_and(|view| view.proposals.len() >= wanted)
         };
         let safe: Vec<Cid> = self.safety.pending.keys().filter(|cid| is_safe(cid)).copied().collect();
         for cid in safe {

@@ -1,6 +1,10 @@
 //! Scenario files: networks, nodes, events and expectations. All times are seconds from the start of the run. The seed
 //! decides everything that the file leaves open, such as nodes and exact times.
 
+mod copies;
+
+pub(crate) use copies::LOOK_EVERY;
+pub use copies::{Copies, Full, Killed};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -161,8 +165,8 @@ pub struct Tables {
     pub readers: usize,
 }
 
-/// Files that honest nodes put into their shared folders at random times. All must be safe everywhere at the end of
-/// `duration`.
+/// Files that honest nodes put into their shared folders at random times. At the end of `duration`, each must be kept
+/// by all nodes, or by as many as `copies` wants.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SharedFiles {
@@ -177,6 +181,8 @@ pub struct SharedFiles {
     /// Whether the nodes share in turn, instead of at random.
     #[serde(default)]
     pub by_turns: bool,
+    /// The number of copies of each file; by default every node keeps every file.
+    pub copies: Option<Copies>,
 }
 
 /// Records that are on disks from the beginning.

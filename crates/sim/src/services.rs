@@ -5,6 +5,7 @@
 //! sets, and succeeds if a running node has the file.
 
 use crate::action::Action as Step;
+use crate::copies::FILE_BYTES;
 use crate::event::Event;
 use crate::network::address;
 use crate::node::{Life, NodeId};
@@ -13,9 +14,10 @@ use brain::Now;
 use dcache::{BucketPath, Moment, PeerId, Set, Statements, Time};
 use discovery::Announcer;
 use ipfs::Cid;
+use logs::buckets::concerns_copies;
 use logs::{Action, Description, LetGo, LetGoFiles, Proposal, Reason, Replication, State, index};
 use multihash_codetable::{Code, MultihashDigest as _};
-use service::{Decide, Decision, LocalFacts, concerns_providers};
+use service::{Decide, Decision, LocalFacts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -37,6 +39,23 @@ pub(crate) struct Files {
     kept: BTreeMap<Cid, Description>,
     /// Files that the node no longer keeps, and the reason for each.
     let_go: LetGoFiles,
+}
+
+impl Files {
+    /// Returns whether the disk has a file.
+    pub(crate) fn has(&self, cid: &Cid) -> bool {
+        self.kept.contains_key(cid)
+    }
+
+    /// Removes a file that the node does not keep any more.
+    pub(crate) fn lose(&mut self, cid: &Cid) {
+        self.kept.remove(cid);
+    }
+
+    /// Returns the files of the node's own folder.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &Cid> {
+        self.own.iter()
+    }
 }
 
 /// The deciders of one run of a node.
@@ -68,7 +87,11 @@ impl World {
         }
         let facts = self.facts(node);
         let of = &mut self.nodes[node];
-        of.services = Some(Box::new(Services::new(of.me, facts)));
+        let mut services = Services::new(of.me, facts);
+        if let Some(copies) = self.scenario.files.as_ref().and_then(|files| files.copies.as_ref()) {
+            services.replication.set_copy_rules(copies.rules());
+        }
+        of.services = Some(Box::new(services));
         self.plan_decision(node, self.now);
     }
 
@@ -100,7 +123,7 @@ impl World {
 
     /// Notes that a record came into a node's set.
     pub(crate) fn services_hear(&mut self, node: NodeId, bucket: &BucketPath) {
-        if self.scenario.files.is_some() && concerns_providers(bucket) {
+        if self.scenario.files.is_some() && concerns_copies(bucket) {
             self.plan_decision(node, self.now + GATHER);
         }
     }
@@ -114,7 +137,7 @@ impl World {
         }
     }
 
-    fn plan_decision(&mut self, node: NodeId, at: Duration) {
+    pub(crate) fn plan_decision(&mut self, node: NodeId, at: Duration) {
         let of = &mut self.nodes[node];
         let life = of.life;
         let Some(services) = &mut of.services else { return };
@@ -153,6 +176,9 @@ impl World {
             wakes.push(self.state(node, moment, |set| services.announcer.decide(set, moment)).1);
         }
         if self.scenario.files.is_some() {
+            let (room, pressure) = self.space(node);
+            services.replication.set_room(room);
+            services.replication.set_pressure(pressure);
             let Files { own, kept, let_go } = &self.nodes[node].files;
             let is_shared = |cid: &&Cid| kept.contains_key(*cid) && !let_go.contains_key(*cid);
             services.proposal.set_own(own.iter().filter(is_shared).copied().collect());
@@ -210,6 +236,10 @@ impl World {
                 self.nodes[life.node].files.kept.remove(&cid);
                 services.replication.lose(BTreeSet::from([cid]));
             }
+            Action::Release(cid, reason) => {
+                self.release(life.node, cid, reason);
+                self.plan_decision(life.node, self.now);
+            }
             Action::Withdraw(cid) => {
                 let time = self.nodes[life.node].now(self.now).moment.time;
                 let files = &mut self.nodes[life.node].files;
@@ -234,7 +264,9 @@ impl World {
         if let Some(services) = &mut of.services {
             services.fetching.remove(&cid);
         }
+        let is_new = !of.files.has(&cid);
         of.files.kept.extend(description.map(|description| (cid, description)));
+        self.copies.fetched += usize::from(is_new && of.files.has(&cid));
         self.plan_decision(life.node, self.now);
     }
 
@@ -247,7 +279,7 @@ impl World {
         let of = &mut self.nodes[node];
         let filename = format!("{number}.bag");
         let cid = Cid::new_v1(RAW, Code::Sha2_256.digest(filename.as_bytes()));
-        let description = Description { filename, path: None, size: 1 << 20, changed, uploader: of.me };
+        let description = Description { filename, path: None, size: FILE_BYTES, changed, uploader: of.me };
         of.files.own.insert(cid);
         of.files.kept.insert(cid, description);
         self.safety.shared(cid, self.now);
@@ -261,6 +293,8 @@ impl World {
             return;
         }
         let now = self.now;
+        let wanted =
+            self.scenario.files.as_ref().and_then(|files| files.copies.as_ref()).map(|copies| copies.wanted);
         let shared: BTreeSet<Cid> =
             self.nodes.iter().flat_map(|node| node.files.own.iter().copied()).collect();
         let running: BTreeSet<PeerId> =
@@ -273,12 +307,13 @@ impl World {
             for cid in &shared {
                 let file = files.get(cid).filter(|file| file.state == State::Safe);
                 let holders = file.map(|file| file.holders.keys().copied().collect::<BTreeSet<_>>());
-                let lacking = running.difference(&holders.unwrap_or_default()).count();
+                let holders = holders.unwrap_or_default();
+                let (lacking, all) = match wanted {
+                    Some(wanted) => (wanted.saturating_sub(holders.len()), wanted),
+                    None => (running.difference(&holders).count(), running.len()),
+                };
                 if lacking > 0 {
-                    wrong.push(format!(
-                        "node {id} does not see {lacking} of {} holders of {cid}",
-                        running.len()
-                    ));
+                    wrong.push(format!("node {id} does not see {lacking} of {all} holders of {cid}"));
                 }
             }
         }

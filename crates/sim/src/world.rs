@@ -1,6 +1,7 @@
 //! The world: all nodes, networks, links and planned events, and the virtual time.
 
 use crate::action::Sabotage;
+use crate::copies::CopyChecks;
 use crate::event::{Event, Queue};
 use crate::ledger::Ledger;
 use crate::line::Tally;
@@ -78,6 +79,7 @@ pub(crate) struct World {
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) ledger: Ledger,
     pub(crate) safety: Safety,
+    pub(crate) copies: CopyChecks,
     pub(crate) tables: TableChecks,
     pub(crate) meetings: Meetings,
     /// Records that nodes hold at their first start.
@@ -111,6 +113,7 @@ impl World {
             links: BTreeMap::new(),
             ledger: Ledger::default(),
             safety: Safety::default(),
+            copies: CopyChecks::default(),
             tables: TableChecks::default(),
             meetings: Meetings::default(),
             stock: BTreeMap::new(),

@@ -1,8 +1,10 @@
 //! `report`: lists the files that are shared in the swarm.
 
+mod dropped;
 mod hidden;
 mod left_out;
 
+use self::dropped::Dropped;
 use self::left_out::LeftOut;
 use super::Command;
 use crate::context::Context;
@@ -16,7 +18,8 @@ use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
 use clap::Args;
-use logs::SharedFile;
+use dcache::buckets;
+use logs::{Offer, SharedFile, State, USUAL_COPIES};
 use serde::Serialize;
 
 /// Maximum number of characters of a file's name that the table shows.
@@ -24,11 +27,15 @@ const MAX_NAME_SHOWN: usize = 48;
 /// Maximum number of holders that the table names for each file.
 const MAX_HOLDERS_SHOWN: usize = 4;
 
+/// State of a file of which there are fewer copies than the swarm should have.
+const KEPT: &str = "kept";
+
 /// Lists the shared files with name, size, uploader, state, holders and CID.
 ///
-/// A file is `shared` by its uploader. It is `verified` once another robot has checked it, and `safe` once a robot
-/// states that it keeps a copy. A `discarded` file is listed below the table, with the peers that discarded it. A ?
-/// after the uploader means that the uploader did not sign this entry itself.
+/// A file is `shared` by its uploader. It is `verified` once another robot has checked it. Then robots keep copies. The
+/// report shows `1 of 3 copies` while there are fewer copies than the swarm should have (the setting `copies`), and
+/// `safe` when there are enough. The copy of the uploader counts. A `discarded` file is listed below the table, with the
+/// peers that discarded it. A ? after the uploader means that the uploader did not sign this entry itself.
 ///
 /// For the daemon on this computer, the report also shows which files of its shared folders are not shared, and why, and
 /// which files are on a disk that is not there.
@@ -44,9 +51,13 @@ pub(crate) struct Files {
     files: Vec<File>,
     #[serde(flatten)]
     folders: SharedFolders,
+    /// The number of copies that the swarm should have of each file, as the daemon states it.
+    wanted_copies: usize,
     /// The numbers of files that the daemon leaves out for now; `null` when it runs on another computer, or its control
     /// socket cannot be used.
     left_out: Option<LeftOut>,
+    /// The copies that the daemon let go of lately, the newest first; `null` as for `left_out`.
+    dropped_files: Option<Vec<Dropped>>,
 }
 
 /// A shared file.
@@ -60,7 +71,7 @@ struct File {
     uploader: Option<PeerRef>,
     /// Whether the uploader itself signed the name, size and time; `null` if no peer signed them.
     is_signed_by_uploader: Option<bool>,
-    /// The state: `shared`, `verified`, `safe` or `discarded`.
+    /// The state: `shared`, `verified`, `kept` (some robots keep it, but too few), `safe` or `discarded`.
     state: &'static str,
     /// The peers that keep a copy.
     holders: Vec<PeerRef>,
@@ -72,17 +83,21 @@ impl Command for Report {
     type Output = Files;
 
     fn run(&self, context: &Context) -> Result<Files, CliError> {
-        let reading = context.read_shared(&[HOSTNAMES])?;
-        let files = shared_files::list(&reading.answer.set, reading.answer.now);
-        let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
+        let reading = context.read_shared(&[HOSTNAMES, buckets::KEEPS.pattern()])?;
+        let (set, now, peer) = (&reading.answer.set, reading.answer.now, reading.answer.pong.peer);
+        let wanted_copies = Offer::of(set, peer, now).map_or(USUAL_COPIES, |offer| offer.copies.max(1));
+        let files = shared_files::list(set, now);
+        let files = files.iter().map(|file| File::new(file, wanted_copies, &reading.names)).collect();
         let answered = Answered::new(&reading.answer, &reading.names);
         let (left_out, folders) = (LeftOut::ask(context), SharedFolders::ask(context));
-        Ok(Files { answered, files, left_out, folders })
+        let dropped_files = dropped::ask(context);
+        Ok(Files { answered, files, wanted_copies, left_out, folders, dropped_files })
     }
 }
 
 impl File {
-    fn new(file: &SharedFile, names: &Names) -> Self {
+    fn new(file: &SharedFile, wanted_copies: usize, names: &Names) -> Self {
+        let is_safe = file.state == State::Safe && file.holders.len() >= wanted_copies;
         let known = file.description.as_ref();
         Self {
             file: FileRef {
@@ -93,13 +108,13 @@ impl File {
             modified_time: known.map(|known| Timestamp(known.changed)),
             uploader: known.map(|known| names.of(known.uploader)),
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
-            state: file.state.name(),
+            state: if is_safe || file.state != State::Safe { file.state.name() } else { KEPT },
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
             discarders: file.discarders.keys().map(|peer| names.of(*peer)).collect(),
         }
     }
 
-    fn row(&self) -> [String; 6] {
+    fn row(&self, wanted_copies: usize) -> [String; 6] {
         let unknown = || "?".to_owned();
         let doubt = if self.is_signed_by_uploader == Some(false) { " ?" } else { "" };
         let FileRef { cid, name, bytes } = &self.file;
@@ -107,10 +122,17 @@ impl File {
             name.as_ref().map_or_else(unknown, |name| clean(name, MAX_NAME_SHOWN)),
             bytes.map_or_else(unknown, size),
             self.uploader.as_ref().map_or_else(unknown, |uploader| uploader.show() + doubt),
-            self.state.to_owned(),
+            self.show_state(wanted_copies),
             self.show_holders(),
             cid.clone(),
         ]
+    }
+
+    fn show_state(&self, wanted_copies: usize) -> String {
+        match self.state {
+            KEPT => format!("{} of {wanted_copies} copies", self.holders.len()),
+            state => state.to_owned(),
+        }
     }
 
     fn show_holders(&self) -> String {
@@ -130,7 +152,7 @@ impl Output for Files {
         let (hidden, listed): (Vec<&File>, Vec<&File>) =
             self.files.iter().partition(|file| file.is_discarded());
         for file in &listed {
-            table.add_row(file.row());
+            table.add_row(file.row(self.wanted_copies));
         }
         let shown = match listed.is_empty() {
             true => {
@@ -141,6 +163,7 @@ impl Output for Files {
         let shown = shown + &hidden::show(&hidden);
         let folder = self.folders.show();
         let left_out = self.left_out.as_ref().map_or_else(String::new, LeftOut::show);
-        format!("{shown}\n{folder}{left_out}{}", self.answered.footer())
+        let dropped = self.dropped_files.as_deref().map_or_else(String::new, dropped::show);
+        format!("{shown}\n{folder}{left_out}{dropped}{}", self.answered.footer())
     }
 }

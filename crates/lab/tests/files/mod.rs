@@ -29,7 +29,7 @@ pub(crate) fn safe(robot: &Robot, name: &str, holders: usize) -> Result<Option<V
     let files = report["files"].as_array().cloned().unwrap_or_default();
     let is_it = |file: &Value| {
         file["name"] == name
-            && file["state"] == "safe"
+            && matches!(file["state"].as_str(), Some("kept" | "safe"))
             && file["holders"].as_array().is_some_and(|all| all.len() == holders)
     };
     Ok(files.into_iter().find(is_it))

@@ -42,7 +42,7 @@ fn wait_for_report(
 fn is_kept_by(file: &Value, host: &str) -> bool {
     let names =
         file["holders"].as_array().map(|all| all.iter().map(|one| &one["hostname"]).collect::<Vec<_>>());
-    file["state"] == "safe" && names.is_some_and(|names| names == [host])
+    matches!(file["state"].as_str(), Some("kept" | "safe")) && names.is_some_and(|names| names == [host])
 }
 
 /// Returns the published address on which the daemon accepts IPFS connections.

@@ -87,6 +87,9 @@ impl Replication {
                         later.push((stated, items));
                     } else if room.reserve(&items) {
                         decision.statements.append(stated);
+                        if step == Step::Keep {
+                            self.copies.note_stated(cid);
+                        }
                     } else {
                         unsaid += 1;
                     }

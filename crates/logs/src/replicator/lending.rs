@@ -112,22 +112,28 @@ impl Replicator {
     fn has_room(&mut self, file: &SharedFile, candidate: &Candidate, shares: &Shares) -> bool {
         let size = candidate.size.unwrap_or(super::SOME_ROOM);
         let bytes = if candidate.is_own { size.min(super::SOME_ROOM) } else { size };
-        let store = self.node.store();
+        let (store, room) = (self.node.store(), self.room());
         let reason = match store.has_room(bytes) {
             Err(error) => error.to_string(),
             Ok(()) => {
                 let on_disk = store.free_bytes().map_or(u64::MAX, |free| free.saturating_add(shares.total()));
                 let capacity = store.usage().max_bytes.min(on_disk);
-                if candidate.is_own || shares.fits(candidate.uploader, bytes, capacity) {
+                if candidate.is_own || room >= bytes && shares.fits(candidate.uploader, bytes, capacity) {
                     return true;
                 }
-                "the files of its uploader use up their share of the store".to_owned()
+                match room >= bytes {
+                    true => "the files of its uploader use up their share of the store".to_owned(),
+                    false => "the rest of the disk stays free for recordings (`free_floor_mib`)".to_owned(),
+                }
             }
         };
         let name = file.description.as_ref().map(|description| description.filename.clone());
         self.no_room.push(NoRoom { cid: file.cid, name, bytes, reason });
         let is_hint = self.attempts.get(&file.cid).and_then(Attempt::claimed).is_none();
-        is_hint && self.fetches.is_empty() && self.node.store().has_room(super::SOME_ROOM).is_ok()
+        is_hint
+            && room >= super::SOME_ROOM
+            && self.fetches.is_empty()
+            && self.node.store().has_room(super::SOME_ROOM).is_ok()
     }
 }
 

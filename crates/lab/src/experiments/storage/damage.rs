@@ -72,9 +72,13 @@ pub(super) fn run(big: bool) -> Result {
     Ok(())
 }
 
+/// Configuration of a robot that keeps every file.
+const EVERYWHERE: &str = "[logs]\ncopies = 0\n";
+
 /// Damages the file of `a` and blocks of `b` while `d` fetches. Only `c` keeps all of it.
 fn run_one(lab: &Lab, (way, spoil, outcome): (&str, Spoil, Outcome), seed: u64, size: u64) -> Result {
-    let (a, b, c) = (Robot::start(lab, "a")?, Robot::start(lab, "b")?, Robot::start(lab, "c")?);
+    let start = |name| Robot::start_on(lab.host(name)?, EVERYWHERE);
+    let (a, b, c) = (start("a")?, start("b")?, start("c")?);
     let (name, draft) = (format!("{way}.bag"), a.home().join("draft"));
     write_noise(&draft, seed, size)?;
     let path = a.shared_folder().join(&name);
@@ -85,7 +89,7 @@ fn run_one(lab: &Lab, (way, spoil, outcome): (&str, Spoil, Outcome), seed: u64, 
     for robot in [&a, &b, &c] {
         robot.host().limit_rate(RATE)?;
     }
-    let d = Robot::start(lab, "d")?;
+    let d = start("d")?;
     let begun = Instant::now();
     wait_for_pieces(&d, size / 4)?;
     spoil(&path).map_err(Error::io(format!("spoiling {}", path.display())))?;
