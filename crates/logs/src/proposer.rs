@@ -5,7 +5,7 @@ mod returning;
 mod take_error;
 
 use crate::choose::OwnFile;
-use crate::folder::{FolderSettings, Look, SharedFolder};
+use crate::folder::{FolderSettings, SharedFolder};
 use crate::info::{Description, INFO_NAME};
 use crate::ledger::{Ledger, Taken};
 use crate::let_go::{LetGo, Reason};

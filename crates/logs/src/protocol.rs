@@ -9,9 +9,9 @@ pub const MAX_NAMES: usize = service::MAX_PAGE_ROWS;
 pub const MAX_WAITING: usize = 100;
 
 /// Maximum number of withdrawn files in an answer.
-pub const MAX_UNSHARED_ROWS: usize = 100;
+pub(crate) const MAX_UNSHARED_ROWS: usize = 100;
 /// Maximum number of peers in each list of such a file.
-pub const MAX_PEERS: usize = 64;
+pub(crate) const MAX_PEERS: usize = 64;
 
 /// Maximum number of files that one request discards.
 pub const MAX_DISCARDS: usize = 128;

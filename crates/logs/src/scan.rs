@@ -226,7 +226,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt as _;
 
     fn scan_all(folder: &Path) -> Scan {
-        scan(folder, &BTreeSet::new(), &Known::new(), &mut |_| {}).unwrap()
+        scan(folder, (&BTreeSet::new(), &Selection::default()), &Known::new(), &mut |_| {}).unwrap()
     }
 
     fn total(scan: &Scan, reason: Reason) -> usize {
@@ -247,12 +247,18 @@ mod tests {
         std::os::unix::fs::symlink(at("a.bag"), at("link.bag")).unwrap();
         let mut entered = Vec::new();
         let enter = &mut |path: &Path| entered.push(path.to_owned());
-        let scan = scan(folder.path(), &BTreeSet::new(), &Known::new(), enter).unwrap();
+        let scan =
+            scan(folder.path(), (&BTreeSet::new(), &Selection::default()), &Known::new(), enter).unwrap();
         assert_eq!(scan.found.keys().collect::<Vec<_>>(), ["a.bag", "run 1/camera/d.bag"]);
         assert_eq!(scan.found["a.bag"].size, 1);
         assert_eq!(entered, [at(""), at("run 1"), at("run 1/camera")]);
         assert_eq!((total(&scan, Reason::Link), total(&scan, Reason::Reserved)), (1, 1));
-        let nowhere = super::scan(&at("nowhere"), &BTreeSet::new(), &Known::new(), &mut |_| {});
+        let nowhere = super::scan(
+            &at("nowhere"),
+            (&BTreeSet::new(), &Selection::default()),
+            &Known::new(),
+            &mut |_| {},
+        );
         assert!(nowhere.is_err());
     }
 
@@ -289,7 +295,14 @@ mod tests {
         }
         let scan = |known: &[&str]| {
             let known: Known = known.iter().map(|path| (*path).to_owned()).collect();
-            let scan = scan_at_most(4, folder.path(), &BTreeSet::new(), &known, &mut |_| {}).unwrap();
+            let scan = scan_at_most(
+                4,
+                folder.path(),
+                (&BTreeSet::new(), &Selection::default()),
+                &known,
+                &mut |_| {},
+            )
+            .unwrap();
             (scan.found.keys().cloned().collect::<Vec<_>>().join(" "), total(&scan, Reason::TooMany))
         };
         assert_eq!(scan(&[]), ("a b c d".to_owned(), 3));
@@ -310,6 +323,7 @@ mod tests {
         let mut scanner = Scanner {
             most: 2,
             private: &BTreeSet::new(),
+            selection: &Selection::default(),
             known: &known,
             enter: &mut |_| {},
             new: vec![("d".to_owned(), looks()), ("e".to_owned(), looks())],
@@ -362,7 +376,8 @@ mod tests {
         fs::hard_link(at("identity.key"), at("harmless.bag")).unwrap();
         let id = |name: &str| FileId::from(&fs::metadata(at(name)).unwrap());
         let private = BTreeSet::from([id("identity.key"), id("data")]);
-        let scan = scan(folder.path(), &private, &Known::new(), &mut |_| {}).unwrap();
+        let scan =
+            scan(folder.path(), (&private, &Selection::default()), &Known::new(), &mut |_| {}).unwrap();
         assert_eq!(scan.found.keys().collect::<Vec<_>>(), ["a.bag"]);
         assert_eq!(total(&scan, Reason::Private), 3);
     }

@@ -13,7 +13,6 @@ use crate::protocol::{
 use crate::replicate::{CopyRules, USUAL_COPIES, USUAL_HEAL};
 use crate::replicator::{ReplicatorSettings, run_replicator};
 use crate::select::{SelectedFolder, SharedFolder};
-use crate::volume::VolumeId;
 use crate::{buckets, discarding, unshare};
 use dcache::Set;
 use ipfs::Cid;
@@ -306,7 +305,7 @@ mod tests {
     use super::*;
 
     fn environment() -> Environment {
-        let places = control::Places { home: Some("/home/duckie".into()), ..Default::default() };
+        let places = service::Places { home: Some("/home/duckie".into()), ..Default::default() };
         Environment { places, ..Environment::default() }
     }
 

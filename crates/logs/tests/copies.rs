@@ -24,7 +24,7 @@ fn peer(seed: u8) -> PeerId {
 }
 
 fn description(seed: u8) -> Description {
-    Description { filename: "a.bag".into(), size: 5, changed: NOW, uploader: peer(seed) }
+    Description { filename: "a.bag".into(), path: None, size: 5, changed: NOW, uploader: peer(seed) }
 }
 
 /// A robot with its own records, its decider and its disk.

@@ -33,7 +33,7 @@ mod wake;
 pub use banner::Banner;
 pub use context::{Context, Environment, Folders, NoHome};
 pub use contract::{Endpoint, Service, ServiceError};
-pub use control::{Failure, FailureKind, MAX_ANSWER_BYTES, MAX_PAGE_ROWS, Protocol, page};
+pub use control::{Failure, FailureKind, MAX_ANSWER_BYTES, MAX_PAGE_ROWS, Places, Protocol, page};
 pub use decide::{Decide, Decision};
 pub use decision_loop::DecisionLoop;
 pub use facts::LocalFacts;

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Number of copies of each file that a robot wants unless it is configured otherwise.
 pub const USUAL_COPIES: usize = 3;
 /// Default healing delay in seconds.
-pub const USUAL_HEAL: u64 = 3600;
+pub(crate) const USUAL_HEAL: u64 = 3600;
 /// Time, in seconds, for which a file must lack copies before one of several willing robots fetches it. In this time
 /// the records of the other robots arrive.
 const HOLD_OFF: u64 = 2;

@@ -4,7 +4,6 @@ use super::{Replicator, ReplicatorError};
 use crate::replicate::ReleaseReason;
 use ipfs::Cid;
 use ipfs::node::Node;
-use std::collections::BTreeSet;
 use tokio::sync::watch;
 
 /// The files that persons pinned on this node. The list is read again when a pin has changed.
