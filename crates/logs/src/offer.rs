@@ -40,7 +40,8 @@ impl Offer {
         Self { bytes, ..self }
     }
 
-    /// Returns the statements by which `me` makes this offer in place of its former ones.
+    /// Returns the statements by which `me` makes this offer in place of its former ones. A robot that keeps nothing for
+    /// others states nothing.
     pub(crate) fn statements(self, set: &Set, me: PeerId, now: Time) -> Statements {
         let (mut statements, bucket) = (Statements::new(), buckets::KEEPS.of(me));
         let Ok(data) = Data::new(&serde_json::to_string(&self).unwrap_or_default()) else {
@@ -53,10 +54,11 @@ impl Offer {
         let is_fresh = former.is_some_and(|former| {
             former.contains(now) && former.until().is_some_and(|until| until > now.plus(lifetime / 2))
         });
-        if !is_fresh {
+        let is_needed = self.bytes > 0;
+        if is_needed && !is_fresh {
             statements.propose(item.clone(), Validity::renewed(former, now, lifetime));
         }
-        for view in set.bucket(&bucket, now).filter(|view| *view.item != item) {
+        for view in set.bucket(&bucket, now).filter(|view| !is_needed || *view.item != item) {
             statements.propose(view.item.clone(), Validity::over(now));
         }
         statements
@@ -98,6 +100,10 @@ mod tests {
         assert_eq!(publish(&mut set, large, half), 2);
         assert_eq!(Offer::of(&set, peer(1), half.plus(1)), Some(large));
         assert_eq!(Offer::of(&set, peer(2), half), None);
+        let nothing = Offer { copies: 3, bytes: 0 };
+        assert_eq!(publish(&mut set, nothing, half.plus(2)), 1);
+        assert_eq!(Offer::of(&set, peer(1), half.plus(3)), None);
+        assert_eq!(publish(&mut set, nothing, half.plus(4)), 0);
     }
 
     #[test]

@@ -233,7 +233,13 @@ impl Proposer {
             };
             wanted.extend(files.into_iter().map(file));
         }
+        let lacking: Vec<SharedPath> =
+            wanted.iter().map(|(file, ..)| file).filter(|file| self.ledger.is_away(file)).cloned().collect();
         let (finished, again) = self.finished(wanted).await;
+        // Nobody may rely on a file that lacks blocks and cannot be read again now.
+        for file in lacking.iter().filter(|file| !finished.iter().any(|(other, ..)| other == *file)) {
+            self.lose(file).await?;
+        }
         for (path, file, fingerprint) in finished {
             self.add(path, file, fingerprint).await?;
         }

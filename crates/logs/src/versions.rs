@@ -302,9 +302,10 @@ mod tests {
         let new = |path: &str| vec![(at(path), taken(6, newer()))];
         assert!(replaced_of(&before, &new("b.bag")).is_empty());
         let older = replaced_of(&before, &new("run/a.bag"));
-        assert_eq!(older[&cid()].description, description(1, "a.bag"));
+        let described = Description { path: "run/a.bag".parse().ok(), ..description(1, "a.bag") };
+        assert_eq!(older[&cid()].description, described);
         let now = BTreeMap::from([(at("run/a.bag"), taken(6, newer()))]);
-        assert_eq!(states(&now, &older)[&cid()], replaced());
+        assert_eq!(states(&now, &older)[&cid()], Replaced::By(Some(newer()), described));
         assert_eq!(states(&before, &older)[&cid()], Replaced::IsBack);
     }
 

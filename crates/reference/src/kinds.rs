@@ -4,12 +4,13 @@ use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
 /// The types in the source code, and their descriptions.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 12] = [
     ("PathBuf", "string, a path"),
     ("String", "string"),
     ("bool", "`true` or `false`"),
     ("u16", "integer from 0 to 65535"),
     ("u64", "integer, 0 or more"),
+    ("usize", "integer, 0 or more"),
     ("Address", "string, an address"),
     ("Rule", "string, a rule"),
     ("Listen", "string, an IP address with a port, or `off`"),

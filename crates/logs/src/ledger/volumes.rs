@@ -202,6 +202,11 @@ impl Ledger {
         away.map(|(file, taken)| (file.path.clone(), *taken)).collect()
     }
 
+    /// Returns whether a file cannot be read now, or lacks blocks.
+    pub(crate) fn is_away(&self, file: &SharedPath) -> bool {
+        self.tables().away.contains(file)
+    }
+
     /// Notes files of which all blocks can be read again, or that are not kept any more.
     pub(crate) fn note_back(&self, files: impl IntoIterator<Item = SharedPath>) {
         let mut tables = self.tables();

@@ -210,9 +210,12 @@ impl Copies {
             Outcome { statements: self.offer.statements(set, me, now.time), ..Outcome::default() };
         let peers = Peers::read(set, (me, self.offer), now.time);
         self.assigned.clear();
-        let mut next = self.note_absent(&peers, files, elapsed);
-        for file in files.values().filter(|file| !kept.contains_key(&file.cid)) {
-            next = earlier(next, self.assign(file, &peers, (me, elapsed)));
+        let mut next = None;
+        if self.rules.copies > 0 {
+            next = self.note_absent(&peers, files, elapsed);
+            for file in files.values().filter(|file| !kept.contains_key(&file.cid)) {
+                next = earlier(next, self.assign(file, &peers, (me, elapsed)));
+            }
         }
         self.short.retain(|cid, _| !kept.contains_key(cid));
         crop(&mut self.short);
