@@ -8,9 +8,9 @@ use lab::{Lab, Result, or_skip, wait_until};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// A robot that takes files at once, rescans its folder every second, and checks every five seconds whether its files
-/// are still there.
-const QUICK: &str = "settle_seconds = 0\nrescan_seconds = 1\n";
+/// A robot that keeps every file, takes files at once, rescans its folder every second, and checks every five seconds
+/// whether its files are still there.
+const QUICK: &str = "settle_seconds = 0\nrescan_seconds = 1\ncopies = 0\n";
 /// Time in which a record reaches all robots, and their daemons act on it.
 const HEARD: Duration = Duration::from_secs(4);
 /// Number of robots.

@@ -73,17 +73,23 @@ struct Tables {
     changing: BTreeSet<Cid>,
 }
 
+/// The tables on the disk.
+#[derive(Clone)]
+struct Rows {
+    taken: Table<Displayed<SharedPath>, TakenRow>,
+    volumes: Table<Displayed<VolumeId>, Volume>,
+    kept: Table<Displayed<Cid>, Description>,
+    let_go: Table<Displayed<Cid>, LetGo>,
+    older: Table<Displayed<Cid>, Older>,
+    unshared: Table<Displayed<Cid>, Unshared>,
+    unlisted: Table<Displayed<Cid>, Unlisted>,
+}
+
 /// The tables of taken and kept files, shared by the proposer and the replicator. A clone refers to the same ledger.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     me: PeerId,
-    taken_rows: Table<Displayed<SharedPath>, TakenRow>,
-    volume_rows: Table<Displayed<VolumeId>, Volume>,
-    kept_rows: Table<Displayed<Cid>, Description>,
-    let_go_rows: Table<Displayed<Cid>, LetGo>,
-    older_rows: Table<Displayed<Cid>, Older>,
-    unshared_rows: Table<Displayed<Cid>, Unshared>,
-    unlisted_rows: Table<Displayed<Cid>, Unlisted>,
+    rows: Rows,
     tables: Arc<Mutex<Tables>>,
     changed: Arc<Notify>,
     lost: Arc<Notify>,
@@ -97,48 +103,39 @@ impl Ledger {
     /// # Errors
     /// When the disk cannot be read.
     pub(crate) fn open(context: &Context) -> Result<Self, TableError> {
-        Self::read(
-            context.swarm.me(),
-            context.table("taken"),
-            context.table("volumes"),
-            context.table("kept"),
-            context.table("let_go"),
-            context.table("older"),
-            context.table("unshared"),
-            context.table("unlisted"),
-        )
+        let rows = Rows {
+            taken: context.table("taken"),
+            volumes: context.table("volumes"),
+            kept: context.table("kept"),
+            let_go: context.table("let_go"),
+            older: context.table("older"),
+            unshared: context.table("unshared"),
+            unlisted: context.table("unlisted"),
+        };
+        Self::read(context.swarm.me(), rows)
     }
 
-    fn read(
-        me: PeerId,
-        taken_rows: Table<Displayed<SharedPath>, TakenRow>,
-        volume_rows: Table<Displayed<VolumeId>, Volume>,
-        kept_rows: Table<Displayed<Cid>, Description>,
-        let_go_rows: Table<Displayed<Cid>, LetGo>,
-        older_rows: Table<Displayed<Cid>, Older>,
-        unshared_rows: Table<Displayed<Cid>, Unshared>,
-        unlisted_rows: Table<Displayed<Cid>, Unlisted>,
-    ) -> Result<Self, TableError> {
-        let kept = kept_rows.read_all()?.readable.into_iter();
+    fn read(me: PeerId, rows: Rows) -> Result<Self, TableError> {
+        let kept = rows.kept.read_all()?.readable.into_iter();
         let kept = kept.map(|(Displayed(cid), description)| (cid, description)).collect();
-        let taken = taken_rows.read_all()?.readable;
+        let taken = rows.taken.read_all()?.readable;
         let foreign = foreign(&taken, &kept, me);
         let taken: BTreeMap<SharedPath, Taken> =
             taken.into_iter().filter_map(|(Displayed(file), row)| Some((file, row.read()?))).collect();
-        let volumes = volume_rows.read_all()?.readable.into_iter();
+        let volumes = rows.volumes.read_all()?.readable.into_iter();
         let volumes = volumes.map(|(Displayed(id), volume)| (id, volume)).collect();
         // Until its folder was scanned, nothing is known about a file.
         let (shown, away) = (BTreeMap::new(), taken.keys().cloned().collect());
         let let_go: LetGoFiles =
-            let_go_rows.read_all()?.readable.into_iter().map(|(Displayed(cid), row)| (cid, row)).collect();
-        let older = older_rows.read_all()?.readable.into_iter();
+            rows.let_go.read_all()?.readable.into_iter().map(|(Displayed(cid), row)| (cid, row)).collect();
+        let older = rows.older.read_all()?.readable.into_iter();
         // A robot withdraws only files of its present identity, not those of an earlier one.
         let older = older.filter(|(_, older)| older.description.uploader == me);
         let older = older.map(|(Displayed(cid), older)| (cid, older)).collect();
-        let unshared = unshared_rows.read_all()?.readable.into_iter();
+        let unshared = rows.unshared.read_all()?.readable.into_iter();
         let unshared = unshared.filter(|(_, row)| row.description.uploader == me);
         let unshared = unshared.map(|(Displayed(cid), row)| (cid, row)).collect();
-        let unlisted = unlisted_rows.read_all()?.readable.into_iter();
+        let unlisted = rows.unlisted.read_all()?.readable.into_iter();
         let unlisted = unlisted.map(|(Displayed(cid), row)| (cid, row)).collect();
         let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
         let (left_out, changing, releasing) = (watch::Sender::default(), BTreeSet::new(), BTreeSet::new());
@@ -157,21 +154,7 @@ impl Ledger {
             unlisted,
             changing,
         }));
-        Ok(Self {
-            me,
-            taken_rows,
-            volume_rows,
-            kept_rows,
-            let_go_rows,
-            older_rows,
-            unshared_rows,
-            unlisted_rows,
-            tables,
-            changed,
-            lost,
-            no_room,
-            left_out,
-        })
+        Ok(Self { me, rows, tables, changed, lost, no_room, left_out })
     }
 
     /// Returns the files taken from the shared folders, also those on missing volumes.
@@ -231,7 +214,7 @@ impl Ledger {
         let taken: Vec<_> = files.iter().map(|(path, taken, _)| (path.clone(), *taken)).collect();
         self.replace(&taken).await?;
         // The kept rows are written first: after a crash, each taken file must be a kept one, but not vice versa.
-        self.kept_rows.write_async(&files.iter().map(kept).collect::<Vec<_>>()).await?;
+        self.rows.kept.write_async(&files.iter().map(kept).collect::<Vec<_>>()).await?;
         self.write_taken(taken).await?;
         self.take_back_rows(files.iter().map(|(_, taken, _)| taken.cid).collect()).await?;
         let mut tables = self.tables();
@@ -247,7 +230,7 @@ impl Ledger {
 
     /// Notes a file of another peer that was checked and pinned.
     pub(crate) async fn keep(&self, cid: Cid, description: Description) -> Result<(), TableError> {
-        self.kept_rows.write_async(&[(Displayed(cid), Some(description.clone()))]).await?;
+        self.rows.kept.write_async(&[(Displayed(cid), Some(description.clone()))]).await?;
         self.tables().kept.insert(cid, description);
         Ok(())
     }
@@ -255,7 +238,7 @@ impl Ledger {
     /// Notes files that are not kept any more.
     pub(crate) async fn drop_kept(&self, cids: &[Cid]) -> Result<(), TableError> {
         let removed: Vec<_> = cids.iter().map(|cid| (Displayed(*cid), None)).collect();
-        self.kept_rows.write_async(&removed).await?;
+        self.rows.kept.write_async(&removed).await?;
         let mut tables = self.tables();
         for cid in cids {
             tables.kept.remove(cid);
@@ -299,11 +282,16 @@ pub(crate) mod tests {
 
     pub(in crate::ledger) fn open_as(seed: u8, file: &std::path::Path) -> Ledger {
         let store = Arc::new(Store::open(file).unwrap().0);
-        let (taken, kept) = (store.table("logs/taken"), store.table("logs/kept"));
-        let (let_go, older) = (store.table("logs/let_go"), store.table("logs/older"));
-        let (volumes, unlisted) = (store.table("logs/volumes"), store.table("logs/unlisted"));
-        let unshared = store.table("logs/unshared");
-        Ledger::read(peer(seed), taken, volumes, kept, let_go, older, unshared, unlisted).unwrap()
+        let rows = Rows {
+            taken: store.table("logs/taken"),
+            volumes: store.table("logs/volumes"),
+            kept: store.table("logs/kept"),
+            let_go: store.table("logs/let_go"),
+            older: store.table("logs/older"),
+            unshared: store.table("logs/unshared"),
+            unlisted: store.table("logs/unlisted"),
+        };
+        Ledger::read(peer(seed), rows).unwrap()
     }
 
     /// Names a file of the first volume.

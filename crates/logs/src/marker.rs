@@ -122,7 +122,7 @@ fn read(folder: &Path) -> io::Result<Option<VolumeId>> {
     };
     let mut text = String::new();
     match file.take(MAX_BYTES).read_to_string(&mut text) {
-        Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => Err(error),
         _ => Ok(parse(&text)),
     }
 }

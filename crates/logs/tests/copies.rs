@@ -301,15 +301,15 @@ fn a_full_disk_lets_go_of_the_oldest_copies_that_are_safe_elsewhere() {
     let now = run(&mut robots, &all, (NOW, 400));
     assert_eq!(holders(&robots).len(), 5);
     let full = Pressure { bytes: 1, is_urgent: false };
-    for index in 1..5 {
-        robots[index].decider.set_pressure(full);
-        robots[index].decider.set_room(0);
+    for robot in &mut robots[1..5] {
+        robot.decider.set_pressure(full);
+        robot.decider.set_room(0);
     }
     let now = run(&mut robots, &all, (now, 60));
     // All four begin to leave at the same time, and see that too few others stay.
     assert!(holders(&robots).len() >= 3, "{:?}", holders(&robots));
-    for index in 2..5 {
-        robots[index].decider.set_pressure(Pressure::default());
+    for robot in &mut robots[2..5] {
+        robot.decider.set_pressure(Pressure::default());
     }
     let now = run(&mut robots, &all, (now, 1500));
     assert!(!holders(&robots).contains(&1), "the robot with the full disk let go of its copy");

@@ -39,10 +39,10 @@ impl Ledger {
             return Ok(());
         }
         let written: Vec<_> = rows.iter().map(|(cid, row)| (Displayed(*cid), Some(*row))).collect();
-        self.let_go_rows.write_async(&written).await?;
+        self.rows.let_go.write_async(&written).await?;
         // The order matters: a file that is neither kept nor let go of after a crash would be fetched back.
         let removed: Vec<_> = rows.iter().map(|(cid, _)| (Displayed(*cid), None)).collect();
-        self.kept_rows.write_async(&removed).await?;
+        self.rows.kept.write_async(&removed).await?;
         let mut tables = self.tables();
         for (cid, row) in rows {
             tables.let_go.insert(cid, row);
@@ -62,7 +62,7 @@ impl Ledger {
             return Ok(());
         }
         let removed: Vec<_> = cids.into_iter().map(|cid| (Displayed(cid), None)).collect();
-        self.let_go_rows.write_async(&removed).await
+        self.rows.let_go.write_async(&removed).await
     }
 
     /// Notes files that may be kept again.
@@ -92,7 +92,7 @@ impl Ledger {
         if rows.is_empty() {
             return Ok(());
         }
-        self.unlisted_rows.write_async(&rows).await?;
+        self.rows.unlisted.write_async(&rows).await?;
         let mut tables = self.tables();
         tables.unlisted.extend(changes.noted.iter().copied());
         tables.unlisted.retain(|cid, _| !changes.forgotten.contains(cid));

@@ -74,7 +74,7 @@ impl Ledger {
             return Ok(());
         }
         let removed: Vec<_> = paths.iter().map(|path| (Displayed(path.clone()), None)).collect();
-        self.taken_rows.write_async(&removed).await?;
+        self.rows.taken.write_async(&removed).await?;
         self.note_unshared_gone(&paths).await?;
         let mut tables = self.tables();
         for path in &paths {
@@ -87,7 +87,7 @@ impl Ledger {
     pub(super) async fn write_taken(&self, files: Vec<(SharedPath, Taken)>) -> Result<(), TableError> {
         let rows: Vec<_> =
             files.iter().map(|(path, taken)| (Displayed(path.clone()), Some(self.row(taken)))).collect();
-        self.taken_rows.write_async(&rows).await?;
+        self.rows.taken.write_async(&rows).await?;
         self.tables().taken.extend(files);
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Ledger {
         if rows.is_empty() {
             return Ok(());
         }
-        self.older_rows.write_async(&rows).await?;
+        self.rows.older.write_async(&rows).await?;
         let mut tables = self.tables();
         tables.older.extend(older);
         tables.older.retain(|cid, _| !forgotten.contains(cid));

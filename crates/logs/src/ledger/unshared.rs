@@ -34,7 +34,7 @@ impl Ledger {
         };
         let removed = forgotten.iter().map(|cid| (Displayed(*cid), None));
         let added = files.iter().map(|(cid, row)| (Displayed(*cid), Some(row.clone())));
-        self.unshared_rows.write_async(&removed.chain(added).collect::<Vec<_>>()).await?;
+        self.rows.unshared.write_async(&removed.chain(added).collect::<Vec<_>>()).await?;
         let mut tables = self.tables();
         tables.unshared.retain(|cid, _| !forgotten.contains(cid));
         tables.unshared.extend(files);
@@ -50,8 +50,8 @@ impl Ledger {
         // The row of the older version makes the replicator undo the statements about the file once it is back.
         let SharedPath { volume, path } = row.place();
         let older = Older { volume, path, description: row.description };
-        self.older_rows.write_async(&[(Displayed(cid), Some(older.clone()))]).await?;
-        self.unshared_rows.write_async(&[(Displayed(cid), None)]).await?;
+        self.rows.older.write_async(&[(Displayed(cid), Some(older.clone()))]).await?;
+        self.rows.unshared.write_async(&[(Displayed(cid), None)]).await?;
         let mut tables = self.tables();
         tables.older.insert(cid, older);
         tables.unshared.remove(&cid);
@@ -73,7 +73,7 @@ impl Ledger {
             return Ok(());
         }
         let rows: Vec<_> = gone.iter().map(|(cid, row)| (Displayed(*cid), Some(row.clone()))).collect();
-        self.unshared_rows.write_async(&rows).await?;
+        self.rows.unshared.write_async(&rows).await?;
         self.tables().unshared.extend(gone);
         Ok(())
     }

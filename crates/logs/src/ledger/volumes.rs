@@ -99,7 +99,7 @@ impl Ledger {
             return Ok(());
         }
         let written: Vec<_> = rows.iter().map(|(id, volume)| (Displayed(*id), volume.clone())).collect();
-        self.volume_rows.write_async(&written).await?;
+        self.rows.volumes.write_async(&written).await?;
         let mut tables = self.tables();
         for (id, volume) in rows {
             tables.unsaved.remove(&id);
@@ -168,9 +168,9 @@ impl Ledger {
         };
         let removed = files.iter().map(|(file, _)| (Displayed(file.clone()), None));
         let added = files.iter().map(|(file, taken)| (Displayed(moved(file)), Some(self.row(taken))));
-        self.taken_rows.write(&removed.chain(added).collect::<Vec<_>>())?;
+        self.rows.taken.write(&removed.chain(added).collect::<Vec<_>>())?;
         let rows = older.iter().map(|(cid, older)| (Displayed(*cid), Some(older.clone())));
-        self.older_rows.write(&rows.collect::<Vec<_>>())?;
+        self.rows.older.write(&rows.collect::<Vec<_>>())?;
         let mut tables = self.tables();
         for (file, taken) in files {
             tables.taken.remove(&file);
