@@ -54,6 +54,7 @@ commands! {
     access::Access,
     summary::Summary,
     report::Report,
+    log::Log,
     get::Get,
     discard::Discard,
     undiscard::Undiscard,

@@ -39,6 +39,7 @@ pub(crate) mod channel;
 pub(crate) mod fields;
 pub(crate) mod names;
 pub(crate) mod path;
+pub(crate) mod recording;
 pub(crate) mod robot;
 pub(crate) mod shared_folders;
 pub(crate) mod transfer;

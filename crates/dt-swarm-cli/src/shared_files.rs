@@ -156,8 +156,14 @@ mod tests {
                 // The third file belongs to another robot, so that two different files have the same name.
                 let seed = if cid.to_string() == CIDS[2] { 3 } else { 1 };
                 let uploader = Keypair::from_seed([seed; 32]).peer_id();
-                let description =
-                    Description { filename: name.into(), path: None, size: 7, changed: NOW, uploader };
+                let description = Description {
+                    filename: name.into(),
+                    path: None,
+                    size: 7,
+                    changed: NOW,
+                    uploader,
+                    recording: None,
+                };
                 propose(&mut set, Item { bucket: buckets::info(&cid), data: description.to_data().unwrap() });
             }
         }
@@ -183,6 +189,7 @@ mod tests {
         let description = Description {
             filename: "run.mcap".into(),
             path: None,
+            recording: None,
             size: 7,
             changed: Time(changed),
             uploader,

@@ -48,12 +48,13 @@ impl Holder {
             let description = Description {
                 filename: (*name).to_owned(),
                 path: None,
+                recording: None,
                 size,
                 changed: clock(),
                 uploader: peer(DAEMON),
             };
             let info = folder.path().join("info");
-            std::fs::write(&info, description.to_yaml().unwrap()).unwrap();
+            std::fs::write(&info, description.to_yaml(None).unwrap()).unwrap();
             let entry =
                 |path: &str, file| DirectoryEntry { path: path.to_owned(), content: Content::File(file) };
             let entries = vec![entry(name, file), entry(INFO_NAME, info)];
@@ -215,6 +216,7 @@ fn ctrl_c_leaves_no_partial_file() {
     let description = Description {
         filename: "a.bag".to_owned(),
         path: None,
+        recording: None,
         size: 10,
         changed: clock(),
         uploader: peer(DAEMON),

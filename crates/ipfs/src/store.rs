@@ -288,7 +288,8 @@ impl Store {
     /// # Errors
     /// When the file system does not report it.
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
-        let status = rustix::fs::statvfs(&self.inner.config.directory).context("ask for the size of the disk")?;
+        let status =
+            rustix::fs::statvfs(&self.inner.config.directory).context("ask for the size of the disk")?;
         Ok(status.f_blocks.saturating_mul(status.f_frsize))
     }
 

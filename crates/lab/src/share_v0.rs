@@ -90,12 +90,12 @@ fn describe(path: &Path, uploader: PeerId) -> Result<Description> {
     let metadata = path.metadata()?;
     let filename = path.file_name().ok_or("a file needs a name")?.to_string_lossy().into_owned();
     let changed = Time(metadata.modified()?.duration_since(UNIX_EPOCH)?.as_secs());
-    Ok(Description { filename, path: None, size: metadata.len(), changed, uploader })
+    Ok(Description { filename, path: None, size: metadata.len(), changed, uploader, recording: None })
 }
 
 /// Adds the file with its info file, and returns the CIDs of the directory and of the file in it.
 async fn add(node: &Node, path: &Path, description: &Description) -> Result<(Cid, Cid)> {
-    let info = Content::Bytes(description.to_yaml()?.into());
+    let info = Content::Bytes(description.to_yaml(None)?.into());
     let entries = vec![
         DirectoryEntry { path: description.filename.clone(), content: Content::File(path.to_owned()) },
         DirectoryEntry { path: INFO_NAME.to_owned(), content: info },

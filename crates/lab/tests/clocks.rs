@@ -40,7 +40,8 @@ fn skewed() -> Result<Vec<FakeClock>, Unavailable> {
 fn time_to_safe(lab: &Lab, prefix: &str, clocks: Vec<Option<FakeClock>>) -> Result<Duration> {
     let mut robots = Vec::new();
     for (number, clock) in clocks.iter().enumerate() {
-        let mut robot = Robot::new(lab.host(&format!("{prefix}{number}"))?, EVERYWHERE)?.with_clock(clock.clone());
+        let mut robot =
+            Robot::new(lab.host(&format!("{prefix}{number}"))?, EVERYWHERE)?.with_clock(clock.clone());
         robot.launch()?;
         robots.push(robot);
     }
@@ -77,7 +78,8 @@ fn all_are_safe(robot: &Robot, all: usize) -> Result<bool> {
     let report = robot.cli(&["report", "--json"])?;
     let files = report["files"].as_array().cloned().unwrap_or_default();
     let safe = files.iter().filter(|file| {
-        matches!(file["state"].as_str(), Some("kept" | "safe")) && file["holders"].as_array().is_some_and(|holders| holders.len() == all)
+        matches!(file["state"].as_str(), Some("kept" | "safe"))
+            && file["holders"].as_array().is_some_and(|holders| holders.len() == all)
     });
     Ok(safe.count() == all)
 }

@@ -106,7 +106,8 @@ fn safe_with_both(robot: &Robot) -> usize {
     let report = robot.cli(&["report", "--json"]).unwrap_or_default();
     let files = report["files"].as_array().cloned().unwrap_or_default();
     let is_safe = |file: &&serde_json::Value| {
-        matches!(file["state"].as_str(), Some("kept" | "safe")) && file["holders"].as_array().is_some_and(|all| all.len() == 2)
+        matches!(file["state"].as_str(), Some("kept" | "safe"))
+            && file["holders"].as_array().is_some_and(|all| all.len() == 2)
     };
     files.iter().filter(is_safe).count()
 }

@@ -56,7 +56,11 @@ fn wait_until_safe(robot: &Robot, names: &[&str]) -> Result {
     let safe = wait_until(SAFE, "safe files", || {
         last = robot.cli(&["report", "--json"]).ok()?;
         let files = last["files"].as_array()?;
-        let is_safe = |name: &&str| files.iter().any(|file| file["name"] == *name && matches!(file["state"].as_str(), Some("kept" | "safe")));
+        let is_safe = |name: &&str| {
+            files
+                .iter()
+                .any(|file| file["name"] == *name && matches!(file["state"].as_str(), Some("kept" | "safe")))
+        };
         names.iter().all(is_safe).then_some(())
     });
     safe.map_err(|error| Error::Answer { what: error.to_string(), answer: format!("{last:#}") })

@@ -52,8 +52,14 @@ fn main() {
     list(&mut set, 1, 1);
     let mut replication = Replication::new(Keypair::from_seed([2; 32]).peer_id());
     let uploader = Keypair::from_seed([1; 32]).peer_id();
-    let description =
-        Description { filename: "a.bag".to_owned(), path: None, size: 5, changed: NOW, uploader };
+    let description = Description {
+        filename: "a.bag".to_owned(),
+        path: None,
+        size: 5,
+        changed: NOW,
+        uploader,
+        recording: None,
+    };
     replication.set_kept([(numbered(1, 0), description)].into());
     println!("{} records, resident {} MiB", set.len(), resident_mib());
     let decision = median(|| drop(replication.decide(&set, Moment::certain(NOW))));

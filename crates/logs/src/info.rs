@@ -1,15 +1,17 @@
 //! The description of a file: as YAML in the `upload_info1.yaml` beside it, and as JSON in the bucket `share/info/CID`.
 
 mod file_path;
+mod summary;
 
 use dcache::{Data, DataError, PeerId, Time};
 pub use file_path::FilePath;
 use serde::{Deserialize, Serialize};
+pub use summary::{Summary, Whole};
 
 /// Name of the info file beside the shared file.
 pub const INFO_NAME: &str = "upload_info1.yaml";
-/// Maximum size of an info file, in bytes.
-pub(crate) const MAX_INFO_BYTES: u64 = 4096;
+/// Maximum size of an info file, in bytes. The description of a recording with 1,000 topics fits.
+pub const MAX_INFO_BYTES: u64 = 512 << 10;
 /// Maximum length of a file name, in bytes. It is the limit of the usual file systems.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -28,6 +30,10 @@ pub struct Description {
     pub changed: Time,
     /// Peer in whose shared folder the file was.
     pub uploader: PeerId,
+    /// What the recording contains, in short; `None` when nothing is known, and in descriptions by earlier versions of the
+    /// daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "summary::read_if_known")]
+    pub recording: Option<Summary>,
 }
 
 /// Reason why a text is not a valid description of a file.
@@ -54,36 +60,58 @@ struct InfoFile {
     /// Seconds since the epoch. The original IPSD wrote fractions of a second; they are dropped.
     ctime: f64,
     upload_node: PeerId,
+    #[serde(default)]
+    recording: Option<serde_json::Value>,
 }
 
 impl Description {
-    /// Returns the text of the info file. The same description always gives the same bytes, so that a file has one CID.
+    /// Returns the text of the info file. `whole` is what the recording contains. The same inputs always give the same
+    /// bytes, so that a file has one CID.
     ///
     /// # Errors
     /// When the name cannot be written as YAML. No file name is known for which this happens.
-    pub fn to_yaml(&self) -> Result<String, InfoError> {
-        let Self { filename, path, size, changed, uploader } = self;
-        // A JSON string is a valid YAML scalar in double quotes, escapes included (YAML 1.2, section 1.3).
-        let quoted =
-            |text: &str| serde_json::to_string(text).map_err(|error| InfoError::Shape(error.to_string()));
-        let filename = quoted(filename)?;
+    pub fn to_yaml(&self, whole: Option<&Whole>) -> Result<String, InfoError> {
+        let Self { filename, path, size, changed, uploader, recording: _ } = self;
+        // A JSON text is valid YAML, escapes included (YAML 1.2, section 1.3).
+        let filename = json(filename)?;
         let path = match path {
-            Some(path) => format!("path: {}\n", quoted(path.as_str())?),
+            Some(path) => format!("path: {}\n", json(path.as_str())?),
             None => String::new(),
         };
-        Ok(format!("filename: {filename}\n{path}size: {size}\nctime: {changed}\nupload_node: {uploader}\n"))
+        let recording = match whole {
+            Some(whole) => format!("recording: {}\n", json(whole)?),
+            None => String::new(),
+        };
+        Ok(format!(
+            "filename: {filename}\n{path}size: {size}\nctime: {changed}\nupload_node: {uploader}\n{recording}"
+        ))
     }
 
-    /// Reads an info file. Unknown keys are ignored.
+    /// Reads an info file, with what the recording contains. Unknown keys are ignored.
     ///
     /// # Errors
     /// When the text is not the YAML of a description, or the file name is not valid.
-    pub fn from_yaml(text: &str) -> Result<Self, InfoError> {
+    pub fn from_yaml(text: &str) -> Result<(Self, Option<Whole>), InfoError> {
         let file: InfoFile =
             serde_saphyr::from_str(text).map_err(|error| InfoError::Shape(error.to_string()))?;
         let changed = Time(file.ctime.clamp(0.0, 1e12) as u64);
-        let InfoFile { filename, path, size, upload_node: uploader, .. } = file;
-        Self { filename, path, size, changed, uploader }.checked()
+        let InfoFile { filename, path, size, upload_node: uploader, recording, .. } = file;
+        let whole = recording.and_then(Whole::read);
+        let recording = whole.as_ref().map(|whole| Summary::of(&whole.content));
+        let description = Self { filename, path, size, changed, uploader, recording }.checked()?;
+        Ok((description.fitting(), whole))
+    }
+
+    /// Returns the description without the parts for which a record is too short. The name goes before the path, and both
+    /// go before what the recording contains.
+    #[must_use]
+    pub(crate) fn fitting(self) -> Self {
+        let fits = |description: &Self| description.to_data().is_ok();
+        if fits(&self) {
+            return self;
+        }
+        let short = Self { recording: None, ..self };
+        if fits(&short) { short } else { Self { path: None, ..short } }
     }
 
     /// Returns the text for `share/info/CID`.
@@ -113,6 +141,10 @@ impl Description {
     }
 }
 
+fn json(value: &(impl Serialize + ?Sized)) -> Result<String, InfoError> {
+    serde_json::to_string(value).map_err(|error| InfoError::Shape(error.to_string()))
+}
+
 /// Returns whether a file can have this name beside its info file, on every system.
 pub(crate) fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | ".." | INFO_NAME)
@@ -130,7 +162,14 @@ mod tests {
     fn description(filename: &str) -> Description {
         let uploader = Keypair::from_seed([1; 32]).peer_id();
         let changed = Time(1_511_000_000);
-        Description { filename: filename.to_owned(), path: None, size: 868_400, changed, uploader }
+        Description {
+            filename: filename.to_owned(),
+            path: None,
+            size: 868_400,
+            changed,
+            uploader,
+            recording: None,
+        }
     }
 
     #[test]
@@ -139,18 +178,18 @@ mod tests {
         let yaml = format!(
             "{{ctime: 1511000000.25, filename: a b.bag, upload_node: {uploader}, size: 868400, x: [1]}}"
         );
-        assert_eq!(Description::from_yaml(&yaml), Ok(description("a b.bag")));
+        assert_eq!(Description::from_yaml(&yaml), Ok((description("a b.bag"), None)));
     }
 
     #[test]
     fn a_path_is_told_where_it_is_more_than_a_name_and_earlier_versions_ignore_it() {
         let mut described = description("a.bag");
         assert!(
-            !described.to_yaml().unwrap().contains("path")
+            !described.to_yaml(None).unwrap().contains("path")
                 && !described.to_data().unwrap().as_str().contains("path")
         );
         described.path = Some("run/a.bag".parse().unwrap());
-        assert_eq!(Description::from_yaml(&described.to_yaml().unwrap()), Ok(described.clone()));
+        assert_eq!(Description::from_yaml(&described.to_yaml(None).unwrap()), Ok((described.clone(), None)));
         assert_eq!(Description::from_data(&described.to_data().unwrap()), Ok(described.clone()));
         #[derive(Deserialize)]
         struct Earlier {
@@ -165,7 +204,7 @@ mod tests {
     fn a_description_with_a_hostile_path_is_refused() {
         let described = description("a.bag");
         for path in ["../a.bag", "/etc/a.bag", "run/b.bag", "a.bag", "run/.x/a.bag"] {
-            let yaml = described.to_yaml().unwrap() + &format!("path: {path:?}\n");
+            let yaml = described.to_yaml(None).unwrap() + &format!("path: {path:?}\n");
             assert!(Description::from_yaml(&yaml).is_err(), "{path}");
             let json =
                 described.to_data().unwrap().as_str().replacen('{', &format!("{{\"path\":{path:?},"), 1);
@@ -176,7 +215,7 @@ mod tests {
     #[test]
     fn unsafe_file_names_are_refused() {
         for name in ["", "..", "a/b", "a\nb", INFO_NAME, &"x".repeat(256)] {
-            let yaml = description(name).to_yaml().unwrap();
+            let yaml = description(name).to_yaml(None).unwrap();
             assert!(Description::from_yaml(&yaml).is_err(), "{name:?}");
             assert!(Description::from_data(&description(name).to_data().unwrap()).is_err(), "{name:?}");
         }
@@ -196,7 +235,7 @@ mod tests {
         fn every_valid_name_is_unchanged_after_a_round_trip(name in "\\PC{1,80}") {
             prop_assume!(is_file_name(&name));
             let described = description(&name);
-            prop_assert_eq!(Description::from_yaml(&described.to_yaml().unwrap()), Ok(described.clone()));
+            prop_assert_eq!(Description::from_yaml(&described.to_yaml(None).unwrap()), Ok((described.clone(), None)));
             if let Ok(data) = described.to_data() {
                 prop_assert_eq!(Description::from_data(&data), Ok(described));
             }

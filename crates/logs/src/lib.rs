@@ -53,6 +53,7 @@ mod select;
 mod settle;
 mod shares;
 mod shell;
+mod sources;
 mod space;
 mod unlisted;
 mod unshare;
@@ -62,7 +63,7 @@ mod watch;
 mod writers;
 
 pub use index::{SharedFile, Signers, State, index};
-pub use info::{Description, FilePath, INFO_NAME, InfoError};
+pub use info::{Description, FilePath, INFO_NAME, InfoError, MAX_INFO_BYTES, Summary, Whole};
 pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use offer::Offer;
 pub use propose::Proposal;

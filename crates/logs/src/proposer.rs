@@ -6,12 +6,13 @@ mod take_error;
 
 use crate::choose::OwnFile;
 use crate::folder::{FolderSettings, SharedFolder};
-use crate::info::{Description, INFO_NAME};
+use crate::info::{Description, INFO_NAME, Summary, Whole};
 use crate::ledger::{Ledger, Taken};
 use crate::let_go::{LetGo, Reason};
 use crate::propose::{self, Proposal};
 use crate::scan::fingerprint;
 use crate::settle::{Fingerprint, Found, Settling};
+use crate::sources::FileSource;
 use crate::versions::{Replaced, describe};
 use crate::volume::{SharedPath, VolumeId};
 use crate::writers::{self, Pace, open_for_writing};
@@ -385,17 +386,20 @@ impl Proposer {
         let before = before.filter(|before| {
             before.fingerprint.is_like(&fingerprint) && !self.ledger.is_foreign(&before.cid)
         });
-        let description = describe(&path.path, fingerprint, self.swarm.me());
-        let new = self.take_as(path, &file, fingerprint, description.clone()).await?;
-        match before {
-            Some(before) if before.cid != new.added.root => {
-                // An earlier version of the daemon described the file without its path.
-                let description = Description { path: None, ..description };
-                let new = self.take_as(path, &file, fingerprint, description).await?;
-                if new.added.root == before.cid { Ok(new) } else { Err(TakeError::Damaged) }
+        let plain = describe(&path.path, fingerprint, self.swarm.me());
+        let whole = read_recording(file.clone(), plain.filename.clone()).await?;
+        let recording = whole.as_ref().map(|whole| Summary::of(&whole.content));
+        let description = Description { recording, ..plain.clone() }.fitting();
+        let new = self.take_as(path, &file, fingerprint, (description, whole)).await?;
+        let Some(before) = before.filter(|before| before.cid != new.added.root) else { return Ok(new) };
+        // Earlier versions of the daemon did not read recordings, and the first of them did not tell paths.
+        for description in [plain.clone(), Description { path: None, ..plain }] {
+            let new = self.take_as(path, &file, fingerprint, (description, None)).await?;
+            if new.added.root == before.cid {
+                return Ok(new);
             }
-            _ => Ok(new),
         }
+        Err(TakeError::Damaged)
     }
 
     /// Adds a file in place, with this description.
@@ -404,13 +408,13 @@ impl Proposer {
         path: &SharedPath,
         file: &Path,
         fingerprint: Fingerprint,
-        description: Description,
+        (description, whole): (Description, Option<Whole>),
     ) -> Result<New, TakeError> {
         let entries = vec![
             DirectoryEntry { path: description.filename.clone(), content: Content::InPlace(file.to_owned()) },
             DirectoryEntry {
                 path: INFO_NAME.to_owned(),
-                content: Content::Bytes(description.to_yaml()?.into_bytes().into()),
+                content: Content::Bytes(description.to_yaml(whole.as_ref())?.into_bytes().into()),
             },
         ];
         let added = self.node.add_directory(entries, Format::V1, watch::Sender::default()).await?;
@@ -496,6 +500,16 @@ async fn changed(folders: &[Folder]) -> Duration {
     });
     let at = at.await;
     folders.get(at).map_or(GATHER, |folder| folder.shared.gather())
+}
+
+/// Reads what a recording contains. Returns `None` for a file of which nothing is known.
+async fn read_recording(file: PathBuf, name: String) -> Result<Option<Whole>, TakeError> {
+    let describing = move || recordings::describe(&name, &mut FileSource::open(&file)?);
+    let described = tokio::task::spawn_blocking(describing).await;
+    let described = described.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let content = described.map_err(TakeError::Describe)?;
+    let is_known = content.kind != recordings::Kind::Other || content.fault.is_some();
+    Ok(is_known.then(|| Whole::new(content)))
 }
 
 fn is_unchanged(file: &Path, before: Fingerprint) -> bool {

@@ -1,5 +1,6 @@
 //! Requests about shared files on the control socket.
 
+use crate::info::Whole;
 use dcache::{PeerId, Time};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,11 @@ pub enum Request {
     },
     /// Asks for the numbers of files that are left out for now. The answer is [`Answer::LeftOut`].
     LeftOut {},
+    /// Asks what a recording contains. The answer is [`Answer::Recording`].
+    Recording {
+        /// CID of the file.
+        cid: String,
+    },
     /// Asks for the copies that this node let go of lately. The answer is [`Answer::Dropped`].
     Dropped {},
     /// Asks for the names of shared files. The answer is [`Answer::Names`].
@@ -105,6 +111,12 @@ pub enum Answer {
     },
     /// The answer to [`Request::LeftOut`].
     LeftOut(LeftOutFiles),
+    /// The answer to [`Request::Recording`].
+    Recording {
+        /// The description in the info file beside the file. `None` when this node does not have the file, or the info file
+        /// tells nothing that this version understands.
+        whole: Option<Box<Whole>>,
+    },
     /// The answer to [`Request::Dropped`].
     Dropped {
         /// The copies, the newest first.

@@ -3,6 +3,7 @@
 use crate::dropped::{Dropped, DroppedFiles};
 use crate::folder::FolderSettings;
 use crate::index::index_of;
+use crate::info::{Description, INFO_NAME, MAX_INFO_BYTES};
 use crate::ledger::{ForgetError, Ledger, Missing, NoRoom};
 use crate::left_out::{LeftOutFor, Reason};
 use crate::proposer::{ProposerSettings, run_proposer};
@@ -106,6 +107,7 @@ impl Endpoint for Logs {
                 let (own, others, open) = (left_out.own.left_out, left_out.others, left_out.open);
                 Ok(Answer::LeftOut(LeftOutFiles { own, others, open }))
             }
+            Request::Recording { cid } => self.recording(&cid).await,
             Request::Dropped {} => Ok(Answer::Dropped { files: self.dropped() }),
             Request::Names { cids } => self.names(cids).await,
             Request::Unshare { file } => unshare::unshare(swarm, ledger, &file).await,
@@ -215,6 +217,18 @@ impl Logs {
         })?;
         tracing::info!(disk, files, "a user said that the files of a missing disk are gone");
         Ok(Answer::DiskForgotten { files })
+    }
+
+    /// Returns what a file contains, from its info file in the store.
+    async fn recording(&self, cid: &str) -> Result<Answer, Failure> {
+        let wrong = || Failure::new(FailureKind::Wrong, format!("{cid:?} is not the CID of a shared file"));
+        let root = buckets::parse(cid).ok_or_else(wrong)?;
+        let node = self.context.current_node()?;
+        // A file whose blocks are not here is not fetched for this.
+        let yaml = node.cat(root, INFO_NAME.to_owned(), MAX_INFO_BYTES).await.ok();
+        let read =
+            yaml.as_deref().and_then(|yaml| Description::from_yaml(std::str::from_utf8(yaml).ok()?).ok());
+        Ok(Answer::Recording { whole: read.and_then(|(_, whole)| whole).map(Box::new) })
     }
 
     /// Returns the copies that this node let go of lately, the newest first.

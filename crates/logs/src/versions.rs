@@ -95,12 +95,8 @@ pub(crate) fn states(
 pub(crate) fn describe(path: &str, fingerprint: Fingerprint, uploader: PeerId) -> Description {
     let filename = path.rsplit('/').next().unwrap_or(path).to_owned();
     let changed = Time(fingerprint.modified / 1_000_000_000);
-    let whole = Description { filename, path: path.parse().ok(), size: fingerprint.size, changed, uploader };
-    // A path that is too long for the record is left out. The name goes before it.
-    match whole.to_data() {
-        Err(_) if whole.path.is_some() => Description { path: None, ..whole },
-        _ => whole,
-    }
+    let (path, size) = (path.parse().ok(), fingerprint.size);
+    Description { filename, path, size, changed, uploader, recording: None }.fitting()
 }
 
 /// Returns the statements of the uploader `me` about an older version. Holders should unpin it once another peer keeps

@@ -24,7 +24,14 @@ fn peer(seed: u8) -> PeerId {
 }
 
 fn description(seed: u8) -> Description {
-    Description { filename: "a.bag".into(), path: None, size: 5, changed: NOW, uploader: peer(seed) }
+    Description {
+        filename: "a.bag".into(),
+        path: None,
+        size: 5,
+        changed: NOW,
+        uploader: peer(seed),
+        recording: None,
+    }
 }
 
 /// A robot with its own records, its decider and its disk.
@@ -338,7 +345,10 @@ fn the_reason_of_a_release_is_told() {
     robots[1].decider.set_pressure(Pressure { bytes: 1, is_urgent: false });
     run(&mut robots, &all, (now, 2000));
     let reasons: Vec<_> = robots.iter().flat_map(|robot| robot.released.clone()).collect();
-    assert!(reasons.contains(&ReleaseReason::Space) && reasons.contains(&ReleaseReason::Surplus), "{reasons:?}");
+    assert!(
+        reasons.contains(&ReleaseReason::Space) && reasons.contains(&ReleaseReason::Surplus),
+        "{reasons:?}"
+    );
 }
 
 proptest! {

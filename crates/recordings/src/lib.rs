@@ -38,6 +38,10 @@ pub mod samples;
 mod tests;
 mod text;
 
+/// Version of the rules by which a description is made. Two programs with the same version make the same description from
+/// the same bytes.
+pub const VERSION: u32 = 1;
+
 pub use content::describe;
 pub use description::{
     Description, EARLIEST_PLAUSIBLE, Kind, LATEST_PLAUSIBLE, MAX_NAME_CHARS, MAX_NAMES_BYTES, MAX_TOPICS,

@@ -72,12 +72,15 @@ impl World {
     /// Lets go of a copy, and checks that enough disks still have the file.
     pub(crate) fn release(&mut self, node: NodeId, cid: Cid, reason: ReleaseReason) {
         self.nodes[node].files.lose(&cid);
-        let wanted = self.scenario.files.as_ref().and_then(|files| files.copies.as_ref()).map_or(1, |c| c.wanted);
+        let wanted =
+            self.scenario.files.as_ref().and_then(|files| files.copies.as_ref()).map_or(1, |c| c.wanted);
         let is_urgent = self.full(node).is_some_and(|full| full.is_urgent);
         let least = if reason == ReleaseReason::Space && is_urgent { 1 } else { wanted };
         let left = self.disks_with(&cid).len();
         if left < least {
-            self.fail(format!("node {node} let go of {cid} ({reason:?}), and only {left} disks still have it"));
+            self.fail(format!(
+                "node {node} let go of {cid} ({reason:?}), and only {left} disks still have it"
+            ));
         }
         if let Some(full) = self.nodes[node].full.as_mut().filter(|_| reason == ReleaseReason::Space) {
             full.files = full.files.saturating_sub(1);
@@ -113,7 +116,8 @@ impl World {
             let runs = |node: &NodeId| self.nodes[*node].brain().is_some();
             let holders: BTreeSet<NodeId> = self.disks_with(&cid).into_iter().filter(runs).collect();
             let could = (0..self.nodes.len()).filter(|node| {
-                holders.contains(node) || runs(node) && self.nodes[*node].is_honest && self.full(*node).is_none()
+                holders.contains(node)
+                    || runs(node) && self.nodes[*node].is_honest && self.full(*node).is_none()
             });
             let wanted = copies.wanted.min(could.count());
             if is_split || holders.is_empty() || holders.len() >= wanted {

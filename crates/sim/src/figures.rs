@@ -69,7 +69,9 @@ fn print_run(report: &Report, used: &Used) {
             "{complete} of {count} shared files became safe at all nodes, median / worst after {time}\n"
         );
     }
-    if let Some(CopiesSeen { first_bytes, fetched_bytes, released, fewest_left, longest_lack }) = report.copies {
+    if let Some(CopiesSeen { first_bytes, fetched_bytes, released, fewest_left, longest_lack }) =
+        report.copies
+    {
         println!(
             "{fetched_bytes} bytes of files were fetched, the first copies have {first_bytes}; {released} copies were let go of, and at least {} disks still had the file then; a file lacked copies for at most {longest_lack:.0} s\n",
             fewest_left.unwrap_or_default()

@@ -10,7 +10,9 @@ use crate::living::{path, statement};
 use crate::network::{Conditions, Network, NetworkId, Sort};
 use crate::node::{Body, Node, NodeId};
 use crate::reading::ScenarioError;
-use crate::scenario::{ConditionsText, Copies, LOOK_EVERY, Look, Partition, Records, Scenario, Seconds, Stock};
+use crate::scenario::{
+    ConditionsText, Copies, LOOK_EVERY, Look, Partition, Records, Scenario, Seconds, Stock,
+};
 use crate::wall::{START, Wall};
 use crate::world::{Options, World};
 use dcache::{End, Keypair, Record};

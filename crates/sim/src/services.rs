@@ -279,7 +279,8 @@ impl World {
         let of = &mut self.nodes[node];
         let filename = format!("{number}.bag");
         let cid = Cid::new_v1(RAW, Code::Sha2_256.digest(filename.as_bytes()));
-        let description = Description { filename, path: None, size: FILE_BYTES, changed, uploader: of.me };
+        let description =
+            Description { filename, path: None, size: FILE_BYTES, changed, uploader: of.me, recording: None };
         of.files.own.insert(cid);
         of.files.kept.insert(cid, description);
         self.safety.shared(cid, self.now);

@@ -13,14 +13,18 @@ use crate::output::Output;
 use crate::output::answered::Answered;
 use crate::output::fields::{FileRef, PeerRef, Timestamp};
 use crate::output::names::{HOSTNAMES, Names};
+use crate::output::recording::{FileKind, Recording};
 use crate::output::shared_folders::SharedFolders;
+use crate::period::period;
+use crate::robots::Selector;
 use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
-use clap::Args;
-use dcache::buckets;
+use clap::{Args, ValueHint};
+use dcache::{Time, buckets};
 use logs::{Offer, SharedFile, State, USUAL_COPIES};
 use serde::Serialize;
+use std::time::Duration;
 
 /// Maximum number of characters of a file's name that the table shows.
 const MAX_NAME_SHOWN: usize = 48;
@@ -29,6 +33,14 @@ const MAX_HOLDERS_SHOWN: usize = 4;
 
 /// State of a file of which there are fewer copies than the swarm should have.
 const KEPT: &str = "kept";
+
+const EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost report
+  dt-swarm-cli localhost report --robot duckie7 --since 1d
+  dt-swarm-cli localhost report --kind bag --state shared --json
+
+`log FILE` shows everything that is known about one file.";
 
 /// Lists the shared files with name, size, uploader, state, holders and CID.
 ///
@@ -40,13 +52,56 @@ const KEPT: &str = "kept";
 /// For the daemon on this computer, the report also shows which files of its shared folders are not shared, and why, and
 /// which files are on a disk that is not there.
 #[derive(Debug, Args)]
-pub(crate) struct Report {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Report {
+    /// Shows only files that this robot shared
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Hostname)]
+    robot: Option<String>,
+    /// Shows only files that were changed or recorded within this time, such as 2h or 1d
+    #[arg(long, value_name = "DURATION", value_parser = period)]
+    since: Option<Duration>,
+    /// Shows only files of this kind
+    #[arg(long, value_enum)]
+    kind: Option<FileKind>,
+    /// Shows only files in this state
+    #[arg(long, value_enum)]
+    state: Option<FileState>,
+}
+
+/// State of a file, as an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum FileState {
+    /// No other robot has checked it yet
+    Shared,
+    /// Another robot has checked it
+    Verified,
+    /// Robots keep it, but too few
+    Kept,
+    /// Enough robots keep it
+    Safe,
+    /// It was found bad, or removed from the swarm
+    Discarded,
+}
+
+impl FileState {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Shared => State::Shared.name(),
+            Self::Verified => State::Verified.name(),
+            Self::Kept => KEPT,
+            Self::Safe => State::Safe.name(),
+            Self::Discarded => State::Discarded.name(),
+        }
+    }
+}
 
 /// The shared files.
 #[derive(Debug, Serialize)]
 pub(crate) struct Files {
     #[serde(flatten)]
     answered: Answered,
+    /// The number of all shared files, also those that the options leave out.
+    shared_files: usize,
     /// The files, sorted by name and CID. Files without a name are last.
     files: Vec<File>,
     #[serde(flatten)]
@@ -73,6 +128,8 @@ struct File {
     is_signed_by_uploader: Option<bool>,
     /// The state: `shared`, `verified`, `kept` (some robots keep it, but too few), `safe` or `discarded`.
     state: &'static str,
+    /// What the recording contains, in short; `null` if nothing is known.
+    recording: Option<Recording>,
     /// The peers that keep a copy.
     holders: Vec<PeerRef>,
     /// The peers that discarded it.
@@ -87,15 +144,44 @@ impl Command for Report {
         let (set, now, peer) = (&reading.answer.set, reading.answer.now, reading.answer.pong.peer);
         let wanted_copies = Offer::of(set, peer, now).map_or(USUAL_COPIES, |offer| offer.copies.max(1));
         let files = shared_files::list(set, now);
-        let files = files.iter().map(|file| File::new(file, wanted_copies, &reading.names)).collect();
+        let mut files: Vec<File> =
+            files.iter().map(|file| File::new(file, wanted_copies, &reading.names)).collect();
+        let shared_files = files.len();
+        files.retain(|file| self.takes(file, now));
         let answered = Answered::new(&reading.answer, &reading.names);
         let (left_out, folders) = (LeftOut::ask(context), SharedFolders::ask(context));
         let dropped_files = dropped::ask(context);
-        Ok(Files { answered, files, wanted_copies, left_out, folders, dropped_files })
+        Ok(Files { answered, shared_files, files, wanted_copies, left_out, folders, dropped_files })
+    }
+}
+
+impl Report {
+    /// Returns whether the options choose this file.
+    fn takes(&self, file: &File, now: Time) -> bool {
+        let is_of = |name: &String| {
+            file.uploader
+                .as_ref()
+                .is_some_and(|peer| Selector::new(name).means(peer.hostname.as_deref(), peer.peer))
+        };
+        let is_recent = |within: &Duration| {
+            let begin = now.0.saturating_sub(within.as_secs());
+            file.latest().is_some_and(|time| time.0 >= begin)
+        };
+        let kind = file.recording.as_ref().map_or(FileKind::Other, |recording| recording.kind);
+        self.robot.as_ref().is_none_or(is_of)
+            && self.since.as_ref().is_none_or(is_recent)
+            && self.kind.is_none_or(|wanted| wanted == kind)
+            && self.state.is_none_or(|state| state.name() == file.state)
     }
 }
 
 impl File {
+    /// Returns the latest of the times at which the file was changed and at which its recording ended.
+    fn latest(&self) -> Option<Time> {
+        let recorded = self.recording.as_ref().and_then(Recording::end);
+        self.modified_time.map(|time| time.0).into_iter().chain(recorded).max()
+    }
+
     fn new(file: &SharedFile, wanted_copies: usize, names: &Names) -> Self {
         let is_safe = file.state == State::Safe && file.holders.len() >= wanted_copies;
         let known = file.description.as_ref();
@@ -109,6 +195,7 @@ impl File {
             uploader: known.map(|known| names.of(known.uploader)),
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
             state: if is_safe || file.state != State::Safe { file.state.name() } else { KEPT },
+            recording: known.and_then(|known| Some(Recording::from(known.recording.as_ref()?))),
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
             discarders: file.discarders.keys().map(|peer| names.of(*peer)).collect(),
         }
@@ -155,6 +242,9 @@ impl Output for Files {
             table.add_row(file.row(self.wanted_copies));
         }
         let shown = match listed.is_empty() {
+            true if self.shared_files > 0 => {
+                format!("No file fits the options; {} in total.", count(self.shared_files, "file"))
+            }
             true => {
                 "No files are shared. Put one into the shared folder of any host of the swarm.".to_owned()
             }

@@ -61,6 +61,13 @@ impl Selector {
         self.end.as_deref()
     }
 
+    /// Returns whether the selector means the robot with this host name and peer ID.
+    pub(crate) fn means(&self, hostname: Option<&str>, peer: dcache::PeerId) -> bool {
+        let peer = peer.to_string();
+        let has_end = self.end.as_ref().is_none_or(|end| peer.ends_with(end.as_str()));
+        peer == self.text || has_end && hostname.is_some_and(|name| normal(name) == self.name)
+    }
+
     /// Returns whether the selector means this robot, if no other robot is considered.
     pub(crate) fn matches(&self, robot: &Robot) -> bool {
         let peer = robot.peer.map(|peer| peer.to_string());

@@ -29,7 +29,8 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// protocol twice a second. An idle program on the same host is pinged in the same way: its worst ping (`control`) shows
 /// how long this machine keeps any program waiting. After a third of the time one robot publishes a record and another shares a file of 100 kB.
 /// The table shows the worst ping, the number of pings not answered within 10 s, and the largest growth of a robot's
-/// memory. It also shows the times until the record and the file reached all robots, and the robots' resource usage.
+/// memory. It also shows the times until the record reached all robots, and the file those that should keep it, and the
+/// robots' resource usage.
 /// Set DT_SWARM_BIN_DIR to compare the programs of two commits.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Attack {

@@ -19,7 +19,14 @@ pub(crate) fn say(set: &mut Set, seed: u8, kind: Kind, item: Item, seconds: u64)
 }
 
 pub(crate) fn description(seed: u8, filename: &str) -> Description {
-    Description { filename: filename.to_owned(), path: None, size: 5, changed: NOW, uploader: peer(seed) }
+    Description {
+        filename: filename.to_owned(),
+        path: None,
+        size: 5,
+        changed: NOW,
+        uploader: peer(seed),
+        recording: None,
+    }
 }
 
 fn describe_as(set: &mut Set, signer: u8, description: &Description) {

@@ -24,6 +24,9 @@ pub(super) enum TakeError {
     /// The file cannot be pinned.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// The file cannot be read to describe its recording.
+    #[error("it cannot be read: {0}")]
+    Describe(#[source] std::io::Error),
     /// The info file of the file cannot be made.
     #[error(transparent)]
     Info(#[from] crate::InfoError),

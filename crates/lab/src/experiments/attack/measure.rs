@@ -126,28 +126,32 @@ fn record(fleet: &Fleet, patience: Duration) -> Result<Found> {
     })
 }
 
-/// Shares the file and waits until all robots have it. The robots' logs show the files that they fetched and keep.
+/// Shares the file and waits until as many robots as should keep it have it. The robots' logs show the files that they
+/// fetched and keep.
 fn file(fleet: &Fleet, patience: Duration) -> Result<Found> {
     let sharing = fleet.robots().len() - 1;
     let content: Vec<u8> = (0..FILE_BYTES).map(|place| (place * 7 % 251) as u8).collect();
     let mut logs =
         fleet.robots().iter().map(|robot| Log::at_end(robot.host())).collect::<Result<Vec<Log>>>()?;
+    // The uploader's copy counts.
+    let copies = logs::USUAL_COPIES - 1;
     let begun = Instant::now();
     fleet.robots()[sharing].share(FILE, &content)?;
     while begun.elapsed() < patience {
         logs.iter_mut().try_for_each(Log::read)?;
         let (others, sharer) = logs.split_at(sharing);
         let cid = sharer.iter().find_map(|log| log.taken.as_ref());
-        if cid.is_some_and(|cid| others.iter().all(|log| log.kept.contains(cid))) {
+        let has_copies = |cid| others.iter().filter(|log| log.kept.contains(cid)).count() >= copies;
+        if cid.is_some_and(has_copies) {
             return Ok(Ok(begun.elapsed()));
         }
         thread::sleep(LOOK_EVERY);
     }
     let cid = logs.iter().find_map(|log| log.taken.clone());
-    let lacks = |log: &&Log| cid.as_ref().is_none_or(|cid| !log.kept.contains(cid));
-    let lacking = logs[..sharing].iter().filter(lacks).count();
+    let keeps = |log: &&Log| cid.as_ref().is_some_and(|cid| log.kept.contains(cid));
+    let kept = logs[..sharing].iter().filter(keeps).count();
     let shared = if cid.is_some() { "" } else { ", and it was not even shared" };
-    Ok(Err(format!("{lacking} lack it after {} s{shared}", patience.as_secs())))
+    Ok(Err(format!("{kept} of {copies} others keep it after {} s{shared}", patience.as_secs())))
 }
 
 /// The log of a daemon, read while it grows.
