@@ -9,7 +9,7 @@
 //! - **Inputs**: permissions of the owner, streams of peers, roles from the set, and requests of programs on this host.
 //! - **Outputs**: bytes between peers and ports, and the log of uses.
 //! - **Invariants**: without a permission no port is connected; the connection proves the peer ID; a permission is on the
-//!   disk before it takes effect; it is taken back in memory before it is removed from the disk.
+//!   disk before it takes effect. It is taken back in memory before it is removed from the disk.
 //! - **Start reading** at `judge.rs`, then `serve.rs`.
 
 mod ask;

@@ -20,7 +20,7 @@ const AT_ONCE: Duration = Duration::from_secs(60);
 
 impl Node {
     /// Returns whether a record of `signer` that came on the channel `from` reaches the peers on the network `to`
-    /// without this node sending it there: the signer is on that network itself, or all peers there also hear another
+    /// without this node sending it there. This is so if the signer is on that network itself, or all peers there also hear another
     /// network that carries the record. That is `from`, or a local network.
     pub(crate) fn is_bridge_needless(
         &self,

@@ -30,7 +30,7 @@ pub struct Description {
     pub changed: Time,
     /// Peer in whose shared folder the file was.
     pub uploader: PeerId,
-    /// What the recording contains, in short; `None` when nothing is known, and in descriptions by earlier versions of the
+    /// The content of the recording in short; `None` when nothing is known, and in descriptions by earlier versions of the
     /// daemon.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "summary::read_if_known")]
     pub recording: Option<Summary>,

@@ -27,13 +27,13 @@ pub(crate) struct Floor {
 /// The free space of the disk at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Space {
-    /// Free bytes.
+    /// Number of bytes that are free.
     pub(crate) free: u64,
-    /// Bytes of blocks that are neither pinned nor protected.
+    /// Number of bytes of blocks that are neither pinned nor protected.
     pub(crate) unheld: u64,
 }
 
-/// What to remove so that the floor is free.
+/// The amount to remove so that the floor is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Removal {
     /// Number of bytes of unpinned blocks.

@@ -58,7 +58,7 @@ pub(crate) struct LogFile {
     state: &'static str,
     /// The number of copies that the swarm should have.
     wanted_copies: usize,
-    /// What the file waits for; `null` if there are enough copies.
+    /// The thing that the file waits for; `null` if there are enough copies.
     waits_for: Option<&'static str>,
     /// The peers that share the file.
     sharers: Vec<PeerRef>,
@@ -68,7 +68,7 @@ pub(crate) struct LogFile {
     holders: Vec<PeerRef>,
     /// The peers that discarded it.
     discarders: Vec<PeerRef>,
-    /// What the recording contains, in short; `null` if nothing is known.
+    /// The content of the recording in short; `null` if nothing is known.
     recording: Option<Recording>,
     /// The topics of the recording; `null` if the daemon does not have the file or runs on another computer.
     topics: Option<Vec<Topic>>,

@@ -128,7 +128,7 @@ struct File {
     is_signed_by_uploader: Option<bool>,
     /// The state: `shared`, `verified`, `kept` (some robots keep it, but too few), `safe` or `discarded`.
     state: &'static str,
-    /// What the recording contains, in short; `null` if nothing is known.
+    /// The content of the recording in short; `null` if nothing is known.
     recording: Option<Recording>,
     /// The peers that keep a copy.
     holders: Vec<PeerRef>,

@@ -1,4 +1,4 @@
-//! What a recording contains.
+//! The content of a recording, as documents and people get it.
 
 use crate::output::fields::Timestamp;
 use crate::text::{clean, count, date, duration};
@@ -16,13 +16,13 @@ const MAX_NAME_SHOWN: usize = 24;
 pub(crate) enum FileKind {
     /// Bag of ROS 1
     Bag,
-    /// MCAP file
+    /// File in the format MCAP
     Mcap,
     /// Folder of ROS 2
     Ros2,
-    /// SQLite database
+    /// Database of SQLite
     Database,
-    /// Text
+    /// File with plain text
     Text,
     /// Any other file
     Other,
@@ -55,7 +55,7 @@ impl FileKind {
     }
 }
 
-/// What a recording contains, in short.
+/// The content of a recording in short.
 #[derive(Debug, Serialize)]
 pub(crate) struct Recording {
     /// The kind of the content.

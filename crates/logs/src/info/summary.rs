@@ -1,4 +1,4 @@
-//! What a recording contains: in short in the record about a file, and whole in the info file beside it.
+//! The content of a recording: in short in the record about a file, and whole in the info file beside it.
 
 use dcache::Time;
 use recordings::{Fault, Kind};
@@ -9,7 +9,7 @@ use std::time::Duration;
 const MAX_VEHICLE_BYTES: usize = 63;
 const SECOND: u64 = 1_000_000_000;
 
-/// What a recording contains, in short. It is computed from the bytes of the file, so a peer that has them can check it.
+/// The content of a recording in short. It is computed from the bytes of the file, so a peer that has them can check it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Kind of the content.
@@ -86,12 +86,12 @@ pub(super) fn read_if_known<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(serde_json::from_value(value).ok().filter(Summary::is_within_limits))
 }
 
-/// What a recording contains, whole, with the version of the program part that described it.
+/// The whole content of a recording, with the version of the program part that described it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whole {
     /// Version of the rules by which the description was made.
     version: u32,
-    /// The description.
+    /// Everything that the bytes tell.
     #[serde(flatten)]
     pub content: recordings::Description,
 }

@@ -1,7 +1,7 @@
 //! Decides which robots keep a file.
 //!
 //! A file should have a number of copies (its *target*), not one on every robot. Each robot decides from the records
-//! alone whether it makes a missing copy: the willing robots are ranked by rendezvous hashing over the CID and the peer
+//! alone whether it makes a missing copy. The willing robots are ranked by rendezvous hashing over the CID and the peer
 //! ID, and the first ones make the missing copies. All robots compute the same ranks, so no message is needed.
 //!
 //! - The copy of the uploader counts, as do all copies that peers state in `share/safe`.
@@ -144,7 +144,7 @@ pub enum ReleaseReason {
     Space,
 }
 
-/// What the part of the decider about copies decides.
+/// The decision about copies, as a part of the whole decision.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) statements: Statements,
