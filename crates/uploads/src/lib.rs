@@ -1,0 +1,5 @@
+//! x
+#![allow(missing_docs)]
+mod object;
+mod plan;
+mod rows;
