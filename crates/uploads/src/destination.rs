@@ -54,9 +54,9 @@ pub trait Destination: Send + Sync {
 /// A destination of either kind.
 #[derive(Debug)]
 pub enum Storage {
-    /// A folder.
+    /// A folder on a disk of this host.
     Folder(Folder),
-    /// S3-compatible storage.
+    /// A bucket of an S3-compatible storage.
     S3(Box<S3>),
 }
 
@@ -86,7 +86,13 @@ impl Destination for Storage {
         either!(self, storage => storage.create(object).await)
     }
 
-    async fn put_part(&self, object: &Object, id: &str, number: u32, content: Bytes) -> Result<Part, Trouble> {
+    async fn put_part(
+        &self,
+        object: &Object,
+        id: &str,
+        number: u32,
+        content: Bytes,
+    ) -> Result<Part, Trouble> {
         either!(self, storage => storage.put_part(object, id, number, content).await)
     }
 

@@ -31,11 +31,11 @@ pub struct Progress {
 pub struct Engine<'a, D, S, J> {
     /// Name of the upload on the disk, without `#`.
     pub name: &'a str,
-    /// The destination.
+    /// Destination of the upload.
     pub destination: &'a D,
-    /// The content.
+    /// Content to upload.
     pub source: &'a S,
-    /// The disk.
+    /// Disk for the state.
     pub journal: &'a J,
     /// Receives the progress.
     pub progress: &'a watch::Sender<Progress>,
@@ -78,7 +78,9 @@ impl<D: Destination, S: Source, J: Journal> Engine<'_, D, S, J> {
             if upload.begin(&action) {
                 self.save(&upload, &PartChange::None).await;
             }
-            let Some(event) = self.until_cancelled(&upload, self.perform(&action, &upload)).await else { continue };
+            let Some(event) = self.until_cancelled(&upload, self.perform(&action, &upload)).await else {
+                continue;
+            };
             let change = upload.on(event);
             self.save(&upload, &change).await;
             self.report(|progress| progress.bytes = upload.bytes_stored());
@@ -97,7 +99,8 @@ impl<D: Destination, S: Source, J: Journal> Engine<'_, D, S, J> {
         if !upload.is_ended() && upload.destination != self.destination.name() {
             if upload.leaves_parts() {
                 tracing::warn!(
-                    upload = self.name, left = upload.destination,
+                    upload = self.name,
+                    left = upload.destination,
                     "an upload begins anew at another destination; a lifecycle rule has to remove its parts at the old one"
                 );
             }
@@ -169,7 +172,11 @@ impl<D: Destination, S: Source, J: Journal> Engine<'_, D, S, J> {
     async fn hash(&self, object: &Object) -> Result<String, SourceError> {
         let mut hash = Sha256::new();
         for part in 0..object.parts() {
-            hash.update(self.source.read(object.range(part)).await?);
+            let content = self.source.read(object.range(part)).await?;
+            let hashing = tokio::task::spawn_blocking(move || hash.chain_update(content));
+            let failed =
+                |_| SourceError { message: "its digest cannot be computed".to_owned(), is_permanent: false };
+            hash = hashing.await.map_err(failed)?;
         }
         Ok(hex(&hash.finalize()))
     }

@@ -69,7 +69,8 @@ mod tests {
     async fn uploads_and_their_parts_are_read_again_and_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
-        let open = || UploadTable::open(Arc::new(Store::open(&file).unwrap().0).table("uploads/progress")).unwrap();
+        let open =
+            || UploadTable::open(Arc::new(Store::open(&file).unwrap().0).table("uploads/progress")).unwrap();
         let object = Object::new("logs/bafy", 20 << 20, 5 << 20, Metadata::default()).unwrap();
         let mut upload = Upload::new(object, "s3://logs".into());
         {

@@ -1,4 +1,4 @@
-//! What an upload makes: its key, its size, its parts and its metadata. This module is pure.
+//! The object that an upload makes: its key, its size, its parts and its metadata. This module is pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -192,7 +192,9 @@ mod tests {
         for key in ["logs/bafy", "a", "a/b/c.bag", "A-Z_0.9"] {
             assert!(is_key(key), "{key}");
         }
-        for key in ["", "/a", "a/", "a//b", "../a", "a/../b", "a/.b", "a b", "a\nb", "ä", "a%", &"a".repeat(1025)] {
+        for key in
+            ["", "/a", "a/", "a//b", "../a", "a/../b", "a/.b", "a b", "a\nb", "ä", "a%", &"a".repeat(1025)]
+        {
             assert!(!is_key(key), "{key:?}");
         }
     }

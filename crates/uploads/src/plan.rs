@@ -7,7 +7,7 @@
 //!   metadata are right. An object of S3 is whole when it is visible, because *complete* is atomic.
 //! - S3 chooses the identifier of a multipart upload, so the identifier cannot be on the disk before the upload exists. If
 //!   the answer to *create* is lost, the storage may hold an upload that the plan does not know. Therefore the plan counts
-//!   on the disk, before each *create*, that an answer is missing, and ends with a *sweep*: it asks the storage for all
+//!   on the disk, before each *create*, that an answer is missing. It ends with a *sweep*: it asks the storage for all
 //!   multipart uploads of the key that are in progress, and aborts them. This is safe once the object is whole: another
 //!   node that uploads the same content then looks, finds the object, and is done.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -86,7 +86,7 @@ pub enum Stage {
     Confirming {
         /// Number of times that the plan has looked.
         looks: u32,
-        /// What the answers to the parts proved.
+        /// Proof by the answers to the parts.
         parts: PartProof,
     },
     /// The multipart upload is of no use any more, and is aborted before a new one is created.
@@ -96,10 +96,10 @@ pub enum Stage {
     },
     /// The object is whole. Multipart uploads of its key are aborted.
     Sweeping {
-        /// What was verified.
+        /// Result of the verification.
         checked: Checked,
     },
-    /// The upload is given up. What it left in the storage is removed.
+    /// The upload is given up. Its parts in the storage are removed.
     GivingUp {
         /// The multipart upload to abort.
         id: Option<String>,
@@ -108,7 +108,7 @@ pub enum Stage {
     },
     /// The object is whole in the storage.
     Done {
-        /// What was verified.
+        /// Result of the verification.
         checked: Checked,
         /// Reason why multipart uploads whose creation was not answered could not be listed. The storage may hold parts of
         /// them, which only a lifecycle rule of the bucket removes.
@@ -123,7 +123,7 @@ pub enum Stage {
     },
 }
 
-/// What the answers of the storage to the parts proved about them.
+/// Proof by the answers of the storage that it has the parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartProof {
     /// Whether the identifier of each part was the MD5 of its content.
@@ -209,7 +209,7 @@ pub enum Failure {
 /// Change of the recorded parts by an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartChange {
-    /// Nothing changed.
+    /// No part changed.
     None,
     /// This part was added or replaced.
     Added(u32),
@@ -247,7 +247,10 @@ impl Upload {
     pub fn leaves_parts(&self) -> bool {
         let is_known = matches!(
             self.stage,
-            Stage::Sending { .. } | Stage::Unsure { .. } | Stage::Dropping { .. } | Stage::GivingUp { id: Some(_), .. }
+            Stage::Sending { .. }
+                | Stage::Unsure { .. }
+                | Stage::Dropping { .. }
+                | Stage::GivingUp { id: Some(_), .. }
         );
         is_known || self.unanswered > 0
     }
@@ -269,7 +272,12 @@ impl Upload {
     pub fn bytes_stored(&self) -> u64 {
         match self.stage {
             Stage::Confirming { .. } | Stage::Sweeping { .. } | Stage::Done { .. } => self.object.size,
-            _ => self.parts.keys().map(|part| self.object.range(*part)).map(|range| range.end - range.start).sum(),
+            _ => self
+                .parts
+                .keys()
+                .map(|part| self.object.range(*part))
+                .map(|range| range.end - range.start)
+                .sum(),
         }
     }
 
@@ -337,7 +345,9 @@ impl Upload {
             }
             (Stage::Sending { .. }, Event::Completed) => return self.confirm(),
             (Stage::Dropping { .. }, Event::Aborted) => return self.restart(),
-            (Stage::GivingUp { reason, .. }, Event::Aborted) => self.stage = Stage::GivingUp { id: None, reason },
+            (Stage::GivingUp { reason, .. }, Event::Aborted) => {
+                self.stage = Stage::GivingUp { id: None, reason }
+            }
             (Stage::Sweeping { checked }, Event::Swept) => self.end_sweep(checked, None),
             (Stage::GivingUp { reason, .. }, Event::Swept) => self.fail(reason, None),
             // An event of an earlier action means nothing in this stage.
@@ -370,7 +380,7 @@ impl Upload {
     fn on_look(&mut self, seen: Option<Seen>) -> PartChange {
         let right = seen.filter(|seen| seen.is(&self.object));
         match (self.stage.clone(), right) {
-            (Stage::Looking, Some(_)) => self.found(Checked::FOUND),
+            (Stage::Looking, Some(seen)) => self.found(Checked::found(&seen)),
             (Stage::Looking, None) => self.begin_sending(),
             (Stage::Unsure { .. }, Some(seen)) => {
                 self.found(Checked::sent(&seen, &self.proof()));
@@ -451,7 +461,9 @@ impl Upload {
                 self.stage = Stage::Unsure { id, is_gone: false };
             }
             (Stage::Dropping { .. }, Failure::NoUpload) => return self.restart(),
-            (Stage::GivingUp { reason, .. }, Failure::NoUpload) => self.stage = Stage::GivingUp { id: None, reason },
+            (Stage::GivingUp { reason, .. }, Failure::NoUpload) => {
+                self.stage = Stage::GivingUp { id: None, reason }
+            }
             (_, Failure::NotSupported(why)) => return self.on_no_sweep(why),
             (_, Failure::Denied(why)) if self.failures >= MAX_DENIALS => return self.on_no_sweep(why),
             // The same action is tried again.

@@ -26,7 +26,9 @@ pub fn after(name: &str, upload: &Upload, change: &PartChange) -> Changes {
     match change {
         PartChange::None => {}
         PartChange::Added(number) => changes.push((key(name, *number), row(*number))),
-        PartChange::Removed(numbers) => changes.extend(numbers.iter().map(|number| (key(name, *number), None))),
+        PartChange::Removed(numbers) => {
+            changes.extend(numbers.iter().map(|number| (key(name, *number), None)))
+        }
     }
     changes
 }

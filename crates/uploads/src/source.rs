@@ -1,5 +1,9 @@
 //! Where the content of an upload comes from.
 
+mod content;
+
+pub use content::ContentSource;
+
 use bytes::Bytes;
 use std::fs::File;
 use std::ops::Range;

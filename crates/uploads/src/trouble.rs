@@ -26,7 +26,9 @@ pub enum Trouble {
     )]
     Denied(String),
     /// The bucket does not exist.
-    #[error("the storage has no bucket of this name: create it, or correct `destination` in the configuration")]
+    #[error(
+        "the storage has no bucket of this name: create it, or correct `destination` in the configuration"
+    )]
     NoBucket,
     /// The bucket is elsewhere.
     #[error(
@@ -34,7 +36,9 @@ pub enum Trouble {
     )]
     OtherRegion(String),
     /// The clocks differ too much for a signature.
-    #[error("the clocks of the storage and of this host differ by more than 15 minutes: set the clock of this host")]
+    #[error(
+        "the clocks of the storage and of this host differ by more than 15 minutes: set the clock of this host"
+    )]
     Clock,
     /// The storage or the disk has no room.
     #[error("the destination is full ({0}): make room there, or raise its quota")]
@@ -63,13 +67,15 @@ pub enum Trouble {
     /// The name of the storage has no address.
     #[error("the name {host} has no address ({source}): check the internet connection and `endpoint`")]
     Unresolved {
-        /// The name.
+        /// Name in the address of the endpoint.
         host: String,
         /// Error of the resolver.
         source: io::Error,
     },
     /// No address of the storage can be reached.
-    #[error("the storage at {address} cannot be reached ({source}): check the internet connection and `endpoint`")]
+    #[error(
+        "the storage at {address} cannot be reached ({source}): check the internet connection and `endpoint`"
+    )]
     Unreachable {
         /// The last address that was tried.
         address: SocketAddr,

@@ -11,6 +11,7 @@ mod javascript;
 mod kubo;
 mod miniupnpd;
 mod ngircd;
+mod seaweedfs;
 mod serf;
 mod sshd;
 mod syncthing;
@@ -26,6 +27,7 @@ pub use javascript::{CidVersion, javascript_available, javascript_cid, javascrip
 pub use kubo::{Kubo, kubo_available};
 pub use miniupnpd::{Miniupnpd, miniupnpd_available};
 pub use ngircd::{Ngircd, NgircdOptions, ngircd_available};
+pub use seaweedfs::{Seaweedfs, SeaweedfsOptions, StorageList, seaweedfs_available};
 pub use serf::{Serf, serf_available};
 pub use sshd::{Sshd, sshd_available};
 pub use syncthing::{Syncthing, syncthing_available};

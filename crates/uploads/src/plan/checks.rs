@@ -1,4 +1,4 @@
-//! What is verified about an object in the storage.
+//! Verification of an object in the storage.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::PartProof;
@@ -25,17 +25,19 @@ pub struct Seen {
     pub sha256: Option<String>,
     /// The identifier that the storage gave the content.
     pub tag: Option<String>,
+    /// Whether the destination computed the SHA-256 of the content before it showed the object.
+    pub is_hashed: bool,
 }
 
-/// What was verified about an object after its upload. Its size and the SHA-256 in its metadata are always right. The
+/// Result of the verification of an object after its upload. Its size and the SHA-256 in its metadata are always right. The
 /// storage checks the SHA-256 of each part against the signature of the request, if it implements S3 fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     /// Whether this upload sent the content. Otherwise the storage had the object already.
     pub was_sent: bool,
-    /// Whether the storage proved by an MD5 that it has the content that was sent. Not every storage has MD5: encrypted
-    /// objects have other identifiers.
-    pub by_md5: bool,
+    /// Whether the destination proved by a digest that it has the content: a folder is read again, and S3 names the MD5 of
+    /// the content that was sent. Not every storage does: encrypted objects have other identifiers.
+    pub by_digest: bool,
 }
 
 impl Part {
@@ -53,13 +55,16 @@ impl Seen {
 }
 
 impl Checked {
-    /// The result for an object that the storage had already.
-    pub(super) const FOUND: Self = Self { was_sent: false, by_md5: false };
+    /// Returns the result for an object that the storage had already.
+    pub(super) fn found(seen: &Seen) -> Self {
+        Self { was_sent: false, by_digest: seen.is_hashed }
+    }
 
     /// Returns the result for an object that was sent.
     pub(super) fn sent(seen: &Seen, parts: &PartProof) -> Self {
         let is_tag = |expected: &String| seen.tag.as_deref().map(bare).is_some_and(|tag| tag == expected);
-        Self { was_sent: true, by_md5: parts.are_md5 && parts.tag.as_ref().is_some_and(is_tag) }
+        let by_md5 = parts.are_md5 && parts.tag.as_ref().is_some_and(is_tag);
+        Self { was_sent: true, by_digest: seen.is_hashed || by_md5 }
     }
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 const NAME: &str = "bafy";
 
-/// What happens to one action.
+/// The fate of one action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
@@ -60,7 +60,7 @@ fn part(number: u32) -> Part {
 
 impl Storage {
     fn seen(object: &Object, tag: Option<String>) -> Option<Seen> {
-        Some(Seen { size: object.size, sha256: object.sha256().map(str::to_owned), tag })
+        Some(Seen { size: object.size, sha256: object.sha256().map(str::to_owned), tag, is_hashed: false })
     }
 
     fn perform(&mut self, action: &Action, upload: &Upload, is_damaged: bool) -> Event {
@@ -101,7 +101,8 @@ impl Storage {
 
     fn complete(&mut self, id: &str, upload: &Upload) -> Event {
         let Some(parts) = self.uploads.get(id) else { return Event::Failed(Failure::NoUpload) };
-        let is_stored = |(number, part): (&u32, &Part)| parts.get(number).is_some_and(|(own, _)| own.tag == part.tag);
+        let is_stored =
+            |(number, part): (&u32, &Part)| parts.get(number).is_some_and(|(own, _)| own.tag == part.tag);
         assert_eq!(upload.parts.len() as u32, upload.object.parts(), "*complete* names all parts");
         if !upload.parts.iter().all(is_stored) {
             return Event::Failed(Failure::PartsRefused);
@@ -175,7 +176,9 @@ impl Node {
     fn perform(&mut self, action: &Action, fault: Fault) -> Event {
         let is_damaged = fault == Fault::Damages && !matches!(action, Action::PutPart { part: 0, .. });
         match fault {
-            Fault::Denied if *action != Action::Hash => return Event::Failed(Failure::Denied("no".to_owned())),
+            Fault::Denied if *action != Action::Hash => {
+                return Event::Failed(Failure::Denied("no".to_owned()));
+            }
             Fault::NotPerformed | Fault::Denied => return Event::Failed(Failure::Temporary),
             Fault::Late => {
                 self.late.push((action.clone(), self.upload.clone()));
@@ -183,8 +186,10 @@ impl Node {
             }
             Fault::Forgets => self.storage.uploads.clear(),
             Fault::Rival if self.upload.object.sha256().is_some() => {
-                self.storage.object =
-                    Stored { seen: Storage::seen(&self.upload.object, Some("rival".to_owned())), is_damaged: false };
+                self.storage.object = Stored {
+                    seen: Storage::seen(&self.upload.object, Some("rival".to_owned())),
+                    is_damaged: false,
+                };
                 self.storage.uploads.clear();
             }
             _ => {}
@@ -402,6 +407,9 @@ fn without_faults_each_part_is_sent_once() {
     let mut node = Node::new(MIN_PART_BYTES * 3);
     // Hash, look, create, three parts, complete, look, sweep.
     assert_eq!(node.finish(), 9);
-    assert_eq!(node.upload.stage, Stage::Done { checked: Checked { was_sent: true, by_md5: true }, unswept: None });
+    assert_eq!(
+        node.upload.stage,
+        Stage::Done { checked: Checked { was_sent: true, by_digest: true }, unswept: None }
+    );
     assert_eq!(node.disk.len(), 1, "the rows of the parts are removed");
 }
