@@ -23,8 +23,44 @@ pub struct Progress {
     pub bytes: u64,
     /// Size of the object in bytes.
     pub size: u64,
+    /// The current step.
+    pub step: Step,
     /// Reason why the upload waits, as a sentence; `None` while it does not wait.
     pub waits: Option<String>,
+}
+
+/// Step of an upload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Step {
+    /// The digest of the content is computed.
+    #[default]
+    Hashing,
+    /// The destination is asked whether it has the object.
+    Looking,
+    /// The content is sent.
+    Sending,
+    /// The destination makes the object of its parts, and the object is verified.
+    Completing,
+    /// Unfinished parts are removed from the destination.
+    CleaningUp,
+    /// The upload has ended.
+    Ended,
+}
+
+impl Step {
+    fn of(upload: &Upload) -> Self {
+        match &upload.stage {
+            Stage::Hashing => Self::Hashing,
+            Stage::Looking => Self::Looking,
+            Stage::Sending { .. } if matches!(upload.next(), Action::Complete { .. }) => Self::Completing,
+            Stage::Putting | Stage::Creating | Stage::Sending { .. } | Stage::Dropping { .. } => {
+                Self::Sending
+            }
+            Stage::Unsure { .. } | Stage::Confirming { .. } => Self::Completing,
+            Stage::Sweeping { .. } | Stage::GivingUp { .. } => Self::CleaningUp,
+            Stage::Done { .. } | Stage::Failed { .. } => Self::Ended,
+        }
+    }
 }
 
 /// The parts that one upload works with.
@@ -72,6 +108,9 @@ impl<D: Destination, S: Source, J: Journal> Engine<'_, D, S, J> {
                 self.save(&upload, &change).await;
             }
             let action = upload.next();
+            self.report(|progress| {
+                (progress.bytes, progress.step) = (upload.bytes_stored(), Step::of(&upload))
+            });
             if action == Action::End {
                 return upload;
             }
@@ -83,7 +122,6 @@ impl<D: Destination, S: Source, J: Journal> Engine<'_, D, S, J> {
             };
             let change = upload.on(event);
             self.save(&upload, &change).await;
-            self.report(|progress| progress.bytes = upload.bytes_stored());
             let wait = upload.wait(spread());
             if !wait.is_zero() && self.until_cancelled(&upload, tokio::time::sleep(wait)).await.is_none() {
                 continue;
@@ -204,3 +242,6 @@ impl<D: Destination, S: Source, J: Journal> Engine<'_, D, S, J> {
 fn spread() -> f64 {
     RandomState::new().hash_one(()) as f64 / u64::MAX as f64
 }
+
+#[cfg(test)]
+mod tests;

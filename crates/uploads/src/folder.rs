@@ -163,7 +163,8 @@ impl Paths {
         if file.metadata().map_err(failed())?.len() != object.size {
             return Err(Trouble::PartsRefused("the unfinished file has another size".to_owned()));
         }
-        if object.sha256() != Some(&digest(&file).map_err(failed())?) {
+        let found = digest(&file).map_err(failed())?;
+        if object.sha256() != Some(found.as_str()) {
             return Err(Trouble::PartsRefused("the unfinished file has another digest".to_owned()));
         }
         file.sync_all().map_err(failed())?;

@@ -30,7 +30,7 @@ mod trouble;
 
 pub use credentials::{Credentials, CredentialsError};
 pub use destination::{Destination, Storage};
-pub use engine::{Engine, Progress};
+pub use engine::{Engine, Progress, Step};
 pub use folder::{Folder, OwnerError};
 pub use journal::{Journal, JournalError, UploadTable};
 pub use object::{
@@ -41,7 +41,7 @@ pub use pace::Pace;
 pub use plan::{Checked, Part, Seen, Stage, Upload};
 pub use rows::{Changes, Row};
 #[doc(hidden)]
-pub use s3::read_xml;
+pub use s3::listed_uploads;
 pub use s3::{CertificatesError, Patience, S3, S3Config, S3Error};
 pub use settings::{OpenError, Place, PlaceError, Settings};
 pub use source::{ContentSource, FileSource, Source, SourceError};

@@ -1,14 +1,12 @@
 //! S3-compatible storage as a destination.
 
 mod answer;
+mod client;
 mod connect;
-mod http;
 mod xml;
 
+pub use client::Patience;
 pub use connect::CertificatesError;
-pub use http::Patience;
-#[doc(hidden)]
-pub use xml::read as read_xml;
 
 use crate::credentials::Credentials;
 use crate::destination::Destination;
@@ -16,19 +14,19 @@ use crate::object::{Object, SHA256};
 use crate::pace::Pace;
 use crate::plan::{Part, Seen, hex};
 use crate::trouble::Trouble;
-use ::http::{Method, Uri};
 use answer::{is_absent, trouble};
 use bytes::Bytes;
+use client::Client;
 use connect::Connector;
-use http::Client;
+use http::{Method, Uri};
 use md5::{Digest as _, Md5};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, ClientOptions, GetOptions, ObjectStore as _, ObjectStoreExt as _,
-    PutMultipartOptions, PutOptions, PutPayload, RetryConfig,
+    Attribute, Attributes, ClientOptions, GetOptions, ObjectStore as _, PutMultipartOptions, PutOptions,
+    PutPayload, RetryConfig,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::BTreeMap;
@@ -130,19 +128,20 @@ impl S3 {
         let encoded = utf8_percent_encode(&key, NON_ALPHANUMERIC);
         let uri = format!("{}?max-uploads={LISTED}&prefix={encoded}&uploads=", self.bucket);
         let uri: Uri =
-            uri.parse().map_err(|error: ::http::uri::InvalidUri| Trouble::NotS3(error.to_string()))?;
+            uri.parse().map_err(|error: http::uri::InvalidUri| Trouble::NotS3(error.to_string()))?;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         (*request.method_mut(), *request.uri_mut()) = (Method::GET, uri);
         let credentials = self.credentials.get_credential().await.map_err(|error| trouble(&error))?;
         let signer = AwsAuthorizer::new(&credentials, "s3", &self.region);
         signer.try_authorize(&mut request, None).map_err(|error| trouble(&error))?;
         let answer = self.client.send(request).await.map_err(|error| trouble(&error))?;
-        uploads_of(&key, answer.body()).map_err(|error| Trouble::NotS3(error.to_string()))
+        listed_uploads(&key, answer.body()).map_err(|error| Trouble::NotS3(error.to_string()))
     }
 }
 
-/// Returns the identifiers of the uploads of this very key in a list of multipart uploads.
-fn uploads_of(key: &str, list: &[u8]) -> Result<Vec<String>, xml::NotXml> {
+/// Returns the identifiers of the uploads of this very key in a list of multipart uploads, at most [`LISTED`].
+#[doc(hidden)]
+pub fn listed_uploads(key: &str, list: &[u8]) -> Result<Vec<String>, xml::NotXml> {
     let (mut found, mut of, mut id, mut is_list) = (Vec::new(), String::new(), String::new(), false);
     xml::read(list, |path, text| match path {
         [root, _, name] if root == "ListMultipartUploadsResult" => match name.as_str() {
@@ -263,7 +262,9 @@ impl Destination for S3 {
     }
 
     async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes, Trouble> {
-        self.store.get_range(&self.path(key), range).await.map_err(|error| trouble(&error))
+        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+        let found = self.store.get_opts(&self.path(key), options).await.map_err(|error| trouble(&error))?;
+        found.bytes().await.map_err(|error| trouble(&error))
     }
 }
 
@@ -277,8 +278,8 @@ mod tests {
             <Bucket>b</Bucket><Upload><Key>logs/a</Key><UploadId>1&amp;2</UploadId><Owner><ID>x</ID></Owner></Upload>\
             <Upload><Key>logs/ab</Key><UploadId>3</UploadId></Upload><Upload><UploadId>4</UploadId></Upload>\
             </ListMultipartUploadsResult>";
-        assert_eq!(uploads_of("logs/a", list.as_bytes()).unwrap(), ["1&2"]);
-        assert!(uploads_of("logs/a", b"<Other/>").is_err());
+        assert_eq!(listed_uploads("logs/a", list.as_bytes()).unwrap(), ["1&2"]);
+        assert!(listed_uploads("logs/a", b"<Other/>").is_err());
     }
 
     #[test]

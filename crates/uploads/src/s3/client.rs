@@ -98,7 +98,7 @@ impl Client {
             Some(connection) => connection,
             None => self.connect(&uri).await?,
         };
-        let progress = Arc::new(Mutex::new(Instant::now()));
+        let progress = Arc::new(Mutex::new(Moved { last: Instant::now(), is_all: body.is_end_stream() }));
         let body = PacedBody::new(body, self.0.pace.clone(), progress.clone());
         let sending = connection.sender.send_request(Request::from_parts(parts, body));
         let answer = self.within_patience(sending, &progress).await?;
@@ -131,20 +131,19 @@ impl Client {
     async fn within_patience(
         &self,
         sending: impl Future<Output = hyper::Result<Response<Incoming>>>,
-        progress: &Mutex<Instant>,
+        progress: &Mutex<Moved>,
     ) -> Result<Response<Incoming>, HttpError> {
         let Patience { stall, answer, .. } = self.0.patience;
         let mut sending = std::pin::pin!(sending);
         loop {
-            // `PacedBody` moves the time into the future while the rate limit makes it wait. After the last piece only the
-            // answer is missing, whose limit is the longer one.
-            let last = *progress.lock().unwrap_or_else(PoisonError::into_inner);
-            let limit = last + stall.max(answer);
+            // `PacedBody` moves the time into the future while the rate limit makes it wait.
+            let moved = *progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let patience = if moved.is_all { answer } else { stall };
             tokio::select! {
                 answered = &mut sending => return answered.map_err(broken),
-                () = sleep_until(limit) => {
-                    if *progress.lock().unwrap_or_else(PoisonError::into_inner) == last {
-                        return Err(LinkError::Silent(limit - last).http());
+                () = sleep_until(moved.last + patience) => {
+                    if *progress.lock().unwrap_or_else(PoisonError::into_inner) == moved {
+                        return Err(LinkError::Silent(patience).http());
                     }
                 }
             }
@@ -222,6 +221,15 @@ impl HttpConnector for Client {
     }
 }
 
+/// How far a request is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Moved {
+    /// Time at which its last piece was sent.
+    last: Instant,
+    /// Whether that was the last one of all.
+    is_all: bool,
+}
+
 /// The body of a request, in pieces under the rate limit.
 pub(super) struct PacedBody {
     body: HttpRequestBody,
@@ -229,17 +237,17 @@ pub(super) struct PacedBody {
     pace: Pace,
     /// Wait for the next piece, which is paid for already.
     wait: Option<(usize, Pin<Box<Sleep>>)>,
-    /// Time of the last progress.
-    progress: Arc<Mutex<Instant>>,
+    progress: Arc<Mutex<Moved>>,
 }
 
 impl PacedBody {
-    fn new(body: HttpRequestBody, pace: Pace, progress: Arc<Mutex<Instant>>) -> Self {
+    fn new(body: HttpRequestBody, pace: Pace, progress: Arc<Mutex<Moved>>) -> Self {
         Self { body, left: Bytes::new(), pace, wait: None, progress }
     }
 
-    fn note(&self, at: Instant) {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    fn note(&self, last: Instant) {
+        let is_all = self.is_end_stream();
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Moved { last, is_all };
     }
 }
 
@@ -271,8 +279,9 @@ impl Body for PacedBody {
             self.wait = Some((length, sleep));
             return Poll::Pending;
         }
+        let piece = self.left.split_to(length);
         self.note(Instant::now());
-        Poll::Ready(Some(Ok(Frame::data(self.left.split_to(length)))))
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
