@@ -2,8 +2,10 @@
 
 mod support;
 
+use lab::Unavailable;
 use lab::peers::{Seaweedfs, SeaweedfsOptions, StorageList, seaweedfs_available};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use support::proxy::{Fault, Proxy};
 use support::{Bench, NAME, Numbers, PART, bucket, digest_of};
@@ -299,4 +301,48 @@ async fn each_trouble_is_told_with_the_way_out() {
     let unknown = bucket("http://storage.invalid", &cloud.credentials, Pace::default(), Patience::default());
     let message = told(&unknown).await;
     assert!(message.contains("the name storage.invalid has no address"), "{message}");
+}
+
+/// Creates a self-signed certificate for 127.0.0.1 with the program openssl.
+fn certificate(folder: &Path) -> Result<(PathBuf, PathBuf), Unavailable> {
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    command.args(["-days", "2", "-subj", "/CN=storage.lab", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    // By default openssl creates a certificate that may sign others, which clients refuse as a server certificate.
+    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    let made = command.output().map_err(|error| Unavailable { reason: format!("openssl cannot be run: {error}") })?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Ok((certificate, key))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_connects_only_to_a_trusted_storage() {
+    let test = "tls_connects_only_to_a_trusted_storage";
+    let files = tempfile::tempdir().unwrap();
+    let Some(pair) = lab::or_skip(test, certificate(files.path())) else { return };
+    let options = SeaweedfsOptions { certificate: Some(pair.clone()), ..SeaweedfsOptions::default() };
+    let Some(cloud) = Cloud::start_with(test, &options) else { return };
+    let settings = uploads::Settings {
+        destination: Some("s3://logs/swarm".parse().unwrap()),
+        endpoint: Some(cloud.storage.endpoint()),
+        credentials_file: Some(cloud.credentials.clone()),
+        ca_file: Some(pair.0),
+        ..uploads::Settings::default()
+    };
+    let open = |settings: &uploads::Settings| {
+        settings.open(|path| path, "test", Pace::default(), Patience::default()).unwrap().unwrap()
+    };
+    let bench = Bench::new(2 * PART + 1, 1);
+    assert_done(&bench.run(&open(&settings)).await);
+    cloud.assert_exactly_one_whole_object(&bench);
+    // The system does not trust that certificate.
+    let stranger = open(&uploads::Settings { ca_file: None, ..settings.clone() });
+    let message = stranger.look("logs/a").await.unwrap_err().to_string();
+    assert!(message.starts_with("the encrypted connection failed"), "{message}");
+    // Without TLS nothing is sent.
+    let plain = settings.endpoint.as_ref().unwrap().replace("https:", "http:");
+    let plain = open(&uploads::Settings { endpoint: Some(plain), ca_file: None, ..settings.clone() });
+    assert!(plain.look("logs/a").await.is_err());
 }
