@@ -123,6 +123,9 @@ families! {
     /// The peer's robot got a new identity: it now has this other peer ID.
     RENEWED: OfPeer ("pri" / ID / "renewed")
         Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Peer, ID;
+    /// The peer permits or denies that its logs are uploaded, and uploads logs to this place.
+    UPLOAD_TERMS: OfPeer ("pri" / ID / "uploads")
+        Broader, OWNER, OWNER, For(7 * DAY), Leading, Swarm, Text, ADDRESS;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
         Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;
@@ -153,9 +156,9 @@ families! {
     /// Something else is shared with everybody.
     SHARE: OfName ("share" / NAME)
         Own, EVERYBODY, DECLARED, Chosen, Leading, Swarm, Text, ANY;
-    /// The file with the hash in the path was uploaded to this place.
-    UPLOADS: OfName ("uploads" / HASH)
-        Own, TRUSTED_ONES, TRUSTED_ONES, Chosen, Ordinary, Swarm, Text, ANY;
+    /// The file with the CID in the path was uploaded to this place, at this time and with this size.
+    UPLOADS: OfName ("uploads" / CID)
+        Own, TRUSTED_ONES, TRUSTED_ONES, For(7 * DAY), Ordinary, Swarm, Text, ANY;
 }
 
 /// The family of all buckets that no row of the table contains.

@@ -59,6 +59,8 @@ commands! {
     undiscard::Undiscard,
     transfers::Transfers,
     limit::Limit,
+    uploads::Uploads,
+    carry::Carry,
     add::Add,
     pin::Pin,
     unpin::Unpin,

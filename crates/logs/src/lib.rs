@@ -54,7 +54,7 @@ mod versions;
 mod watch;
 mod writers;
 
-pub use index::{SharedFile, Signers, State, index};
+pub use index::{SharedFile, Signers, State, index, index_of};
 pub use info::{Description, INFO_NAME, InfoError};
 pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use propose::Proposal;
@@ -62,5 +62,6 @@ pub use protocol::{
     Answer, DiscardedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES, MAX_WAITING,
     Request, WaitingFile,
 };
-pub use replicate::{Action, Holders, Replication};
+pub use replicate::{Action, Holders, Replication, choose_files};
 pub use shell::{Logs, Settings};
+pub use versions::is_withdrawn;

@@ -20,6 +20,7 @@ use crate::versions::{Replaced, take_back};
 use dcache::{Item, Moment, PeerId, Set, Statements, Time, Validity};
 pub use holders::Holders;
 use ipfs::Cid;
+pub use outlook::choose_files;
 use rules::Rules;
 use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,6 +2,7 @@
 
 mod lending;
 mod pins;
+mod wanted;
 
 use crate::check::{Fault, check};
 use crate::index::SharedFile;
@@ -12,7 +13,7 @@ use crate::replicate::{Action, Replication};
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchLimits, FetchProgress, Node, PinError, Provider};
 use lending::{Lent, Wanted};
-use service::{DecisionLoop, concerns_providers};
+use service::{DecisionLoop, WantedFiles, concerns_providers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use tokio::time::Instant;
 pub(crate) struct ReplicatorSettings {
     /// Whether this node keeps files of other peers.
     pub(crate) keep_others: bool,
+    /// Files of which another service of this node needs a copy.
+    pub(crate) wanted_files: watch::Sender<WantedFiles>,
     /// Maximum size, in bytes, of a file that is fetched.
     pub(crate) max_file_bytes: u64,
     /// Maximum number of files that are fetched at a time. One small file more may be fetched beside them.
@@ -153,14 +156,17 @@ impl Replicator {
         mut pin_changes: mpsc::Receiver<()>,
     ) -> Result<Infallible, ReplicatorError> {
         self.compare_with_pins().await?;
+        let mut wanted_files = self.settings.wanted_files.subscribe();
         loop {
             self.release().await?;
+            self.release_unneeded().await?;
             let retry = self.decide().await?;
             tokio::select! {
                 () = self.decisions.changed() => {}
                 () = self.ledger.changed() => {}
                 Some(incomplete) = losses.recv() => self.lost(&incomplete).await?,
                 Some(()) = pin_changes.recv() => self.follow_pins().await?,
+                Ok(()) = wanted_files.changed() => {}
                 Some(ended) = self.fetches.join_next_with_id() => self.ended(ended).await?,
                 () = tokio::time::sleep_until(retry) => {}
             }

@@ -104,6 +104,7 @@ impl Service for Logs {
         };
         let replicator = ReplicatorSettings {
             keep_others: settings.keep_others,
+            wanted_files: context.wanted_files.clone(),
             max_file_bytes: settings.max_file_mib.saturating_mul(MIB),
             parallel: PARALLEL_FETCHES,
             check: proposer.rescan * CHECKS,

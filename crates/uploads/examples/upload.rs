@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn show(mut progress: watch::Receiver<Progress>) {
     while progress.changed().await.is_ok() {
-        let Progress { bytes, size, waits } = progress.borrow_and_update().clone();
+        let Progress { bytes, size, waits, .. } = progress.borrow_and_update().clone();
         println!("{bytes} of {size} {}", waits.unwrap_or_default());
     }
 }

@@ -76,7 +76,8 @@ impl Credentials {
         let AwsCredential { key_id, secret_key, token } = &found;
         let is_printable = |text: &String| text.bytes().all(|byte| byte.is_ascii_graphic());
         // Other characters cannot be in a header.
-        match [key_id, secret_key].into_iter().chain(token).all(is_printable) {
+        let are_printable = [key_id, secret_key].into_iter().chain(token).all(is_printable);
+        match are_printable {
             true => Ok(found),
             false => Err(CredentialsError::NotPrintable),
         }

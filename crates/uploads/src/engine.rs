@@ -7,6 +7,7 @@ use crate::plan::{Action, Event, Failure, PartChange, Stage, Upload, hex};
 use crate::rows;
 use crate::source::{Source, SourceError};
 use crate::trouble::Trouble;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
@@ -30,7 +31,8 @@ pub struct Progress {
 }
 
 /// Step of an upload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// The digest of the content is computed.
     #[default]
@@ -48,6 +50,18 @@ pub enum Step {
 }
 
 impl Step {
+    /// Returns the name of the step, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hashing => "hashing",
+            Self::Looking => "looking",
+            Self::Sending => "sending",
+            Self::Completing => "completing",
+            Self::CleaningUp => "cleaning up",
+            Self::Ended => "ended",
+        }
+    }
+
     fn of(upload: &Upload) -> Self {
         match &upload.stage {
             Stage::Hashing => Self::Hashing,

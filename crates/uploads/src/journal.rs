@@ -27,11 +27,21 @@ impl UploadTable {
     /// # Errors
     /// When the table cannot be read.
     pub fn open(table: Table<String, Row>) -> Result<(Self, BTreeMap<String, Upload>), TableError> {
-        let rows = table.read_all()?;
+        let table = Self(table);
+        let uploads = table.read_all()?;
+        Ok((table, uploads))
+    }
+
+    /// Reads the uploads in the table, by name. This call blocks.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn read_all(&self) -> Result<BTreeMap<String, Upload>, TableError> {
+        let rows = self.0.read_all()?;
         if !rows.unreadable.is_empty() {
             tracing::warn!(rows = ?rows.unreadable, "rows of uploads cannot be read and are ignored");
         }
-        Ok((Self(table), rows::uploads(rows.readable)))
+        Ok(rows::uploads(rows.readable))
     }
 
     /// Records a new upload under `name`, which has no `#`.

@@ -69,6 +69,11 @@ pub enum ObjectError {
     MetadataName(String),
 }
 
+/// Returns the key of the object of a shared file, without the prefix of the destination.
+pub fn key_of(cid: &ipfs::Cid) -> String {
+    format!("logs/{cid}")
+}
+
 impl Object {
     /// Creates the description of an object of `size` bytes. The parts have `part_bytes`, or more if the object would
     /// have more than [`MAX_PARTS`].

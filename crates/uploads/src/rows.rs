@@ -20,7 +20,7 @@ pub enum Row {
 pub type Changes = Vec<(String, Option<Row>)>;
 
 /// Returns the rows to write after an event. The upload is stored under `name`.
-pub fn after(name: &str, upload: &Upload, change: &PartChange) -> Changes {
+pub(crate) fn after(name: &str, upload: &Upload, change: &PartChange) -> Changes {
     let mut changes = vec![(name.to_owned(), Some(Row::Upload(Box::new(upload.clone_without_parts()))))];
     let row = |number: u32| upload.parts.get(&number).cloned().map(Row::Part);
     match change {
@@ -34,13 +34,13 @@ pub fn after(name: &str, upload: &Upload, change: &PartChange) -> Changes {
 }
 
 /// Returns the changes that remove all rows of an upload.
-pub fn removal(name: &str, upload: &Upload) -> Changes {
+pub(crate) fn removal(name: &str, upload: &Upload) -> Changes {
     let parts = upload.parts.keys().map(|number| (key(name, *number), None));
     std::iter::once((name.to_owned(), None)).chain(parts).collect()
 }
 
 /// Returns the uploads of all rows, by name. Parts without an upload are ignored.
-pub fn uploads(rows: Vec<(String, Row)>) -> BTreeMap<String, Upload> {
+pub(crate) fn uploads(rows: Vec<(String, Row)>) -> BTreeMap<String, Upload> {
     let (mut uploads, mut parts) = (BTreeMap::new(), Vec::new());
     for (key, row) in rows {
         match row {

@@ -14,10 +14,19 @@ use transfers::Limit;
 /// Number of bytes in a mebibyte.
 const MIB: u64 = 1 << 20;
 
-/// The section `[uploads]` of the configuration: the destination of uploads.
+/// File with the permission of Duckietown's robots to upload their logs.
+const PERMISSION_FILE: &str = "/data/config/permissions/allow_push_logs_data";
+
+/// The section `[uploads]` of the configuration: whether the logs of this robot may be uploaded, where this robot uploads
+/// logs to, and which logs it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
+    /// Whether the logs of this robot may be uploaded. The permission file replaces this setting where it exists.
+    pub allow: bool,
+    /// File that permits the upload of the logs of this robot with `true`, `yes` or `1`, and denies it with every other
+    /// content. It is read once a minute.
+    pub permission_file: PathBuf,
     /// Where uploads go: `s3://BUCKET/PREFIX` or `file:///FOLDER`. Default: nowhere.
     pub destination: Option<Place>,
     /// Address of the S3-compatible storage, such as `https://s3.example.org`. Default: Amazon S3 in `region`.
@@ -34,11 +43,21 @@ pub struct Settings {
     pub part_mib: u64,
     /// Maximum rate of all uploads together, such as `500kB` or `16Mbit`.
     pub max_rate: Limit,
+    /// Whether the connection to the internet is charged by volume. Then nothing is uploaded to a storage; a folder is still
+    /// used.
+    pub metered: bool,
+    /// Whether this robot carries files that are not uploaded yet, although it has no destination: it keeps them until
+    /// another robot has uploaded them.
+    pub carry: bool,
+    /// Maximum size, in MiB, of all files of other robots that this robot keeps only until they are uploaded.
+    pub carry_max_mib: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            allow: false,
+            permission_file: PERMISSION_FILE.into(),
             destination: None,
             endpoint: None,
             region: "us-east-1".to_owned(),
@@ -46,6 +65,9 @@ impl Default for Settings {
             ca_file: None,
             part_mib: 8,
             max_rate: Limit::None,
+            metered: false,
+            carry: false,
+            carry_max_mib: 8192,
         }
     }
 }
@@ -123,7 +145,7 @@ pub enum OpenError {
     #[error(transparent)]
     Folder(#[from] OwnerError),
     /// The parts have a wrong size.
-    #[error("`part_mib` is {0}; it is from {} to {}", MIN_PART_BYTES / MIB, MAX_PART_BYTES / MIB)]
+    #[error("`part_mib` is {0}; it is from {least} to {most}", least = MIN_PART_BYTES / MIB, most = MAX_PART_BYTES / MIB)]
     PartSize(u64),
 }
 
@@ -163,6 +185,11 @@ impl Settings {
             Limit::Rate(rate) => Pace::new(Some(rate)),
             Limit::None | Limit::Default => Pace::new(None),
         }
+    }
+
+    /// Returns the limit of the files that this node keeps until they are uploaded, in bytes.
+    pub fn max_carried_bytes(&self) -> u64 {
+        self.carry_max_mib.saturating_mul(MIB)
     }
 
     /// Returns the size of the parts in bytes.

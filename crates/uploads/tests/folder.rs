@@ -1,5 +1,7 @@
 //! Uploads to a real folder.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use lab::{SmallDisk, Unavailable};
@@ -24,10 +26,10 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
         for entry in fs::read_dir(&next).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path)
+                folders.push(path);
             } else {
-                found.insert(path)
-            };
+                found.insert(path);
+            }
         }
     }
     found

@@ -1,5 +1,7 @@
 //! Storages that lie, and storages behind TLS.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use bytes::Bytes;

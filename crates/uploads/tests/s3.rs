@@ -1,5 +1,7 @@
 //! Uploads to a real S3-compatible storage, which fails in all ways that a proxy can make it fail.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use lab::Unavailable;

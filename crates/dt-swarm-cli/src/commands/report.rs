@@ -2,8 +2,10 @@
 
 mod hidden;
 mod left_out;
+mod uploaded;
 
 use self::left_out::LeftOut;
+use self::uploaded::{UPLOADED, UploadedCopy};
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
@@ -16,7 +18,8 @@ use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
 use clap::Args;
-use logs::SharedFile;
+use dcache::buckets;
+use logs::{SharedFile, State};
 use serde::Serialize;
 
 /// Maximum number of characters of a file's name that the table shows.
@@ -27,7 +30,7 @@ const MAX_HOLDERS_SHOWN: usize = 4;
 /// Lists the shared files with name, size, uploader, state, holders and CID.
 ///
 /// A file is `shared` by its uploader. It is `verified` once another robot has checked it, and `safe` once a robot
-/// states that it keeps a copy. A `discarded` file is listed below the table, with the peers that discarded it. A ?
+/// states that it keeps a copy. It is `uploaded` once a robot states that it is in a storage; --json shows where. A `discarded` file is listed below the table, with the peers that discarded it. A ?
 /// after the uploader means that the uploader did not sign this entry itself.
 ///
 /// For the daemon on this computer, the report also shows which files of its shared folder are not shared, and why.
@@ -59,8 +62,10 @@ struct File {
     uploader: Option<PeerRef>,
     /// Whether the uploader itself signed the name, size and time; `null` if no peer signed them.
     is_signed_by_uploader: Option<bool>,
-    /// The state: `shared`, `verified`, `safe` or `discarded`.
+    /// The state: `shared`, `verified`, `safe`, `uploaded` or `discarded`.
     state: &'static str,
+    /// Where the file was uploaded to.
+    uploads: Vec<UploadedCopy>,
     /// The peers that keep a copy.
     holders: Vec<PeerRef>,
     /// The peers that discarded it.
@@ -71,9 +76,13 @@ impl Command for Report {
     type Output = Files;
 
     fn run(&self, context: &Context) -> Result<Files, CliError> {
-        let reading = context.read_shared(&[HOSTNAMES])?;
-        let files = shared_files::list(&reading.answer.set, reading.answer.now);
-        let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
+        let reading = context.read_shared(&[HOSTNAMES, buckets::UPLOADS.pattern()])?;
+        let (set, now) = (&reading.answer.set, reading.answer.now);
+        let file = |file: &SharedFile| {
+            let uploads = UploadedCopy::read(set, &file.cid, now, &reading.names);
+            File::new(file, uploads, &reading.names)
+        };
+        let files = shared_files::list(set, now).iter().map(file).collect();
         let answered = Answered::new(&reading.answer, &reading.names);
         let (left_out, shared_folder) = (LeftOut::ask(context), SharedFolder::ask(context));
         Ok(Files { answered, files, left_out, shared_folder })
@@ -81,8 +90,9 @@ impl Command for Report {
 }
 
 impl File {
-    fn new(file: &SharedFile, names: &Names) -> Self {
+    fn new(file: &SharedFile, uploads: Vec<UploadedCopy>, names: &Names) -> Self {
         let known = file.description.as_ref();
+        let is_uploaded = !uploads.is_empty() && file.state != State::Discarded;
         Self {
             file: FileRef {
                 cid: file.cid.to_string(),
@@ -92,7 +102,8 @@ impl File {
             modified_time: known.map(|known| Timestamp(known.changed)),
             uploader: known.map(|known| names.of(known.uploader)),
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
-            state: file.state.name(),
+            state: if is_uploaded { UPLOADED } else { file.state.name() },
+            uploads,
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
             discarders: file.discarders.keys().map(|peer| names.of(*peer)).collect(),
         }

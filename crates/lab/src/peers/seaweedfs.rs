@@ -206,7 +206,8 @@ impl Seaweedfs {
 
 /// Returns the texts of the elements `Key` within the elements `of`.
 fn keys_in(xml: &str, of: &str) -> Vec<String> {
-    let parts = xml.split(&format!("<{of}>")).skip(1);
+    let opening = format!("<{of}>");
+    let parts = xml.split(&opening).skip(1);
     let key = |part: &str| Some(part.split_once("<Key>")?.1.split_once("</Key>")?.0.to_owned());
     parts.filter_map(key).collect()
 }

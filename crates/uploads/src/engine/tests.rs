@@ -143,7 +143,8 @@ async fn an_upload_begins_anew_at_another_destination() {
     let _ = upload.on(Event::PartStored(0, part));
     assert_eq!(upload.next(), Action::PutPart { id: "file".to_owned(), part: 1 });
     // The digest is not the right one here, so the folder refuses the file until the upload is given up.
-    let running = other.run(&source(0, false), upload);
+    let content = source(0, false);
+    let running = other.run(&content, upload);
     let cancelling = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         other.cancelled.cancel();

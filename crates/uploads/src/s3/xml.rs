@@ -17,7 +17,7 @@ pub struct NotXml;
 ///
 /// # Errors
 /// When the document cannot be read.
-pub fn read(document: &[u8], mut visit: impl FnMut(&[String], &str)) -> Result<(), NotXml> {
+pub(super) fn read(document: &[u8], mut visit: impl FnMut(&[String], &str)) -> Result<(), NotXml> {
     let mut reader = Reader::from_reader(document);
     let (mut path, mut texts) = (Vec::new(), Vec::new());
     loop {

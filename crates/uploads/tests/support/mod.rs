@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-pub mod proxy;
+pub(crate) mod proxy;
 
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ use uploads::{
 };
 
 /// Size of the parts in bytes.
-pub const PART: u64 = 5 << 20;
+pub(crate) const PART: u64 = 5 << 20;
 /// Name of the object.
-pub const NAME: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
+pub(crate) const NAME: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
 
 /// A generator of numbers from a seed.
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    pub fn next(&mut self, below: u64) -> u64 {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
         // The constants of Knuth's MMIX.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below
@@ -32,16 +32,16 @@ impl Numbers {
 }
 
 /// A file to upload, and the state of its upload.
-pub struct Bench {
-    pub folder: tempfile::TempDir,
-    pub file: PathBuf,
-    pub sha256: String,
-    pub size: u64,
+pub(crate) struct Bench {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) file: PathBuf,
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
 }
 
 impl Bench {
     /// Makes a file of this size. Its content follows from the seed.
-    pub fn new(size: u64, seed: u64) -> Self {
+    pub(crate) fn new(size: u64, seed: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("my log.bag");
         let mut numbers = Numbers(seed);
@@ -50,12 +50,12 @@ impl Bench {
         Self { file, sha256: digest(&content), size, folder }
     }
 
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state.redb")
     }
 
     /// Opens the store, and returns the upload: the recorded one, or a new one.
-    pub async fn open(&self, storage: &Storage) -> (UploadTable, Upload) {
+    pub(crate) async fn open(&self, storage: &Storage) -> (UploadTable, Upload) {
         let store = Arc::new(Store::open(&self.state()).unwrap().0);
         let (table, mut known) = UploadTable::open(store.table("uploads/progress")).unwrap();
         if let Some(upload) = known.remove(NAME) {
@@ -69,11 +69,11 @@ impl Bench {
     }
 
     /// Runs the upload with the state on the disk.
-    pub async fn run(&self, storage: &Storage) -> Upload {
+    pub(crate) async fn run(&self, storage: &Storage) -> Upload {
         self.run_until_cancelled(storage, &CancellationToken::new()).await
     }
 
-    pub async fn run_until_cancelled(&self, storage: &Storage, cancelled: &CancellationToken) -> Upload {
+    pub(crate) async fn run_until_cancelled(&self, storage: &Storage, cancelled: &CancellationToken) -> Upload {
         let (table, upload) = self.open(storage).await;
         let source = FileSource::open(&self.file).unwrap();
         assert_eq!(source.size(), self.size);
@@ -92,16 +92,16 @@ impl Bench {
     }
 }
 
-pub fn digest(content: &[u8]) -> String {
+pub(crate) fn digest(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub fn digest_of(file: &Path) -> String {
+pub(crate) fn digest_of(file: &Path) -> String {
     digest(&std::fs::read(file).unwrap())
 }
 
 /// Opens the bucket `logs` at an endpoint.
-pub fn bucket(endpoint: &str, credentials: &Path, pace: Pace, patience: Patience) -> Storage {
+pub(crate) fn bucket(endpoint: &str, credentials: &Path, pace: Pace, patience: Patience) -> Storage {
     let settings = Settings {
         destination: Some("s3://logs/swarm".parse().unwrap()),
         endpoint: Some(endpoint.to_owned()),

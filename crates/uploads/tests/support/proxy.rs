@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// The fate of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The request and its answer pass.
     None,
     /// The request is not forwarded, and this is the answer: status and body.
@@ -34,16 +34,16 @@ pub enum Fault {
 
 /// A request, for the choice of the fault.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    pub number: usize,
-    pub method: Method,
-    pub query: String,
+pub(crate) struct Asked {
+    pub(crate) number: usize,
+    pub(crate) method: Method,
+    pub(crate) query: String,
 }
 
 type Choose = dyn Fn(&Asked) -> Fault + Send + Sync;
 
 /// A running proxy. Dropping it ends it.
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<(Asked, Fault)>>>,
     _tasks: JoinSet<()>,
@@ -51,7 +51,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Starts a proxy before a port of the loopback interface.
-    pub async fn start(port: u16, choose: impl Fn(&Asked) -> Fault + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(port: u16, choose: impl Fn(&Asked) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, choose): (Arc<Mutex<_>>, Arc<Choose>) = (Arc::default(), Arc::new(choose));
@@ -64,12 +64,12 @@ impl Proxy {
         Self { address, asked, _tasks: tasks }
     }
 
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Returns the requests so far with their faults.
-    pub fn asked(&self) -> Vec<(Asked, Fault)> {
+    pub(crate) fn asked(&self) -> Vec<(Asked, Fault)> {
         self.asked.lock().unwrap().clone()
     }
 }

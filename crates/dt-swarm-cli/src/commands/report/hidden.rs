@@ -47,6 +47,7 @@ mod tests {
             uploader: None,
             is_signed_by_uploader: None,
             state: State::Discarded.name(),
+            uploads: Vec::new(),
             holders: Vec::new(),
             discarders: vec![PeerRef::unnamed(PeerId::from_public_key([7; 32]))],
         }
