@@ -4,7 +4,7 @@ use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
 /// The types in the source code, and their descriptions.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 11] = [
     ("PathBuf", "string, a path"),
     ("String", "string"),
     ("bool", "`true` or `false`"),
@@ -14,6 +14,7 @@ const KINDS: [(&str, &str); 10] = [
     ("Rule", "string, a rule"),
     ("Listen", "string, an IP address with a port, or `off`"),
     ("ShareProfile", "`swarm`, `always` or `never`"),
+    ("Place", "string, an address of a bucket or a folder"),
     ("Limit", "string, a rate per second or `none`"),
 ];
 

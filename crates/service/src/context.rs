@@ -97,7 +97,8 @@ impl Context {
         facts: watch::Receiver<LocalFacts>,
     ) -> Self {
         let (environment, private, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
-        let (folders, nearby, wanted_files) = (Arc::default(), watch::Sender::default(), watch::Sender::default());
+        let (folders, nearby, wanted_files) =
+            (Arc::default(), watch::Sender::default(), watch::Sender::default());
         Self { name, swarm, node, facts, nearby, wanted_files, environment, private, folders, store, stop }
     }
 

@@ -121,7 +121,7 @@ pub struct WaitingUpload {
     pub bytes: u64,
     /// Robot that shared the file.
     pub uploader: PeerId,
-    /// The reason.
+    /// Reason for the wait.
     pub reason: WaitReason,
 }
 
@@ -146,7 +146,9 @@ impl WaitReason {
     /// Returns the reason as a sentence.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::NotPermitted => "its robot has not permitted the upload of its logs: set `allow` in its section [uploads]",
+            Self::NotPermitted => {
+                "its robot has not permitted the upload of its logs, by its permission file or by `allow` in its section [uploads]"
+            }
             Self::NotFirst => "another robot has the first turn to upload it",
             Self::NotHere => "this robot does not have the file yet",
             Self::LimitReached => "the files kept here until they are uploaded use up `carry_max_mib`",
@@ -177,7 +179,7 @@ struct View<'a> {
     set: &'a Set,
     now: Time,
     elapsed: u64,
-    /// The nodes that upload, with this node if it does.
+    /// The nodes that upload; empty if this node does not.
     uploaders: BTreeSet<PeerId>,
 }
 
@@ -259,7 +261,8 @@ impl Decide for Uploading {
         let terms = Terms { is_allowed: self.rules.is_allowed, destination: self.rules.destination.clone() };
         let mut decision = Decision::state(terms.statements(set, self.me, now.time), None);
         self.state_receipts(set, now.time, &mut decision);
-        let uploaders = uploaders(set, (self.me, self.uploads()), now.time);
+        // Only the order among uploaders depends on the other ones.
+        let uploaders = if self.uploads() { uploaders(set, self.me, now.time) } else { BTreeSet::new() };
         let view = View { set, now: now.time, elapsed, uploaders };
         let files = self.outlook(&view);
         self.since.retain(|cid, _| files.contains_key(cid));
@@ -329,7 +332,8 @@ impl Uploading {
         };
         let terms = Terms::of(view.set, description.uploader, view.now);
         let is_mine = description.uploader == self.me;
-        let is_allowed = if is_mine { Some(self.rules.is_allowed) } else { terms.map(|terms| terms.is_allowed) };
+        let is_allowed =
+            if is_mine { Some(self.rules.is_allowed) } else { terms.map(|terms| terms.is_allowed) };
         match is_allowed {
             _ if !is_certain => choice.wait(file.cid, &carried, WaitReason::Unsure),
             Some(true) => self.serve(file, carried, view, choice),

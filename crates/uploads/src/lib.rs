@@ -39,9 +39,7 @@ mod stated;
 mod trouble;
 
 pub use credentials::{Credentials, CredentialsError};
-pub use decide::{
-    Action, CancelReason, CarriedFile, UploadRules, Uploading, WaitReason, WaitingUpload,
-};
+pub use decide::{Action, CancelReason, CarriedFile, UploadRules, Uploading, WaitReason, WaitingUpload};
 pub use destination::{Destination, Storage};
 pub use engine::{Engine, Progress, Step};
 pub use folder::{Folder, OwnerError};

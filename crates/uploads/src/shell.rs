@@ -32,8 +32,11 @@ const GATHER: Duration = Duration::from_millis(300);
 /// Interval at which the permission file is read.
 const READ_PERMISSION: Duration = Duration::from_secs(60);
 
-pub(crate) static COMPLETED: Metric =
-    Metric::counter("uploads.completed", "{file}", "Files that this node uploaded, or found in the destination.");
+pub(crate) static COMPLETED: Metric = Metric::counter(
+    "uploads.completed",
+    "{file}",
+    "Files that this node uploaded, or found in the destination.",
+);
 pub(crate) static FAILED: Metric =
     Metric::counter("uploads.failed", "{file}", "Uploads of this node that ended without an object.");
 
@@ -72,10 +75,8 @@ impl Service for Uploads {
         let environment = context.environment.clone();
         let expand = |path| environment.expand(path);
         let (pace, me) = (settings.pace(), context.swarm.me().to_string());
-        let storage = settings
-            .open(expand, &me, pace, Patience::default())
-            .map_err(ServiceError::other)?
-            .map(Arc::new);
+        let storage =
+            settings.open(expand, &me, pace, Patience::default()).map_err(ServiceError::other)?.map(Arc::new);
         let state = State::open(&context)?;
         Ok(Self { context, settings, storage, state })
     }
@@ -129,7 +130,9 @@ impl Uploads {
         let storage = self.storage.as_ref()?;
         let is_metered = self.settings.metered && matches!(**storage, Storage::S3(_));
         if is_metered {
-            return Some("the connection is charged by volume (`metered` in the section [uploads])".to_owned());
+            return Some(
+                "the connection is charged by volume (`metered` in the section [uploads])".to_owned(),
+            );
         }
         (!self.state.has_role()).then(|| {
             "this robot needs the role trusted to upload; an admin gives it with `grant trusted`".to_owned()
@@ -148,9 +151,9 @@ impl Uploads {
     async fn run_with(&self, node: Node) -> Result<Infallible, ServiceError> {
         let begun = self.state.begin().await?;
         let decider = Uploading::new(self.context.swarm.me(), self.rules());
-        let mut decisions =
-            DecisionLoop::new(self.context.swarm.clone(), decider, concerns_uploads, GATHER);
-        let mut runner = Runner::new(self.context.clone(), self.storage.clone(), self.state.clone(), &self.settings);
+        let mut decisions = DecisionLoop::new(self.context.swarm.clone(), decider, concerns_uploads, GATHER);
+        let mut runner =
+            Runner::new(self.context.clone(), self.storage.clone(), self.state.clone(), &self.settings);
         runner.settle(begun).await?;
         let mut pins = node.store().pin_changes();
         let mut wanted = self.context.wanted_files.subscribe();
@@ -173,7 +176,7 @@ impl Uploads {
                     self.read_pins(&node).await?;
                 }
                 Ok(()) = wanted.changed() => {}
-                ended = runner.next_end() => ended?,
+                ended = runner.next_end() => runner.ended(ended).await?,
                 () = sleep_until(due.min(permission_due)) => {}
             }
         }
@@ -225,7 +228,10 @@ impl Uploads {
         // A panic permits nothing.
         let permitted = read.unwrap_or_else(|_| Permitted::default());
         if let (Some(error), true) = (&permitted.error, self.state.is_news(&permitted)) {
-            tracing::warn!(error, "the permission file cannot be read, so the logs of this robot are not uploaded");
+            tracing::warn!(
+                error,
+                "the permission file cannot be read, so the logs of this robot are not uploaded"
+            );
         }
         self.state.set_permitted(permitted);
     }

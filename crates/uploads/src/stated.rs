@@ -118,17 +118,19 @@ fn data(value: &impl Serialize) -> Option<Data> {
     Data::new(&serde_json::to_string(value).ok()?).ok()
 }
 
-/// Returns the present peers that state a destination and whose receipts count, with `me` if it `uploads`.
-pub(crate) fn uploaders(set: &Set, (me, uploads): (PeerId, bool), now: Time) -> BTreeSet<PeerId> {
+/// Returns `me`, and the other present peers that state a destination and whose receipts count.
+pub(crate) fn uploaders(set: &Set, me: PeerId, now: Time) -> BTreeSet<PeerId> {
     let roles = [Role::Root, Role::Admin, Role::Trusted];
     let members: BTreeSet<PeerId> = roles.into_iter().flat_map(|role| set.holders(role, now)).collect();
     let is_present = |peer: PeerId| {
         let item = Item { bucket: buckets::PEER.path(), data: peer.into() };
         set.item(&item, now).is_some()
     };
-    let has_destination = |peer: PeerId| Terms::of(set, peer, now).is_some_and(|terms| terms.destination.is_some());
-    let others = members.into_iter().filter(|peer| *peer != me && is_present(*peer) && has_destination(*peer));
-    others.chain(uploads.then_some(me)).collect()
+    let has_destination =
+        |peer: PeerId| Terms::of(set, peer, now).is_some_and(|terms| terms.destination.is_some());
+    let others =
+        members.into_iter().filter(|peer| *peer != me && is_present(*peer) && has_destination(*peer));
+    others.chain([me]).collect()
 }
 
 #[cfg(test)]

@@ -314,7 +314,9 @@ fn certificate(folder: &Path) -> Result<(PathBuf, PathBuf), Unavailable> {
     // By default openssl creates a certificate that may sign others, which clients refuse as a server certificate.
     command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
-    let made = command.output().map_err(|error| Unavailable { reason: format!("openssl cannot be run: {error}") })?;
+    let made = command
+        .output()
+        .map_err(|error| Unavailable { reason: format!("openssl cannot be run: {error}") })?;
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     Ok((certificate, key))
 }

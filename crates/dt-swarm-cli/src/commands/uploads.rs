@@ -88,7 +88,9 @@ impl UploadTable {
     fn show_permission(&self) -> String {
         let permitted = if self.is_allowed { "may be uploaded" } else { "may not be uploaded" };
         let by = match (&self.permission_error, &self.permission_path) {
-            (Some(error), Some(path)) => format!("{} cannot be read: {}", clean(path, 200), clean(error, 200)),
+            (Some(error), Some(path)) => {
+                format!("{} cannot be read: {}", clean(path, 200), clean(error, 200))
+            }
             (_, Some(path)) => clean(path, 200),
             _ => "`allow` in the section [uploads]".to_owned(),
         };
@@ -175,10 +177,18 @@ mod tests {
     #[test]
     fn uploads_are_shown_with_their_progress_and_their_reasons() {
         let uploads = [UploadState::Uploading, UploadState::Failed].map(row).into();
-        let list = UploadList { destination: Some("s3://logs".into()), uploads, count: 2, ..UploadList::default() };
+        let list =
+            UploadList { destination: Some("s3://logs".into()), uploads, count: 2, ..UploadList::default() };
         let table = UploadTable::new(list, &Names::default());
         let shown = table.show();
-        for part in ["to s3://logs.", "may not be uploaded", "50.0 MB of 200 MB", "failed", "bucket is missing", "2 files"] {
+        for part in [
+            "to s3://logs.",
+            "may not be uploaded",
+            "50.0 MB of 200 MB",
+            "failed",
+            "bucket is missing",
+            "2 files",
+        ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(!shown.contains('\u{1b}'));
@@ -189,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_robot_without_a_destination_says_so() {
-        let table = UploadTable::new(UploadList { is_allowed: true, ..UploadList::default() }, &Names::default());
+        let table =
+            UploadTable::new(UploadList { is_allowed: true, ..UploadList::default() }, &Names::default());
         let shown = table.show();
         assert!(shown.contains("no `destination`") && shown.contains("may be uploaded (`allow`"), "{shown}");
     }

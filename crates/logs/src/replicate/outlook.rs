@@ -99,9 +99,8 @@ pub fn choose_files(
     now: Time,
 ) -> BTreeSet<Cid> {
     let lists = ListsToRead { has_me: true, is_known: &|_| false, examined };
-    let is_listed = |record: &Record| {
-        file_of(record).is_some_and(|cid| is_meant(&cid)) && is_listed(set, record, now)
-    };
+    let is_listed =
+        |record: &Record| file_of(record).is_some_and(|cid| is_meant(&cid)) && is_listed(set, record, now);
     choose(set, me, &lists, &is_listed, now)
 }
 
@@ -140,7 +139,8 @@ fn choose(
             signers.rotate_left(start);
             signers.truncate(most);
         }
-        let listed = signers.into_iter().map(|(signer, group)| listed_by(set, (signer, group), lists.is_known, now));
+        let listed =
+            signers.into_iter().map(|(signer, group)| listed_by(set, (signer, group), lists.is_known, now));
         take_turns(listed.collect(), (most, lists.examined), is_listed, &mut chosen);
     }
     chosen

@@ -26,6 +26,9 @@ impl Replicator {
             for cid in &unneeded {
                 tracing::info!(%cid, "a file was uploaded or is not needed any more; this robot does not keep it any more");
             }
+            for (_, attempt) in self.attempts.iter().filter(|(cid, _)| released.contains(cid)) {
+                attempt.give_back.notify_one();
+            }
             self.forget(unneeded.iter().copied().collect()).await?;
             self.decisions.decider().lose(unneeded);
         }

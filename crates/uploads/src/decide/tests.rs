@@ -16,7 +16,9 @@ pub(crate) fn peer(seed: u8) -> PeerId {
 }
 
 pub(crate) fn cid(number: u8) -> Cid {
-    let mut bytes = logs::buckets::parse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku").unwrap().to_bytes();
+    let mut bytes = logs::buckets::parse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")
+        .unwrap()
+        .to_bytes();
     if let Some(last) = bytes.last_mut() {
         *last = number;
     }
@@ -79,7 +81,7 @@ fn mule_rules() -> UploadRules {
     UploadRules { carries: true, max_carried: 1000, ..UploadRules::default() }
 }
 
-/// What a decision names: uploads, carried files, releases.
+/// Returns the uploads, the carried files and the releases of a decision.
 fn decide(uploading: &mut Uploading, set: &Set, now: Time) -> (Vec<Cid>, Vec<Cid>, Vec<Cid>) {
     let decision = uploading.decide(set, Moment::certain(now));
     let mut named = (Vec::new(), Vec::new(), Vec::new());

@@ -65,7 +65,10 @@ pub(super) async fn open(node: &Node, root: Cid, known: &Description) -> Result<
     let yaml = std::str::from_utf8(&yaml).map_err(|_| failed("its info file is not UTF-8", true))?;
     let found = Description::from_yaml(yaml).map_err(|error| failed(error, true))?;
     if (found.uploader, &found.filename) != (known.uploader, &known.filename) {
-        return Err(failed("its info file names another robot or another file than the description in the swarm", true));
+        return Err(failed(
+            "its info file names another robot or another file than the description in the swarm",
+            true,
+        ));
     }
     let entries = node.list(root).await?;
     let payload = entries.into_iter().find(|entry| entry.name == found.filename);

@@ -40,7 +40,7 @@ struct Job {
 }
 
 /// Result of the task of an upload.
-struct Ended {
+pub(super) struct Ended {
     job: Job,
     result: Result<Upload, String>,
 }
@@ -179,18 +179,19 @@ impl Runner {
         self.running.insert(abort.id(), Task { cid, cancelled, abort });
     }
 
-    /// Waits for the end of a task, and records the result.
-    ///
-    /// # Errors
-    /// When the disk cannot be written.
-    pub(super) async fn next_end(&mut self) -> Result<(), ServiceError> {
+    /// Waits for the end of a task. The future is cancel-safe.
+    pub(super) async fn next_end(&mut self) -> Result<(Id, Ended), JoinError> {
         match self.tasks.join_next_with_id().await {
-            Some(ended) => self.ended(ended).await,
+            Some(ended) => ended,
             None => std::future::pending().await,
         }
     }
 
-    async fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) -> Result<(), ServiceError> {
+    /// Records the result of a task.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
+    pub(super) async fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) -> Result<(), ServiceError> {
         match ended {
             Ok((id, Ended { job, result })) => {
                 self.running.remove(&id);
@@ -306,7 +307,8 @@ impl Work {
     /// Records a new upload.
     async fn add(&self, cid: Cid, size: u64, description: &Description) -> Result<Upload, String> {
         let robot: PeerId = description.uploader;
-        let hostname = content::hostname(&self.context.swarm, robot).await.map_err(|error| error.to_string())?;
+        let hostname =
+            content::hostname(&self.context.swarm, robot).await.map_err(|error| error.to_string())?;
         let object = content::object(&cid, size, self.part_bytes, (description, hostname));
         let object = object.map_err(|error| error.to_string())?;
         let upload = Upload::new(object, self.storage.name().to_owned());

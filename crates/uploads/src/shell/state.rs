@@ -97,7 +97,8 @@ impl State {
     /// When the disk cannot be read.
     pub(super) async fn read_uploads(&self) -> Result<BTreeMap<Cid, Upload>, ServiceError> {
         let table = self.uploads.clone();
-        let read = tokio::task::spawn_blocking(move || table.read_all()).await.map_err(ServiceError::other)??;
+        let read =
+            tokio::task::spawn_blocking(move || table.read_all()).await.map_err(ServiceError::other)??;
         let named = |(name, upload): (String, Upload)| Some((logs::buckets::parse(&name)?, upload));
         Ok(read.into_iter().filter_map(named).collect())
     }
@@ -205,7 +206,8 @@ impl State {
     /// When the disk cannot be written.
     pub(super) async fn drop_released(&self, waiting: &BTreeSet<Cid>) -> Result<(), TableError> {
         let is_handled = |(cid, file): &(&Cid, &CarriedFile)| file.is_released && !waiting.contains(cid);
-        let handled: Vec<Cid> = self.tables().carried.iter().filter(is_handled).map(|(cid, _)| *cid).collect();
+        let handled: Vec<Cid> =
+            self.tables().carried.iter().filter(is_handled).map(|(cid, _)| *cid).collect();
         for cid in handled {
             self.write_carried(cid, None).await?;
         }
@@ -247,7 +249,15 @@ impl State {
         uploads.truncate(MAX_ROWS);
         let Permitted { is_allowed, file, error } = tables.permitted.clone();
         let permission_file = file.map(|file| file.display().to_string());
-        UploadList { destination, reason, is_allowed, permission_file, permission_error: error, uploads, count }
+        UploadList {
+            destination,
+            reason,
+            is_allowed,
+            permission_file,
+            permission_error: error,
+            uploads,
+            count,
+        }
     }
 
     pub(super) fn carried_list(&self, settings: &Settings) -> CarriedList {

@@ -73,7 +73,11 @@ impl Bench {
         self.run_until_cancelled(storage, &CancellationToken::new()).await
     }
 
-    pub(crate) async fn run_until_cancelled(&self, storage: &Storage, cancelled: &CancellationToken) -> Upload {
+    pub(crate) async fn run_until_cancelled(
+        &self,
+        storage: &Storage,
+        cancelled: &CancellationToken,
+    ) -> Upload {
         let (table, upload) = self.open(storage).await;
         let source = FileSource::open(&self.file).unwrap();
         assert_eq!(source.size(), self.size);
