@@ -8,6 +8,8 @@ use ipfs::Cid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// Maximum size, in bytes, of the place in a receipt. A record has at most 1024 bytes.
+const MAX_PLACE: usize = 600;
 /// Number of terms of one peer, and of receipts of one file, that are read. An honest peer states one, and a second one
 /// for a moment when it changes.
 const MAX_READ: usize = 8;
@@ -36,7 +38,9 @@ impl Terms {
     /// terms, and permits nothing and uploads nothing, states none: without terms, nothing may be uploaded either.
     pub(crate) fn statements(&self, set: &Set, me: PeerId, now: Time) -> Statements {
         let (mut statements, bucket) = (Statements::new(), buckets::UPLOAD_TERMS.of(me));
-        let Some(data) = data(self) else { return statements };
+        // The name of a destination can be too long for a record.
+        let without_name = || data(&Self { destination: None, ..*self });
+        let Some(data) = data(self).or_else(without_name) else { return statements };
         let item = Item { bucket: bucket.clone(), data };
         let former: Vec<Item> = set.bucket(&bucket, now).map(|view| view.item.clone()).collect();
         if *self != Self::default() || !former.is_empty() {
@@ -52,7 +56,7 @@ impl Terms {
 /// Statement of an uploader that a file is in the storage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// Place of the object, such as `s3://bucket/prefix/logs/CID`.
+    /// Place of the object, such as `s3://bucket/prefix/logs/CID at https://s3.example.org`.
     pub place: String,
     /// Time at which the upload ended, by the clock of the uploader.
     pub time: Time,
@@ -78,6 +82,19 @@ pub fn receipts(set: &Set, cid: &Cid, now: Time) -> Vec<(Receipt, BTreeSet<PeerI
 /// Returns whether a peer whose statement counts states that the file is in a storage.
 pub fn is_uploaded(set: &Set, cid: &Cid, now: Time) -> bool {
     set.bucket(&receipts_of(cid), now).next().is_some()
+}
+
+/// Returns the place of an object in a destination. The name of an S3-compatible storage ends with its address.
+pub(crate) fn place(destination: &str, key: &str) -> String {
+    let storage = destination.split_once(" at ").filter(|_| destination.starts_with("s3://"));
+    let mut place = match storage {
+        Some((bucket, endpoint)) => format!("{bucket}/{key} at {endpoint}"),
+        None => format!("{destination}/{key}"),
+    };
+    // JSON writes a control character as six bytes.
+    place.retain(|character| !character.is_control());
+    place.truncate(place.floor_char_boundary(MAX_PLACE));
+    place
 }
 
 impl Receipt {
@@ -172,6 +189,22 @@ mod tests {
             publish(&mut set, 2, statements, NOW);
         }
         assert_eq!(Terms::of(&set, peer(2), NOW), Some(Terms::default()));
+    }
+
+    #[test]
+    fn a_place_names_the_object_and_the_storage_and_fits_into_a_record() {
+        assert_eq!(place("file:///srv/a at b", "logs/x"), "file:///srv/a at b/logs/x");
+        assert_eq!(
+            place("s3://logs/swarm at http://[::1]:80", "logs/x"),
+            "s3://logs/swarm/logs/x at http://[::1]:80"
+        );
+        let long = place(&format!("file:///{}", "ä\"\u{1}".repeat(2000)), "logs/x");
+        let receipt = Receipt { place: long, time: Time(u64::MAX), bytes: u64::MAX };
+        assert!(receipt.item(&cid(1)).is_some());
+        let terms = Terms { is_allowed: true, destination: Some("d".repeat(2000)) };
+        let mut set = swarm();
+        assert_eq!(state(&mut set, &terms, NOW), 1);
+        assert_eq!(Terms::of(&set, peer(2), NOW), Some(Terms { is_allowed: true, destination: None }));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::engine::{Engine, Progress};
 use crate::plan::{Stage, Upload};
 use crate::settings::Settings;
 use crate::source::Source as _;
-use crate::stated::Receipt;
+use crate::stated::{Receipt, place};
 use dcache::PeerId;
 use ipfs::Cid;
 use ipfs::node::Node;
@@ -218,7 +218,7 @@ impl Runner {
         let (cid, name) = (job.cid, job.cid.to_string());
         match &upload.stage {
             Stage::Done { checked, unswept } => {
-                let place = format!("{}/{}", upload.destination, upload.object.key);
+                let place = place(&upload.destination, &upload.object.key);
                 tracing::info!(%cid, place, ?checked, "a file is uploaded");
                 note_unswept(&cid, unswept.as_deref());
                 let (time, bytes) = (self.context.swarm.read(|_, now| now).await?, upload.object.size);

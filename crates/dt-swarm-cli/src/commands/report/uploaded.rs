@@ -13,7 +13,7 @@ pub(super) const UPLOADED: &str = "uploaded";
 /// A copy of a file in a storage.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct UploadedCopy {
-    /// The place of the copy, such as `s3://bucket/prefix/logs/CID`.
+    /// The place of the copy, such as `s3://bucket/prefix/logs/CID at https://s3.example.org`.
     place: String,
     /// When the upload ended.
     upload_time: Timestamp,
