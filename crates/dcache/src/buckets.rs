@@ -126,6 +126,9 @@ families! {
     /// The peer keeps files of other peers up to this size, and wants this number of copies of each file.
     KEEPS: OfPeer ("pri" / ID / "keeps")
         Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, NAME;
+    /// The peer permits or denies that its logs are uploaded, and uploads logs to this place.
+    UPLOAD_TERMS: OfPeer ("pri" / ID / "uploads")
+        Broader, OWNER, OWNER, For(7 * DAY), Leading, Swarm, Text, ADDRESS;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
         Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;
@@ -156,9 +159,9 @@ families! {
     /// Something else is shared with everybody.
     SHARE: OfName ("share" / NAME)
         Own, EVERYBODY, DECLARED, Chosen, Leading, Swarm, Text, ANY;
-    /// The file with the hash in the path was uploaded to this place.
-    UPLOADS: OfName ("uploads" / HASH)
-        Own, TRUSTED_ONES, TRUSTED_ONES, Chosen, Ordinary, Swarm, Text, ANY;
+    /// The file with the CID in the path was uploaded to this place, at this time and with this size.
+    UPLOADS: OfName ("uploads" / CID)
+        Own, TRUSTED_ONES, TRUSTED_ONES, For(7 * DAY), Ordinary, Swarm, Text, ANY;
 }
 
 /// The family of all buckets that no row of the table contains.

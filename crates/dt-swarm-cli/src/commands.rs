@@ -63,6 +63,8 @@ commands! {
     folders::Folders,
     transfers::Transfers,
     limit::Limit,
+    uploads::Uploads,
+    carry::Carry,
     add::Add,
     pin::Pin,
     unpin::Unpin,

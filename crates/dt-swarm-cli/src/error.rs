@@ -88,6 +88,19 @@ pub(crate) enum CliError {
     Unwritable { path: PathBuf, source: io::Error },
     #[error("`-o -` writes the file to standard output, and cannot be combined with {0}")]
     StdoutTaken(&'static str),
+    #[error("`--from uploads` cannot be combined with --pin, --wait or --priority")]
+    NotFromStorage,
+    #[error("{:?} is not in {}{}", clean(name, 120), clean(destination, 200), elsewhere(places))]
+    NotUploaded {
+        /// Name or CID of the file.
+        name: String,
+        /// Destination of the daemon.
+        destination: String,
+        /// Places of the file according to the swarm.
+        places: Vec<String>,
+    },
+    #[error("the storage has another content of {:?} than its metadata says; the file was not written", clean(.0, 120))]
+    Damaged(String),
     #[error("interrupted; no partial file is left here")]
     Interrupted,
     #[error("{failed} of {of} files were not fetched; the others were fetched")]
@@ -440,5 +453,13 @@ fn why(error: &io::Error) -> String {
             "no reply. Is the host on, and is this computer on the same network?".to_owned()
         }
         _ => format!("{error}. Is the host on, and is this computer on the same network?"),
+    }
+}
+
+/// Returns the end of a sentence that names the places where a file is.
+fn elsewhere(places: &[String]) -> String {
+    match places {
+        [] => "; `uploads` shows the files that wait for their upload".to_owned(),
+        _ => format!("; it was uploaded to {}", clean(&places.join(", "), 300)),
     }
 }

@@ -8,5 +8,6 @@ pub const SERVICES: &[Registration] = &[
     Registration::of::<logs::Logs>(),
     Registration::of::<content::Content>(),
     Registration::of::<transfers::Transfers>(),
+    Registration::of::<uploads::Uploads>(),
     Registration::of::<access::Access>(),
 ];

@@ -51,6 +51,7 @@ mod samples;
 pub mod sealed;
 pub mod signature;
 pub mod statement;
+pub mod storage;
 pub mod swarm_file;
 pub mod upnp;
 
@@ -99,6 +100,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sealed", check: sealed::check, seeds: sealed::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "statement", check: statement::check, seeds: statement::seeds },
+    Target { name: "storage", check: storage::check, seeds: storage::seeds },
     Target { name: "swarm_file", check: swarm_file::check, seeds: swarm_file::seeds },
     Target { name: "upnp", check: upnp::check, seeds: upnp::seeds },
 ];

@@ -108,7 +108,7 @@ pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
 
 /// Returns those of the files `cids` that are in one of the four buckets at `now`. The cost does not depend on the
 /// number of other files.
-pub(crate) fn index_of<'a>(
+pub fn index_of<'a>(
     set: &Set,
     cids: impl IntoIterator<Item = &'a Cid>,
     now: Time,

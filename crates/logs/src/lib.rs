@@ -62,7 +62,7 @@ mod volume;
 mod watch;
 mod writers;
 
-pub use index::{SharedFile, Signers, State, index};
+pub use index::{SharedFile, Signers, State, index, index_of};
 pub use info::{Description, FilePath, INFO_NAME, InfoError, MAX_INFO_BYTES, Summary, Whole};
 pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use offer::Offer;
@@ -71,6 +71,9 @@ pub use protocol::{
     Answer, DiscardedFile, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES,
     MAX_WAITING, MissingRow, Request, UnsharedRow, WaitingFile,
 };
-pub use replicate::{Action, CopyRules, Holders, Pressure, ReleaseReason, Replication, USUAL_COPIES};
+pub use replicate::{
+    Action, CopyRules, Holders, Pressure, ReleaseReason, Replication, USUAL_COPIES, choose_files,
+};
 pub use select::{SelectedFolder, SharedFolder};
 pub use shell::{Logs, Settings};
+pub use versions::is_withdrawn;

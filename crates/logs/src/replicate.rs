@@ -25,6 +25,7 @@ pub use copies::{CopyRules, Pressure, ReleaseReason, USUAL_COPIES};
 use dcache::{Item, Moment, PeerId, Set, Statements, Time, Validity};
 pub use holders::Holders;
 use ipfs::Cid;
+pub use outlook::choose_files;
 use rules::Rules;
 use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,6 +131,11 @@ impl Replication {
     /// Replaces the list of files that a person pinned on this node. It always keeps these.
     pub fn set_pinned(&mut self, pinned: BTreeSet<Cid>) {
         self.copies.pinned = pinned;
+    }
+
+    /// Replaces the list of files of which another service of this node needs a copy. This node keeps them meanwhile.
+    pub fn set_wanted(&mut self, wanted: BTreeSet<Cid>) {
+        self.copies.wanted = wanted;
     }
 
     /// Notes that this node does not unpin a file although the decision was to release it.

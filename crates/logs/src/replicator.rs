@@ -4,6 +4,7 @@ mod copies;
 mod lending;
 mod pins;
 mod space;
+mod wanted;
 
 use crate::buckets::concerns_copies;
 use crate::check::{Fault, check};
@@ -17,7 +18,7 @@ use crate::replicator::copies::PersonPins;
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchLimits, FetchProgress, Node, PinError, Provider};
 use lending::{Lent, Wanted};
-use service::DecisionLoop;
+use service::{DecisionLoop, WantedFiles};
 use space::{FreeSpace, watch_space};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -34,6 +35,8 @@ use tokio::time::Instant;
 pub(crate) struct ReplicatorSettings {
     /// Whether this node keeps files of other peers.
     pub(crate) keep_others: bool,
+    /// Files of which another service of this node needs a copy.
+    pub(crate) wanted_files: watch::Sender<WantedFiles>,
     /// Maximum size, in bytes, of a file that is fetched.
     pub(crate) max_file_bytes: u64,
     /// Number of copies that the swarm should have of each file.
@@ -184,8 +187,10 @@ impl Replicator {
     ) -> Result<Infallible, ReplicatorError> {
         self.compare_with_pins().await?;
         let mut pressure = self.space.pressure();
+        let mut wanted_files = self.settings.wanted_files.subscribe();
         loop {
             self.release().await?;
+            self.release_unneeded().await?;
             let retry = self.decide().await?;
             tokio::select! {
                 () = self.decisions.changed() => {}
@@ -193,6 +198,7 @@ impl Replicator {
                 Some(incomplete) = losses.recv() => self.lost(&incomplete).await?,
                 Some(()) = pin_changes.recv() => self.follow_pins().await?,
                 Ok(()) = pressure.changed() => {}
+                Ok(()) = wanted_files.changed() => {}
                 Some(ended) = self.fetches.join_next_with_id() => self.ended(ended).await?,
                 () = tokio::time::sleep_until(retry) => {}
             }

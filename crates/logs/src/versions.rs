@@ -180,7 +180,7 @@ fn undo(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
 
 /// Returns whether the uploader of a file withdrew it: it dismissed the file or its description, or discarded the file.
 /// Statements of an uploader about its own file are valid in every swarm, whether the uploader has a role or not.
-pub(crate) fn is_withdrawn(set: &Set, cid: &Cid, description: &Description, now: Time) -> bool {
+pub fn is_withdrawn(set: &Set, cid: &Cid, description: &Description, now: Time) -> bool {
     let has_said = |kind, item| own(set, item, description.uploader, kind, now).is_some();
     let is_dismissed = |item| has_said(Kind::Dismiss, item);
     is_dismissed(Station::Safe.item(cid))

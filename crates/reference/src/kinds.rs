@@ -4,7 +4,7 @@ use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
 /// The types in the source code, and their descriptions.
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 13] = [
     ("PathBuf", "string, a path"),
     ("String", "string"),
     ("bool", "`true` or `false`"),
@@ -16,6 +16,7 @@ const KINDS: [(&str, &str); 12] = [
     ("Listen", "string, an IP address with a port, or `off`"),
     ("ShareProfile", "`swarm`, `always` or `never`"),
     ("SharedFolder", "string, a path; or a table with `path`, `include` and `exclude`"),
+    ("Place", "string, an address of a bucket or a folder"),
     ("Limit", "string, a rate per second or `none`"),
 ];
 

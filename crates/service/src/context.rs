@@ -1,6 +1,6 @@
 //! The context that the daemon gives to a service.
 
-use crate::{FileId, LocalFacts, PrivatePlaces, ServiceError, holds_key, supervise};
+use crate::{FileId, LocalFacts, PrivatePlaces, ServiceError, WantedFiles, holds_key, supervise};
 use control::{Failure, FailureKind, Places};
 use ipfs::node::Node;
 use serde::Serialize;
@@ -75,6 +75,8 @@ pub struct Context {
     /// Hosts on the networks of this host at which a service found robots. The UDP channels ask them while nobody else
     /// is heard there.
     pub nearby: watch::Sender<Vec<Ipv4Addr>>,
+    /// Files of which a service needs a copy. All services of the daemon share it.
+    pub wanted_files: watch::Sender<WantedFiles>,
     /// The environment of the daemon's process.
     pub environment: Arc<Environment>,
     /// Files and folders of the daemon itself, which no service shares with other peers.
@@ -95,8 +97,9 @@ impl Context {
         facts: watch::Receiver<LocalFacts>,
     ) -> Self {
         let (environment, private, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
-        let (folders, nearby) = (Arc::default(), watch::Sender::default());
-        Self { name, swarm, node, facts, nearby, environment, private, folders, store, stop }
+        let (folders, nearby, wanted_files) =
+            (Arc::default(), watch::Sender::default(), watch::Sender::default());
+        Self { name, swarm, node, facts, nearby, wanted_files, environment, private, folders, store, stop }
     }
 
     /// Returns this context with another environment and a token that ends supervised tasks.

@@ -29,6 +29,7 @@ mod registry;
 mod settings;
 mod supervise;
 mod wake;
+mod wanted_files;
 
 pub use banner::Banner;
 pub use context::{Context, Environment, Folders, NoHome};
@@ -49,6 +50,7 @@ pub use providers::{
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, SettingsType, nearest, parse_settings};
 pub use supervise::supervise;
+pub use wanted_files::WantedFiles;
 
 /// Imports that most services need.
 pub mod prelude {

@@ -3,6 +3,7 @@
 
 mod by_daemon;
 mod from_host;
+mod from_storage;
 mod place;
 
 use super::Command;
@@ -15,7 +16,7 @@ use crate::output::{Form, Output};
 use crate::period::period;
 use crate::shared_files;
 use crate::text::{clean, size};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dcache::buckets;
 use logs::SharedFile;
 use place::{Places, Target};
@@ -31,12 +32,16 @@ Examples:
   dt-swarm-cli localhost get notes.txt -o - | less     writes the file to standard output
   dt-swarm-cli localhost get example.bag --wait 0      only starts the download; `transfers` shows its progress
   dt-swarm-cli localhost get example.bag --pin         keeps the file in the daemon's store, and serves it to other peers
+  dt-swarm-cli localhost get example.bag --from uploads   fetches the file from the storage to which this robot uploads
   dt-swarm-cli duckie.local get example.bag            fetches the copy of that host";
 
 /// Fetches files by name or CID, and checks every block against the CID.
 ///
 /// On the robot itself the daemon fetches the files, from any peer that has them. It waits until a peer has a file, and
 /// it continues after a restart. The download also continues after Ctrl-C, except with `-o -`.
+///
+/// With `--from uploads` the daemon on this computer reads the files from the `destination` in the section [uploads] of its
+/// configuration, with its credentials. The SHA-256 of the file must be the one in the metadata of the object.
 ///
 /// From another HOST, this program itself fetches the copy that HOST holds. Ctrl-C then leaves no partial files behind.
 #[derive(Debug, Args)]
@@ -62,6 +67,18 @@ pub(crate) struct Get {
     /// Keeps the files pinned in the daemon's store. They are written to a path only if -o names one.
     #[arg(long)]
     pin: bool,
+    /// Where the files come from.
+    #[arg(long, value_enum, value_name = "SOURCE", default_value_t = Origin::Peers)]
+    from: Origin,
+}
+
+/// Where files come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Origin {
+    /// The peers that have them.
+    Peers,
+    /// The storage to which the daemon on this computer uploads.
+    Uploads,
 }
 
 /// The output of `get`.
@@ -109,9 +126,16 @@ impl Command for Get {
 
     fn run(&self, context: &Context) -> Result<GetOutput, CliError> {
         self.check(context.form())?;
-        let reading = context.read_shared(&[buckets::IPFS_ADDRESSES.pattern(), HOSTNAMES])?;
+        let reading = context.read_shared(&[
+            buckets::IPFS_ADDRESSES.pattern(),
+            buckets::UPLOADS.pattern(),
+            HOSTNAMES,
+        ])?;
         let Reading { answer, .. } = &reading;
         let files = shared_files::list(&answer.set, answer.now);
+        if self.from == Origin::Uploads {
+            return from_storage::get(self, context, &reading, &files).map(GetOutput::new);
+        }
         let results = match context.client() {
             Ok(client) => by_daemon::get(self, context, client, &files),
             Err(error) if self.is_for_daemon() || self.has_to_be_local(context) => Err(error),
@@ -128,6 +152,7 @@ impl Get {
             true if form == Form::Json => Err(CliError::StdoutTaken("--json")),
             true if self.pin => Err(CliError::StdoutTaken("--pin")),
             true if self.wait.is_some_and(|wait| wait.is_zero()) => Err(CliError::StdoutTaken("--wait 0")),
+            _ if self.from == Origin::Uploads && self.is_for_daemon() => Err(CliError::NotFromStorage),
             _ => Ok(()),
         }
     }

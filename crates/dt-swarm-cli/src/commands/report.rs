@@ -3,9 +3,11 @@
 mod dropped;
 mod hidden;
 mod left_out;
+mod uploaded;
 
 use self::dropped::Dropped;
 use self::left_out::LeftOut;
+use self::uploaded::{UPLOADED, UploadedCopy};
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
@@ -46,8 +48,9 @@ Examples:
 ///
 /// A file is `shared` by its uploader. It is `verified` once another robot has checked it. Then robots keep copies. The
 /// report shows `1 of 3 copies` while there are fewer copies than the swarm should have (the setting `copies`), and
-/// `safe` when there are enough. The copy of the uploader counts. A `discarded` file is listed below the table, with the
-/// peers that discarded it. A ? after the uploader means that the uploader did not sign this entry itself.
+/// `safe` when there are enough. The copy of the uploader counts. A file is `uploaded` once a robot states that it is in a
+/// storage; --json shows where. A `discarded` file is listed below the table, with the peers that discarded it. A ? after
+/// the uploader means that the uploader did not sign this entry itself.
 ///
 /// For the daemon on this computer, the report also shows which files of its shared folders are not shared, and why, and
 /// which files are on a disk that is not there.
@@ -79,6 +82,8 @@ enum FileState {
     Kept,
     /// Enough robots keep it
     Safe,
+    /// It is in a storage
+    Uploaded,
     /// It was found bad, or removed from the swarm
     Discarded,
 }
@@ -90,6 +95,7 @@ impl FileState {
             Self::Verified => State::Verified.name(),
             Self::Kept => KEPT,
             Self::Safe => State::Safe.name(),
+            Self::Uploaded => UPLOADED,
             Self::Discarded => State::Discarded.name(),
         }
     }
@@ -126,8 +132,10 @@ struct File {
     uploader: Option<PeerRef>,
     /// Whether the uploader itself signed the name, size and time; `null` if no peer signed them.
     is_signed_by_uploader: Option<bool>,
-    /// The state: `shared`, `verified`, `kept` (some robots keep it, but too few), `safe` or `discarded`.
+    /// The state: `shared`, `verified`, `kept` (some robots keep it, but too few), `safe`, `uploaded` or `discarded`.
     state: &'static str,
+    /// The places where the file was uploaded to.
+    uploads: Vec<UploadedCopy>,
     /// The content of the recording in short; `null` if nothing is known.
     recording: Option<Recording>,
     /// The peers that keep a copy.
@@ -140,12 +148,15 @@ impl Command for Report {
     type Output = Files;
 
     fn run(&self, context: &Context) -> Result<Files, CliError> {
-        let reading = context.read_shared(&[HOSTNAMES, buckets::KEEPS.pattern()])?;
+        let patterns = [HOSTNAMES, buckets::KEEPS.pattern(), buckets::UPLOADS.pattern()];
+        let reading = context.read_shared(&patterns)?;
         let (set, now, peer) = (&reading.answer.set, reading.answer.now, reading.answer.pong.peer);
         let wanted_copies = Offer::of(set, peer, now).map_or(USUAL_COPIES, |offer| offer.copies.max(1));
-        let files = shared_files::list(set, now);
-        let mut files: Vec<File> =
-            files.iter().map(|file| File::new(file, wanted_copies, &reading.names)).collect();
+        let file = |file: &SharedFile| {
+            let uploads = UploadedCopy::read(set, &file.cid, now, &reading.names);
+            File::new(file, (uploads, wanted_copies), &reading.names)
+        };
+        let mut files: Vec<File> = shared_files::list(set, now).iter().map(file).collect();
         let shared_files = files.len();
         files.retain(|file| self.takes(file, now));
         let answered = Answered::new(&reading.answer, &reading.names);
@@ -182,9 +193,10 @@ impl File {
         self.modified_time.map(|time| time.0).into_iter().chain(recorded).max()
     }
 
-    fn new(file: &SharedFile, wanted_copies: usize, names: &Names) -> Self {
-        let is_safe = file.state == State::Safe && file.holders.len() >= wanted_copies;
+    fn new(file: &SharedFile, (uploads, wanted_copies): (Vec<UploadedCopy>, usize), names: &Names) -> Self {
+        let is_lacking = file.state == State::Safe && file.holders.len() < wanted_copies;
         let known = file.description.as_ref();
+        let is_uploaded = !uploads.is_empty() && file.state != State::Discarded;
         Self {
             file: FileRef {
                 cid: file.cid.to_string(),
@@ -194,7 +206,12 @@ impl File {
             modified_time: known.map(|known| Timestamp(known.changed)),
             uploader: known.map(|known| names.of(known.uploader)),
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
-            state: if is_safe || file.state != State::Safe { file.state.name() } else { KEPT },
+            state: match file.state {
+                _ if is_uploaded => UPLOADED,
+                _ if is_lacking => KEPT,
+                state => state.name(),
+            },
+            uploads,
             recording: known.and_then(|known| Some(Recording::from(known.recording.as_ref()?))),
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
             discarders: file.discarders.keys().map(|peer| names.of(*peer)).collect(),

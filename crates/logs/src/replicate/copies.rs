@@ -164,6 +164,8 @@ pub(super) struct Copies {
     pub(super) pressure: Pressure,
     /// Files that a person pinned on this node.
     pub(super) pinned: BTreeSet<Cid>,
+    /// Files of which another service of this node needs a copy.
+    pub(super) wanted: BTreeSet<Cid>,
     offer: Offer,
     stopwatch: Stopwatch,
     /// When each absent holder was first found absent.
@@ -184,6 +186,7 @@ impl Default for Copies {
             room: 0,
             pressure: Pressure::default(),
             pinned: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             offer: Offer::default(),
             stopwatch: Stopwatch::default(),
             absent: BTreeMap::new(),
@@ -219,8 +222,8 @@ impl Copies {
         }
         self.short.retain(|cid, _| !kept.contains_key(cid));
         crop(&mut self.short);
-        let (pinned, pressure) = (&self.pinned, self.pressure);
-        let view = View { set, peers: &peers, files, kept, pinned, pressure, me, now, elapsed };
+        let (needed, pressure) = ((&self.pinned, &self.wanted), self.pressure);
+        let view = View { set, peers: &peers, files, kept, needed, pressure, me, now, elapsed };
         next = earlier(next, self.leaving.look(&view, self.rules, &mut outcome));
         outcome.wake = next.map(|at| now.time.plus(at.saturating_sub(elapsed).max(1)));
         outcome
@@ -247,7 +250,7 @@ impl Copies {
     /// Decides whether this node fetches a file that it does not keep. Returns the time at which that may change.
     fn assign(&mut self, file: &SharedFile, peers: &Peers, (me, elapsed): (PeerId, u64)) -> Option<u64> {
         let cid = file.cid;
-        if is_own(file, me) || self.pinned.contains(&cid) {
+        if is_own(file, me) || self.pinned.contains(&cid) || self.wanted.contains(&cid) {
             self.assigned.insert(cid);
             return None;
         }

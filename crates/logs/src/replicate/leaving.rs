@@ -50,12 +50,19 @@ pub(super) struct View<'a> {
     pub(super) peers: &'a Peers,
     pub(super) files: &'a BTreeMap<Cid, SharedFile>,
     pub(super) kept: &'a BTreeMap<Cid, Description>,
-    pub(super) pinned: &'a BTreeSet<Cid>,
+    /// Files that a person pinned, and files that another service of this node needs.
+    pub(super) needed: (&'a BTreeSet<Cid>, &'a BTreeSet<Cid>),
     pub(super) pressure: Pressure,
     pub(super) me: PeerId,
     pub(super) now: Moment,
     /// Time in seconds, without jumps of the clock.
     pub(super) elapsed: u64,
+}
+
+impl View<'_> {
+    fn is_needed(&self, cid: &Cid) -> bool {
+        self.needed.0.contains(cid) || self.needed.1.contains(cid)
+    }
 }
 
 /// A copy that this node is about to let go of.
@@ -199,7 +206,7 @@ impl Leaving {
     fn proceed(&mut self, view: &View<'_>, is_known: bool, outcome: &mut Outcome) {
         let (mut ended, leaves) = (Vec::new(), &self.leaves);
         for (cid, leave) in leaves {
-            let Some(file) = view.files.get(cid).filter(|_| is_known && !view.pinned.contains(cid)) else {
+            let Some(file) = view.files.get(cid).filter(|_| is_known && !view.is_needed(cid)) else {
                 ended.push(*cid);
                 continue;
             };
@@ -270,7 +277,7 @@ fn better(view: &View<'_>, file: &SharedFile) -> usize {
 fn is_mine_to_drop(view: &View<'_>, cid: &Cid, file: &SharedFile) -> bool {
     let is_of_other = view.kept.get(cid).is_some_and(|known| known.uploader != view.me);
     let is_stated = file.holders.contains_key(&view.me) && !file.proposers.contains_key(&view.me);
-    is_of_other && is_stated && file.state == State::Safe && !view.pinned.contains(cid)
+    is_of_other && is_stated && file.state == State::Safe && !view.is_needed(cid)
 }
 
 /// Returns the time of the latest of these records by which another peer took back that it keeps the file, if it is

@@ -86,11 +86,46 @@ fn edge(set: &Set, cid: &Cid, now: Time) -> Option<Time> {
 /// Returns files that other peers list and that are not in `known`.
 fn candidates(set: &Set, me: PeerId, known: &BTreeSet<Cid>, now: Time) -> BTreeSet<Cid> {
     let known: BTreeSet<String> = known.iter().map(Cid::to_string).collect();
+    let lists = ListsToRead { has_me: false, is_known: &|cid| known.contains(cid), examined: EXAMINED };
+    choose(set, me, &lists, &|record| is_listed(set, record, now), now)
+}
+
+/// Returns files that peers list, also this node, and that `is_meant` accepts. The number of files is bounded, and so is
+/// the number of records that are examined: `examined` is a multiple of the number of files.
+pub fn choose_files(
+    set: &Set,
+    me: PeerId,
+    (examined, is_meant): (usize, &dyn Fn(&Cid) -> bool),
+    now: Time,
+) -> BTreeSet<Cid> {
+    let lists = ListsToRead { has_me: true, is_known: &|_| false, examined };
+    let is_listed =
+        |record: &Record| file_of(record).is_some_and(|cid| is_meant(&cid)) && is_listed(set, record, now);
+    choose(set, me, &lists, &is_listed, now)
+}
+
+/// The lists of files that a choice reads.
+struct ListsToRead<'a> {
+    /// Whether the list of this node itself is read.
+    has_me: bool,
+    /// Returns whether a file is considered in any case. Such files are left out.
+    is_known: &'a dyn Fn(&str) -> bool,
+    /// Maximum number of records, as a multiple of the number of files, that are examined.
+    examined: usize,
+}
+
+fn choose(
+    set: &Set,
+    me: PeerId,
+    lists: &ListsToRead<'_>,
+    is_listed: &dyn Fn(&Record) -> bool,
+    now: Time,
+) -> BTreeSet<Cid> {
     let roles = [Role::Root, Role::Admin, Role::Trusted];
     let with_role: BTreeSet<PeerId> = roles.into_iter().flat_map(|role| set.holders(role, now)).collect();
     let (mut members, mut strangers) = (Vec::new(), Vec::new());
     for group in groups(set, &HELD_AT) {
-        let signers = set.signers_beside(&group.bucket()).filter(|signer| *signer != me);
+        let signers = set.signers_beside(&group.bucket()).filter(|signer| lists.has_me || *signer != me);
         for signer in signers {
             let turns = if with_role.contains(&signer) { &mut members } else { &mut strangers };
             turns.push((signer, group));
@@ -104,8 +139,9 @@ fn candidates(set: &Set, me: PeerId, known: &BTreeSet<Cid>, now: Time) -> BTreeS
             signers.rotate_left(start);
             signers.truncate(most);
         }
-        let listed = signers.into_iter().map(|(signer, group)| listed_by(set, (signer, group), &known, now));
-        take_turns(listed.collect(), most, |record| is_listed(set, record, now), &mut chosen);
+        let listed =
+            signers.into_iter().map(|(signer, group)| listed_by(set, (signer, group), lists.is_known, now));
+        take_turns(listed.collect(), (most, lists.examined), is_listed, &mut chosen);
     }
     chosen
 }
@@ -116,12 +152,12 @@ pub(super) fn start(me: PeerId, now: Time) -> usize {
     digest.as_bytes().iter().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)))
 }
 
-/// Returns the valid proposals of a signer at the stations of a group, about files that are not in `known`. The records
+/// Returns the valid proposals of a signer at the stations of a group, about files that are not known. The records
 /// that are remembered longest come first: usually the newest.
 fn listed_by<'a>(
     set: &'a Set,
     (signer, group): (PeerId, Station),
-    known: &'a BTreeSet<String>,
+    is_known: &'a dyn Fn(&str) -> bool,
     now: Time,
 ) -> impl Iterator<Item = &'a Record> {
     let buckets = HELD_AT.map(Station::bucket);
@@ -129,7 +165,7 @@ fn listed_by<'a>(
         record.kind() == Kind::Propose
             && buckets.contains(&record.item().bucket)
             && record.validity().contains(now)
-            && !known.contains(record.item().data.as_str())
+            && !is_known(record.item().data.as_str())
     };
     set.records_beside(signer, &group.bucket()).rev().filter(holds)
 }
@@ -137,12 +173,12 @@ fn listed_by<'a>(
 /// Adds files to `chosen` until it has `most` more. In each round, one record of each signer is examined.
 fn take_turns<'a>(
     mut signers: Vec<impl Iterator<Item = &'a Record>>,
-    most: usize,
-    is_listed: impl Fn(&Record) -> bool,
+    (most, times): (usize, usize),
+    is_listed: &dyn Fn(&Record) -> bool,
     chosen: &mut BTreeSet<Cid>,
 ) {
     let (most, mut examined) = (chosen.len() + most, 0);
-    while !signers.is_empty() && chosen.len() < most && examined < most * EXAMINED {
+    while !signers.is_empty() && chosen.len() < most && examined < most * times {
         signers.retain_mut(|records| {
             let Some(record) = records.next() else { return false };
             examined += 1;

@@ -25,8 +25,10 @@ impl Replicator {
             false => 0,
         };
         let pressure = *self.space.pressure().borrow();
+        let wanted = self.settings.wanted_files.borrow().wanted.clone();
         {
             let mut decider = self.decisions.decider();
+            decider.set_wanted(wanted);
             decider.set_room(room);
             decider.set_pressure(pressure);
         }
@@ -50,7 +52,7 @@ impl Replicator {
         cid: Cid,
         reason: ReleaseReason,
     ) -> Result<(), ReplicatorError> {
-        if self.node.pins_by_persons().await?.contains(&cid) {
+        if self.is_wanted_here(&cid) || self.node.pins_by_persons().await?.contains(&cid) {
             self.decisions.decider().stay(cid);
             return Ok(());
         }

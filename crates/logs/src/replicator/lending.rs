@@ -64,7 +64,7 @@ impl Replicator {
         let attempt = self.attempts.get(&file.cid);
         let must_wait = attempt.and_then(|attempt| attempt.not_before).is_some_and(|at| at > Instant::now());
         // An own file that is no longer in the folder counts as a file of another peer.
-        let is_wanted = self.settings.keep_others || is_own;
+        let is_wanted = self.settings.keep_others || is_own || self.is_wanted_here(&file.cid);
         let is_under_way = attempt.is_some_and(Attempt::is_under_way);
         let may_begin = is_in_reach(file, self.swarm.me(), !holders.is_empty());
         let uploader = uploader(file);

@@ -48,6 +48,7 @@ mod tests {
             is_signed_by_uploader: None,
             state: State::Discarded.name(),
             recording: None,
+            uploads: Vec::new(),
             holders: Vec::new(),
             discarders: vec![PeerRef::unnamed(PeerId::from_public_key([7; 32]))],
         }

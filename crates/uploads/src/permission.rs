@@ -1,0 +1,79 @@
+//! Whether the logs of this robot may be uploaded: the permission file of Duckietown's robots, or else the setting.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::PathBuf;
+
+/// Maximum number of bytes that are read of the permission file.
+const MAX_BYTES: u64 = 64;
+/// Contents of the file that permit uploads.
+const GRANTED: [&str; 3] = ["true", "yes", "1"];
+
+/// Place of the permission.
+#[derive(Clone, Debug)]
+pub(crate) struct Permission {
+    /// Path of the permission file.
+    pub(crate) file: PathBuf,
+    /// The setting that applies where the file does not exist.
+    pub(crate) allow: bool,
+}
+
+/// The permission at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Permitted {
+    /// Whether the logs of this robot may be uploaded.
+    pub(crate) is_allowed: bool,
+    /// Path of the file that says so; `None` if the setting applies.
+    pub(crate) file: Option<PathBuf>,
+    /// Reason why the file cannot be read. Then nothing is permitted.
+    pub(crate) error: Option<String>,
+}
+
+impl Permission {
+    /// Reads the permission. This call blocks.
+    pub(crate) fn read(&self) -> Permitted {
+        let mut text = Vec::new();
+        let read = File::open(&self.file).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
+        let file = Some(self.file.clone());
+        match read {
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&text).trim().to_lowercase();
+                Permitted { is_allowed: GRANTED.contains(&text.as_str()), file, error: None }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Permitted { is_allowed: self.allow, ..Permitted::default() }
+            }
+            Err(error) => Permitted { is_allowed: false, file, error: Some(error.to_string()) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_decides_where_it_exists_and_the_setting_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("allow_push_logs_data");
+        let of = |allow| Permission { file: file.clone(), allow }.read();
+        assert!(of(true).is_allowed && !of(false).is_allowed);
+        assert_eq!(of(true).file, None);
+        for (text, is_allowed) in
+            [("1", true), ("true\n", true), ("YES", true), ("0", false), ("", false), ("truer", false)]
+        {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!((of(true).is_allowed, of(false).is_allowed), (is_allowed, is_allowed), "{text:?}");
+            assert_eq!(of(false).file, Some(file.clone()));
+        }
+        std::fs::write(&file, "1".repeat(1 << 20)).unwrap();
+        assert!(!of(true).is_allowed, "only the beginning of a long file is read");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_permits_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = Permission { file: folder.path().to_owned(), allow: true }.read();
+        assert!(!told.is_allowed && told.error.is_some(), "{told:?}");
+    }
+}

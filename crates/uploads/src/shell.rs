@@ -1,0 +1,238 @@
+//! The I/O shell of the service: its state on the disk, its requests and its task.
+
+mod content;
+mod reading;
+mod runner;
+mod state;
+
+use crate::decide::{Action, UploadRules, Uploading};
+use crate::destination::{Destination as _, Storage};
+use crate::object::key_of;
+use crate::permission::{Permission, Permitted};
+use crate::protocol::{Answer, Request, StoredObject};
+use crate::s3::Patience;
+use crate::settings::Settings;
+use dcache::{BucketPath, buckets};
+use ipfs::Cid;
+use ipfs::node::Node;
+use runner::Runner;
+use service::{
+    Banner, Context, DecisionLoop, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError,
+};
+use state::State;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::Metric;
+use tokio::time::{Instant, sleep_until};
+
+/// Time in which arriving records are gathered for one decision.
+const GATHER: Duration = Duration::from_millis(300);
+/// Interval at which the permission file is read.
+const READ_PERMISSION: Duration = Duration::from_secs(60);
+
+pub(crate) static COMPLETED: Metric = Metric::counter(
+    "uploads.completed",
+    "{file}",
+    "Files that this node uploaded, or found in the destination.",
+);
+pub(crate) static FAILED: Metric =
+    Metric::counter("uploads.failed", "{file}", "Uploads of this node that ended without an object.");
+
+/// The service `uploads`.
+pub struct Uploads {
+    context: Context,
+    settings: Settings,
+    storage: Option<Arc<Storage>>,
+    state: State,
+}
+
+impl Protocol for Uploads {
+    const NAME: &'static str = "uploads";
+    type Request = Request;
+    type Answer = Answer;
+}
+
+impl Endpoint for Uploads {
+    async fn handle(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::List {} => Ok(Answer::Uploads(self.state.list(self.destination(), self.obstacle()))),
+            Request::Carried {} => Ok(Answer::Carried(self.state.carried_list(&self.settings))),
+            Request::Look { cid } => self.look(&cid).await,
+            Request::Read { cid, offset, size } => {
+                reading::read(self.storage()?, &known(&cid)?, offset, size).await
+            }
+        }
+    }
+}
+
+impl Service for Uploads {
+    type Settings = Settings;
+    const METRICS: &'static [Metric] = &[COMPLETED, FAILED];
+
+    fn open(context: Context, settings: Settings) -> Result<Self, ServiceError> {
+        let environment = context.environment.clone();
+        let expand = |path| environment.expand(path);
+        let (pace, me) = (settings.pace(), context.swarm.me().to_string());
+        let storage =
+            settings.open(expand, &me, pace, Patience::default()).map_err(ServiceError::other)?.map(Arc::new);
+        let state = State::open(&context)?;
+        Ok(Self { context, settings, storage, state })
+    }
+
+    async fn run(&self) -> Result<Infallible, ServiceError> {
+        self.context.with_node(|node| self.run_with(node)).await
+    }
+
+    fn banner(&self) -> Banner {
+        let line = self.destination().map(|destination| ("uploads to", destination));
+        Banner { lines: line.into_iter().collect(), hints: Vec::new() }
+    }
+}
+
+/// Returns whether a record in `bucket` can change a decision about uploads. The presence of peers changes often; the
+/// decider looks at it once a minute.
+fn concerns_uploads(bucket: &BucketPath) -> bool {
+    buckets::SHARE.contains(bucket)
+        || buckets::UPLOADS.contains(bucket)
+        || buckets::UPLOAD_TERMS.contains(bucket)
+}
+
+fn known(cid: &str) -> Result<Cid, Failure> {
+    let wrong = || Failure::new(FailureKind::Wrong, format!("{cid:?} is not the CID of a shared file"));
+    logs::buckets::parse(cid).ok_or_else(wrong)
+}
+
+impl Uploads {
+    fn destination(&self) -> Option<String> {
+        self.storage.as_ref().map(|storage| storage.name().to_owned())
+    }
+
+    fn storage(&self) -> Result<&Storage, Failure> {
+        let none = || {
+            let message = "this robot has no `destination` in the section [uploads] of its configuration";
+            Failure::new(FailureKind::Refused, message)
+        };
+        self.storage.as_deref().ok_or_else(none)
+    }
+
+    async fn look(&self, cid: &str) -> Result<Answer, Failure> {
+        let storage = self.storage()?;
+        let seen = storage.look(&key_of(&known(cid)?)).await;
+        let seen = seen.map_err(|trouble| Failure::new(FailureKind::Refused, trouble))?;
+        let object = seen.map(|seen| StoredObject { bytes: seen.size, sha256: seen.sha256 });
+        Ok(Answer::Stored { object, destination: storage.name().to_owned() })
+    }
+
+    /// Returns the reason why nothing is uploaded at the moment, if this node has a destination.
+    fn obstacle(&self) -> Option<String> {
+        let storage = self.storage.as_ref()?;
+        let is_metered = self.settings.metered && matches!(**storage, Storage::S3(_));
+        if is_metered {
+            return Some(
+                "the connection is charged by volume (`metered` in the section [uploads])".to_owned(),
+            );
+        }
+        (!self.state.has_role()).then(|| {
+            "this robot needs the role trusted to upload; an admin gives it with `grant trusted`".to_owned()
+        })
+    }
+
+    fn rules(&self) -> UploadRules {
+        UploadRules {
+            destination: self.destination(),
+            is_allowed: false,
+            carries: self.settings.carry,
+            max_carried: self.settings.max_carried_bytes(),
+        }
+    }
+
+    async fn run_with(&self, node: Node) -> Result<Infallible, ServiceError> {
+        let begun = self.state.begin().await?;
+        let decider = Uploading::new(self.context.swarm.me(), self.rules());
+        let mut decisions = DecisionLoop::new(self.context.swarm.clone(), decider, concerns_uploads, GATHER);
+        let mut runner =
+            Runner::new(self.context.clone(), self.storage.clone(), self.state.clone(), &self.settings);
+        runner.settle(begun).await?;
+        let mut pins = node.store().pin_changes();
+        let mut wanted = self.context.wanted_files.subscribe();
+        let mut permission_due = Instant::now();
+        self.read_pins(&node).await?;
+        loop {
+            if Instant::now() >= permission_due {
+                self.read_permission().await;
+                permission_due = Instant::now() + READ_PERMISSION;
+            }
+            let unhandled = wanted.borrow_and_update().released.clone();
+            self.state.drop_released(&unhandled).await?;
+            let due = self.decide(&mut decisions, &mut runner, &node).await?;
+            tokio::select! {
+                () = decisions.changed() => {}
+                Ok(()) = pins.changed() => {
+                    // Reading the list of pins costs time per pin.
+                    tokio::time::sleep(GATHER).await;
+                    pins.borrow_and_update();
+                    self.read_pins(&node).await?;
+                }
+                Ok(()) = wanted.changed() => {}
+                ended = runner.next_end() => runner.ended(ended).await?,
+                () = sleep_until(due.min(permission_due)) => {}
+            }
+        }
+    }
+
+    /// Decides, and carries out the decision. Returns the time at which a failed upload is tried again.
+    async fn decide(
+        &self,
+        decisions: &mut DecisionLoop<Uploading>,
+        runner: &mut Runner,
+        node: &Node,
+    ) -> Result<Instant, ServiceError> {
+        self.state.fill(&mut decisions.decider());
+        let actions = decisions.decide().await?;
+        {
+            let decider = decisions.decider();
+            self.state.note_decision(decider.waiting().clone(), decider.has_role());
+        }
+        let (mut uploads, mut carried) = (Vec::new(), BTreeSet::new());
+        for action in actions {
+            match action {
+                Action::Upload(file) => uploads.push(file),
+                Action::Cancel(cid, reason) => runner.cancel(cid, reason),
+                Action::Carry(cid, file) => {
+                    carried.insert(cid);
+                    self.state.carry(cid, file).await?;
+                }
+                Action::Release(cid) => self.state.release(cid).await?,
+                Action::Forget(cid) => self.state.forget_receipt(cid).await?,
+            }
+        }
+        self.state.tell_wanted(&self.context.wanted_files);
+        if self.obstacle().is_some() {
+            uploads.clear();
+        }
+        Ok(runner.follow(&uploads, node))
+    }
+
+    async fn read_pins(&self, node: &Node) -> Result<(), ServiceError> {
+        let pins = node.pins().await.map_err(ServiceError::other)?;
+        self.state.set_kept(pins.into_iter().map(|pin| pin.root).collect());
+        Ok(())
+    }
+
+    async fn read_permission(&self) {
+        let file = self.context.environment.expand(self.settings.permission_file.clone());
+        let permission = Permission { file, allow: self.settings.allow };
+        let read = tokio::task::spawn_blocking(move || permission.read()).await;
+        // A panic permits nothing.
+        let permitted = read.unwrap_or_else(|_| Permitted::default());
+        if let (Some(error), true) = (&permitted.error, self.state.is_news(&permitted)) {
+            tracing::warn!(
+                error,
+                "the permission file cannot be read, so the logs of this robot are not uploaded"
+            );
+        }
+        self.state.set_permitted(permitted);
+    }
+}

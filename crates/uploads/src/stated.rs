@@ -1,0 +1,223 @@
+//! Statements about uploads: the terms of a peer in `pri/ID/uploads`, and the receipts in `uploads/CID`.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use dcache::{
+    BucketPath, Data, Item, Key, Kind, PeerId, Record, Role, Set, Statements, Time, Validity, buckets,
+};
+use ipfs::Cid;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Maximum size, in bytes, of the place in a receipt. A record has at most 1024 bytes.
+const MAX_PLACE: usize = 600;
+/// Number of terms of one peer, and of receipts of one file, that are read. An honest peer states one, and a second one
+/// for a moment when it changes.
+const MAX_READ: usize = 8;
+
+/// Terms of a peer: whether its logs may be uploaded, and where it uploads logs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Whether the logs of this peer may be uploaded.
+    #[serde(rename = "allow")]
+    pub is_allowed: bool,
+    /// Place to which the peer uploads logs, such as `s3://bucket/prefix`; absent if it uploads none.
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+}
+
+impl Terms {
+    /// Returns the terms that a peer states at `now`. If it states several, one that denies uploads counts.
+    pub fn of(set: &Set, peer: PeerId, now: Time) -> Option<Self> {
+        let bucket = buckets::UPLOAD_TERMS.of(peer);
+        let stated = set.bucket(&bucket, now).take(MAX_READ);
+        let terms = stated.filter_map(|view| serde_json::from_str::<Self>(view.item.data.as_str()).ok());
+        terms.min_by_key(|terms| terms.is_allowed)
+    }
+
+    /// Returns the statements by which `me` states these terms in place of its former ones. A peer that never stated
+    /// terms, and permits nothing and uploads nothing, states none: without terms, nothing may be uploaded either.
+    pub(crate) fn statements(&self, set: &Set, me: PeerId, now: Time) -> Statements {
+        let (mut statements, bucket) = (Statements::new(), buckets::UPLOAD_TERMS.of(me));
+        // The name of a destination can be too long for a record.
+        let without_name = || data(&Self { destination: None, ..*self });
+        let Some(data) = data(self).or_else(without_name) else { return statements };
+        let item = Item { bucket: bucket.clone(), data };
+        let former: Vec<Item> = set.bucket(&bucket, now).map(|view| view.item.clone()).collect();
+        if *self != Self::default() || !former.is_empty() {
+            renew(&mut statements, (set, me), item.clone(), buckets::UPLOAD_TERMS.lifetime(), now);
+        }
+        for former in former.into_iter().filter(|former| *former != item) {
+            statements.propose(former, Validity::over(now));
+        }
+        statements
+    }
+}
+
+/// Statement of an uploader that a file is in the storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Place of the object, such as `s3://bucket/prefix/logs/CID at https://s3.example.org`.
+    pub place: String,
+    /// Time at which the upload ended, by the clock of the uploader.
+    pub time: Time,
+    /// Size of the object in bytes.
+    pub bytes: u64,
+}
+
+/// Returns the bucket of the receipts of a file.
+#[expect(clippy::expect_used, reason = "a CID has at most 62 characters and no slash")]
+pub fn receipts_of(cid: &Cid) -> BucketPath {
+    buckets::UPLOADS.of(&cid.to_string()).expect("a CID is a valid name in a path")
+}
+
+/// Returns the receipts of a file that count at `now`, with their signers.
+pub fn receipts(set: &Set, cid: &Cid, now: Time) -> Vec<(Receipt, BTreeSet<PeerId>)> {
+    let read = |view: dcache::View<'_>| {
+        let receipt = serde_json::from_str(view.item.data.as_str()).ok()?;
+        Some((receipt, view.proposals.iter().map(|record| record.signer()).collect()))
+    };
+    set.bucket(&receipts_of(cid), now).take(MAX_READ).filter_map(read).collect()
+}
+
+/// Returns whether a peer whose statement counts states that the file is in a storage.
+pub fn is_uploaded(set: &Set, cid: &Cid, now: Time) -> bool {
+    set.bucket(&receipts_of(cid), now).next().is_some()
+}
+
+/// Returns the place of an object in a destination. The name of an S3-compatible storage ends with its address.
+pub(crate) fn place(destination: &str, key: &str) -> String {
+    let storage = destination.split_once(" at ").filter(|_| destination.starts_with("s3://"));
+    let mut place = match storage {
+        Some((bucket, endpoint)) => format!("{bucket}/{key} at {endpoint}"),
+        None => format!("{destination}/{key}"),
+    };
+    // JSON writes a control character as six bytes.
+    place.retain(|character| !character.is_control());
+    place.truncate(place.floor_char_boundary(MAX_PLACE));
+    place
+}
+
+impl Receipt {
+    /// Returns the item that states the receipt of a file; `None` if the place is too long for a record.
+    pub(crate) fn item(&self, cid: &Cid) -> Option<Item> {
+        Some(Item { bucket: receipts_of(cid), data: data(self)? })
+    }
+}
+
+/// Returns whether the statement of `me` about the item holds for more than half of its lifetime.
+pub(crate) fn is_fresh(set: &Set, me: PeerId, item: &Item, lifetime: u64, now: Time) -> bool {
+    let held = own(set, me, item).map(Record::validity);
+    held.is_some_and(|held| {
+        held.contains(now) && held.until().is_none_or(|until| until > now.plus(lifetime / 2))
+    })
+}
+
+/// Adds the statement of an item, if it has to be made or renewed.
+pub(crate) fn renew(
+    statements: &mut Statements,
+    (set, me): (&Set, PeerId),
+    item: Item,
+    lifetime: u64,
+    now: Time,
+) {
+    if !is_fresh(set, me, &item, lifetime, now) {
+        let former = own(set, me, &item).map(Record::validity);
+        statements.propose(item, Validity::renewed(former, now, lifetime));
+    }
+}
+
+fn own<'a>(set: &'a Set, me: PeerId, item: &Item) -> Option<&'a Record> {
+    let record = set.get(&Key { item: item.clone(), signer: me })?;
+    (record.kind() == Kind::Propose).then_some(record)
+}
+
+fn data(value: &impl Serialize) -> Option<Data> {
+    Data::new(&serde_json::to_string(value).ok()?).ok()
+}
+
+/// Returns `me`, and the other present peers that state a destination and whose receipts count.
+pub(crate) fn uploaders(set: &Set, me: PeerId, now: Time) -> BTreeSet<PeerId> {
+    let roles = [Role::Root, Role::Admin, Role::Trusted];
+    let members: BTreeSet<PeerId> = roles.into_iter().flat_map(|role| set.holders(role, now)).collect();
+    let is_present = |peer: PeerId| {
+        let item = Item { bucket: buckets::PEER.path(), data: peer.into() };
+        set.item(&item, now).is_some()
+    };
+    let has_destination =
+        |peer: PeerId| Terms::of(set, peer, now).is_some_and(|terms| terms.destination.is_some());
+    let others =
+        members.into_iter().filter(|peer| *peer != me && is_present(*peer) && has_destination(*peer));
+    others.chain([me]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::tests::{NOW, cid, peer, publish, swarm};
+
+    /// Makes peer 2 state its terms. Returns the number of new records.
+    fn state(set: &mut Set, terms: &Terms, now: Time) -> usize {
+        let statements = terms.statements(set, peer(2), now);
+        publish(set, 2, statements, now)
+    }
+
+    #[test]
+    fn terms_are_stated_once_and_replace_the_former_ones() {
+        let mut set = swarm();
+        assert!(Terms::default().statements(&set, peer(2), NOW).is_empty(), "nobody has to deny");
+        let allowed = Terms { is_allowed: true, destination: None };
+        assert_eq!(state(&mut set, &allowed, NOW), 1);
+        assert_eq!(Terms::of(&set, peer(2), NOW), Some(allowed.clone()));
+        let day = NOW.plus(24 * 3600);
+        assert!(allowed.statements(&set, peer(2), day).is_empty());
+        let half = NOW.plus(buckets::UPLOAD_TERMS.lifetime() / 2);
+        assert_eq!(state(&mut set, &allowed, half), 1);
+        let denied = Terms::default();
+        assert_eq!(state(&mut set, &denied, half), 2);
+        assert_eq!(Terms::of(&set, peer(2), half.plus(1)), Some(denied));
+        assert_eq!(Terms::of(&set, peer(3), half), None);
+    }
+
+    #[test]
+    fn of_several_terms_the_denial_counts() {
+        let mut set = swarm();
+        for is_allowed in [true, false] {
+            let mut statements = Statements::new();
+            let data = data(&Terms { is_allowed, destination: None }).unwrap();
+            let item = Item { bucket: buckets::UPLOAD_TERMS.of(peer(2)), data };
+            statements.propose(item, Validity::stated(NOW, 600));
+            publish(&mut set, 2, statements, NOW);
+        }
+        assert_eq!(Terms::of(&set, peer(2), NOW), Some(Terms::default()));
+    }
+
+    #[test]
+    fn a_place_names_the_object_and_the_storage_and_fits_into_a_record() {
+        assert_eq!(place("file:///srv/a at b", "logs/x"), "file:///srv/a at b/logs/x");
+        assert_eq!(
+            place("s3://logs/swarm at http://[::1]:80", "logs/x"),
+            "s3://logs/swarm/logs/x at http://[::1]:80"
+        );
+        let long = place(&format!("file:///{}", "ä\"\u{1}".repeat(2000)), "logs/x");
+        let receipt = Receipt { place: long, time: Time(u64::MAX), bytes: u64::MAX };
+        assert!(receipt.item(&cid(1)).is_some());
+        let terms = Terms { is_allowed: true, destination: Some("d".repeat(2000)) };
+        let mut set = swarm();
+        assert_eq!(state(&mut set, &terms, NOW), 1);
+        assert_eq!(Terms::of(&set, peer(2), NOW), Some(Terms { is_allowed: true, destination: None }));
+    }
+
+    #[test]
+    fn only_the_receipt_of_a_trusted_peer_counts() {
+        let mut set = swarm();
+        let receipt = Receipt { place: "s3://logs/logs/x".to_owned(), time: NOW, bytes: 7 };
+        let mut statements = Statements::new();
+        statements.propose(receipt.item(&cid(1)).unwrap(), Validity::stated(NOW, 600));
+        let stranger = 9;
+        publish(&mut set, stranger, statements.clone(), NOW);
+        assert!(!is_uploaded(&set, &cid(1), NOW));
+        publish(&mut set, 1, statements, NOW);
+        assert!(is_uploaded(&set, &cid(1), NOW) && !is_uploaded(&set, &cid(2), NOW));
+        assert_eq!(receipts(&set, &cid(1), NOW), [(receipt, BTreeSet::from([peer(1)]))]);
+    }
+}
