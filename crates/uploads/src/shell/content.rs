@@ -7,12 +7,9 @@ use dcache::{PeerId, buckets};
 use ipfs::Cid;
 use ipfs::node::Node;
 use ipfs::unixfs::ReadError;
-use logs::{Description, INFO_NAME};
+use logs::{Description, INFO_NAME, MAX_INFO_BYTES};
 use std::ops::Range;
 use swarm::{Stopped, Swarm};
-
-/// Maximum size of an info file, in bytes.
-const MAX_INFO_BYTES: u64 = 4096;
 
 /// Content of an upload.
 pub(super) enum Content {
@@ -63,7 +60,7 @@ impl From<ObjectError> for SourceError {
 pub(super) async fn open(node: &Node, root: Cid, known: &Description) -> Result<Content, SourceError> {
     let yaml = node.cat(root, INFO_NAME.to_owned(), MAX_INFO_BYTES).await?;
     let yaml = std::str::from_utf8(&yaml).map_err(|_| failed("its info file is not UTF-8", true))?;
-    let found = Description::from_yaml(yaml).map_err(|error| failed(error, true))?;
+    let (found, _) = Description::from_yaml(yaml).map_err(|error| failed(error, true))?;
     if (found.uploader, &found.filename) != (known.uploader, &known.filename) {
         return Err(failed(
             "its info file names another robot or another file than the description in the swarm",
