@@ -13,6 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Time limit of steps of several robots on a busy machine. The aim is ten seconds.
+const LATER: Duration = Duration::from_secs(180);
 /// Longest time until the permission file is read again, and until the uploads are decided anew.
 const AFTER_PERMISSION: Duration = Duration::from_secs(150);
 
@@ -113,7 +115,7 @@ fn a_file_is_uploaded_into_a_folder_and_fetched_from_there() -> Result {
         let is_free = server.cli(&["carry", "status", "--json"]).ok()?["count"] == 0;
         (is_free && holders.iter().all(|holder| holder["peer"] != me.as_str())).then_some(())
     };
-    wait_until(SOON, "the end of the copy on the server", released)?;
+    wait_until(LATER, "the end of the copy on the server", released)?;
 
     // The robot is gone, and the file comes from the folder.
     let fetched = server.host().folder().join("fetched.bag");
@@ -165,7 +167,7 @@ fn without_permission_nothing_is_uploaded_and_the_permission_file_decides() -> R
         (&false.into(), &permission.display().to_string().into())
     );
     // The server has the file, and several decisions later it still uploads nothing.
-    wait_until(SOON, "the copy on the server", || {
+    wait_until(LATER, "the copy on the server", || {
         let holders = entry(&server, "secret.bag")?["holders"].as_array()?.clone();
         let me = server.peer_id().ok()?;
         holders.iter().any(|holder| holder["peer"] == me.as_str()).then_some(())
@@ -234,7 +236,7 @@ fn a_laptop_carries_the_log_of_a_robot_without_internet_to_the_storage() -> Resu
     let robot = Robot::start_on(lab.host("robot")?, "[uploads]\nallow = true\n")?;
     found(&laptop, &[&server], &[&robot])?;
     // The server has heard of the laptop and its own role before the laptop leaves.
-    wait_until(SOON, "the role on the server", || {
+    wait_until(LATER, "the role on the server", || {
         server.cli(&["uploads", "--json"]).ok().filter(|list| list["reason"].is_null())
     })?;
     office_link.disconnect()?;
@@ -246,23 +248,23 @@ fn a_laptop_carries_the_log_of_a_robot_without_internet_to_the_storage() -> Resu
         let status = laptop.cli(&["carry", "status", "--json"]).ok()?;
         (status["files"][0]["is_here"] == true).then_some(status)
     };
-    let status = wait_until(SOON, "the log on board of the laptop", on_board)?;
+    let status = wait_until(LATER, "the log on board of the laptop", on_board)?;
     println!("{}", laptop.cli_text(&["carry", "status"])?);
     assert_eq!(status["files"][0]["uploader"]["peer"], robot.peer_id()?.as_str());
     let log = entry(&robot, "drive.bag").ok_or_else(|| unexpected("the log", &status))?;
     let cid = cid(&log)?;
     // The statement of the laptop that it keeps the log leads the server to it.
-    wait_until(SOON, "the statement of the laptop", || {
+    wait_until(LATER, "the statement of the laptop", || {
         let holders = entry(&laptop, "drive.bag")?["holders"].as_array()?.clone();
         holders.iter().any(|holder| holder["hostname"] == "laptop").then_some(())
     })?;
     println!("the laptop leaves the robot");
     room_link.disconnect()?;
     office_link.reconnect()?;
-    wait_until_uploaded(&server, "drive.bag", Duration::from_secs(180))?;
+    wait_until_uploaded(&server, "drive.bag", LATER)?;
     storage.check(&cid, &content)?;
     wait_until_uploaded(&laptop, "drive.bag", SOON)?;
-    wait_until(SOON, "the log off board", || {
+    wait_until(LATER, "the log off board", || {
         (laptop.cli(&["carry", "status", "--json"]).ok()?["count"] == 0).then_some(())
     })?;
     assert_ne!(entry(&robot, "drive.bag").unwrap_or_default()["state"], "uploaded");
@@ -292,7 +294,7 @@ fn an_upload_by_a_daemon_that_is_killed_again_and_again_ends_with_one_whole_obje
         let list = server.cli(&["uploads", "--json"]).ok()?;
         (list["uploads"][0]["state"] == "uploading").then_some(())
     };
-    wait_until(SOON, "the begin of the upload", begun)?;
+    wait_until(LATER, "the begin of the upload", begun)?;
     for kill in 0..KILLS {
         // Moments that differ from run to run would not be repeatable.
         std::thread::sleep(Duration::from_millis(700 + (kill * 977) % 2300));
@@ -301,6 +303,6 @@ fn an_upload_by_a_daemon_that_is_killed_again_and_again_ends_with_one_whole_obje
         server.kill9()?;
         server.restart()?;
     }
-    let shown = wait_until_uploaded(&server, "long.bag", Duration::from_secs(180))?;
+    let shown = wait_until_uploaded(&server, "long.bag", LATER)?;
     storage.check(&cid(&shown)?, &content)
 }

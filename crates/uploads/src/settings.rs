@@ -43,8 +43,8 @@ pub struct Settings {
     pub part_mib: u64,
     /// Maximum rate of all uploads together, such as `500kB` or `16Mbit`.
     pub max_rate: Limit,
-    /// Whether the connection to the internet is charged by volume. Then nothing is uploaded to a storage; a folder is still
-    /// used.
+    /// Whether the connection to the internet is charged by volume. Then nothing is uploaded to S3-compatible storage; a folder
+    /// is still used.
     pub metered: bool,
     /// Whether this robot carries files that are not uploaded yet, although it has no destination: it keeps them until
     /// another robot has uploaded them.

@@ -14,8 +14,9 @@ use crate::{Error, Process, Result, Unavailable, wait_until};
 const KEY_ID: &str = "lab-key";
 /// Secret of this key.
 const SECRET: &str = "lab-secret";
-/// Time until the storage answers. Its parts find each other within three seconds on an idle machine.
-const START: Duration = Duration::from_secs(60);
+/// Time until the storage answers. Its parts find each other within three seconds on an idle machine. On a busy one, the
+/// election of its leader is repeated.
+const START: Duration = Duration::from_secs(180);
 /// Number of ports that it needs.
 const PORTS: usize = 8;
 
