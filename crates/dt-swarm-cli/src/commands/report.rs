@@ -242,7 +242,7 @@ impl Output for Files {
             table.add_row(file.row(self.wanted_copies));
         }
         let shown = match listed.is_empty() {
-            true if self.shared_files > 0 => {
+            true if self.shared_files > self.files.len() => {
                 format!("No file fits the options; {} in total.", count(self.shared_files, "file"))
             }
             true => {
