@@ -71,6 +71,7 @@ fn an_unshared_file_is_dropped_by_all_also_by_a_robot_that_was_away() -> Result 
         assert!(refused.contains("only that robot can unshare it"), "{refused}");
     }
     robots[1].cli_text(&["dismiss", "share/safe", &cid])?;
+    // Nothing must happen in this time, so there is no event to wait for.
     std::thread::sleep(HEARD);
     for robot in &robots {
         assert_eq!(
