@@ -17,12 +17,12 @@ use crate::output::recording::{FileKind, Recording};
 use crate::output::shared_folders::SharedFolders;
 use crate::period::period;
 use crate::robots::Selector;
-use crate::shared_files;
+use crate::shared_files::{self, KEPT};
 use crate::tables::table;
 use crate::text::{clean, count, size};
 use clap::{Args, ValueHint};
 use dcache::{Time, buckets};
-use logs::{Offer, SharedFile, State, USUAL_COPIES};
+use logs::{SharedFile, State};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -30,9 +30,6 @@ use std::time::Duration;
 const MAX_NAME_SHOWN: usize = 48;
 /// Maximum number of holders that the table names for each file.
 const MAX_HOLDERS_SHOWN: usize = 4;
-
-/// State of a file of which there are fewer copies than the swarm should have.
-const KEPT: &str = "kept";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,7 +139,7 @@ impl Command for Report {
     fn run(&self, context: &Context) -> Result<Files, CliError> {
         let reading = context.read_shared(&[HOSTNAMES, buckets::KEEPS.pattern()])?;
         let (set, now, peer) = (&reading.answer.set, reading.answer.now, reading.answer.pong.peer);
-        let wanted_copies = Offer::of(set, peer, now).map_or(USUAL_COPIES, |offer| offer.copies.max(1));
+        let wanted_copies = shared_files::wanted_copies(set, peer, now);
         let files = shared_files::list(set, now);
         let mut files: Vec<File> =
             files.iter().map(|file| File::new(file, wanted_copies, &reading.names)).collect();
@@ -183,7 +180,6 @@ impl File {
     }
 
     fn new(file: &SharedFile, wanted_copies: usize, names: &Names) -> Self {
-        let is_safe = file.state == State::Safe && file.holders.len() >= wanted_copies;
         let known = file.description.as_ref();
         Self {
             file: FileRef {
@@ -194,7 +190,7 @@ impl File {
             modified_time: known.map(|known| Timestamp(known.changed)),
             uploader: known.map(|known| names.of(known.uploader)),
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
-            state: if is_safe || file.state != State::Safe { file.state.name() } else { KEPT },
+            state: shared_files::state(file, wanted_copies),
             recording: known.and_then(|known| Some(Recording::from(known.recording.as_ref()?))),
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
             discarders: file.discarders.keys().map(|peer| names.of(*peer)).collect(),
