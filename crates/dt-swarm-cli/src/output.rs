@@ -43,6 +43,7 @@ pub(crate) mod recording;
 pub(crate) mod robot;
 pub(crate) mod shared_folders;
 pub(crate) mod transfer;
+pub(crate) mod uploaded;
 pub(crate) mod unshared;
 #[cfg(test)]
 pub(crate) mod vocabulary;

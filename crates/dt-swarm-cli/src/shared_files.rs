@@ -4,7 +4,7 @@ use crate::error::CliError;
 use crate::output::fields::FileRef;
 use dcache::{PeerId, Set, Time, buckets};
 use ipfs::Cid;
-use logs::{Description, FilePath, SharedFile, State};
+use logs::{Description, FilePath, Offer, SharedFile, State, USUAL_COPIES};
 use std::collections::BTreeMap;
 
 /// Patterns of the buckets that [`list`] reads.
@@ -15,6 +15,26 @@ pub(crate) const BUCKETS: [&str; 5] = [
     buckets::SHARE_SAFE.pattern(),
     buckets::SHARE_DISCARD.pattern(),
 ];
+
+/// State of a file of which there are fewer copies than the swarm should have.
+pub(crate) const KEPT: &str = "kept";
+/// State of a file that is in a storage.
+pub(crate) const UPLOADED: &str = "uploaded";
+
+/// Returns the number of copies of each file that the daemon wants in the swarm.
+pub(crate) fn wanted_copies(set: &Set, daemon: PeerId, now: Time) -> usize {
+    Offer::of(set, daemon, now).map_or(USUAL_COPIES, |offer| offer.copies.max(1))
+}
+
+/// Returns the state of a file, for people and programs.
+pub(crate) fn state(file: &SharedFile, wanted_copies: usize, is_uploaded: bool) -> &'static str {
+    match file.state {
+        State::Discarded => State::Discarded.name(),
+        _ if is_uploaded => UPLOADED,
+        State::Safe if file.holders.len() < wanted_copies => KEPT,
+        state => state.name(),
+    }
+}
 
 /// Lists the files that are known at `now`, sorted by name and CID. Files without a name are last.
 pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {

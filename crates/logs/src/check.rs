@@ -93,3 +93,43 @@ async fn check_size(node: &Node, root: Cid, name: String, expected: u64) -> Resu
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::tests::description;
+    use crate::info::Summary;
+    use ipfs::node::NodeConfig;
+    use ipfs::store::StoreConfig;
+    use ipfs::unixfs::{Content, DirectoryEntry, Format};
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_true_description_of_a_recording_is_good_and_a_false_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocks =
+            StoreConfig { directory: folder.path().join("blocks"), max_bytes: 1 << 30, min_free_bytes: 0 };
+        let key = ipfs::Keypair::ed25519_from_bytes([1; 32]).unwrap();
+        let (node, driver, _) = Node::start(NodeConfig::new(key, blocks)).await.unwrap();
+        tokio::spawn(driver.run(CancellationToken::new()));
+        let bag = recordings::samples::bag::whole(2, "none");
+        let check_with = async |content: recordings::Description| {
+            let known = Description { size: bag.len() as u64, ..description(1, "a.bag") };
+            let yaml = known.to_yaml(Some(&Whole::new(content))).unwrap();
+            let entry = |path: &str, bytes: Vec<u8>| DirectoryEntry {
+                path: path.to_owned(),
+                content: Content::Bytes(bytes.into()),
+            };
+            let entries = vec![entry("a.bag", bag.clone()), entry(INFO_NAME, yaml.into_bytes())];
+            let added = node.add_directory(entries, Format::V1, watch::Sender::default()).await.unwrap();
+            check(&node, added.root, 1 << 20).await
+        };
+        let content = recordings::describe("a.bag", &mut &bag[..]).unwrap();
+        let good = check_with(content.clone()).await.unwrap();
+        assert_eq!(good.recording, Some(Summary::of(&content)));
+        let false_content = recordings::Description { messages: content.messages + 1, ..content };
+        let found = check_with(false_content).await.unwrap_err();
+        assert!(matches!(&found, Fault::Bad(reason) if reason.contains("another content")), "{found}");
+    }
+}

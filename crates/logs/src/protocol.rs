@@ -99,7 +99,7 @@ pub enum Answer {
     },
     /// The answer to [`Request::Unshare`] and [`Request::Unshared`].
     Unshared {
-        /// The withdrawn files, the last one first; at most [`MAX_UNSHARED_ROWS`].
+        /// The withdrawn files, the last one first; at most 100.
         files: Vec<UnsharedRow>,
         /// Number of all withdrawn files.
         count: usize,
@@ -200,9 +200,9 @@ pub struct UnsharedRow {
     pub path: Option<String>,
     /// Time of the withdrawal.
     pub time: Time,
-    /// Peers that kept the file then and do not state this any more; at most [`MAX_PEERS`].
+    /// Peers that kept the file then and do not state this any more; at most 64.
     pub confirmed: Vec<PeerId>,
-    /// Peers that state now that they keep the file; at most [`MAX_PEERS`].
+    /// Peers that state now that they keep the file; at most 64.
     pub waiting: Vec<PeerId>,
 }
 

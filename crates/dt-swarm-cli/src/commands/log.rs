@@ -7,12 +7,13 @@ use crate::output::Output;
 use crate::output::fields::{FileRef, PeerRef, Timestamp};
 use crate::output::names::{HOSTNAMES, Names};
 use crate::output::recording::Recording;
+use crate::output::uploaded::UploadedCopy;
 use crate::shared_files::{self, reference};
 use crate::tables::table;
-use crate::text::{clean, clean_lines, count, date, size};
+use crate::text::{clean, clean_lines, date, size};
 use clap::Args;
 use dcache::{PeerId, buckets};
-use logs::{Answer, Logs, Offer, Request, SharedFile, Signers, State, USUAL_COPIES};
+use logs::{Answer, Logs, Request, SharedFile, Signers, State};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -54,8 +55,10 @@ pub(crate) struct LogFile {
     uploader: Option<PeerRef>,
     /// Whether the uploader itself signed the name, size and time; `null` if no peer signed them.
     is_signed_by_uploader: Option<bool>,
-    /// The state: `shared`, `verified`, `safe` or `discarded`.
+    /// The state: `shared`, `verified`, `kept` (some robots keep it, but too few), `safe`, `uploaded` or `discarded`.
     state: &'static str,
+    /// The places where the file was uploaded to.
+    uploads: Vec<UploadedCopy>,
     /// The number of copies that the swarm should have.
     wanted_copies: usize,
     /// The thing that the file waits for; `null` if there are enough copies.
@@ -91,19 +94,21 @@ impl Command for Log {
     type Output = LogFile;
 
     fn run(&self, context: &Context) -> Result<LogFile, CliError> {
-        let reading = context.read_shared(&[HOSTNAMES, buckets::KEEPS.pattern()])?;
+        let patterns = [HOSTNAMES, buckets::KEEPS.pattern(), buckets::UPLOADS.pattern()];
+        let reading = context.read_shared(&patterns)?;
         let (set, now, peer) = (&reading.answer.set, reading.answer.now, reading.answer.pong.peer);
-        let wanted_copies = Offer::of(set, peer, now).map_or(USUAL_COPIES, |offer| offer.copies.max(1));
+        let wanted_copies = shared_files::wanted_copies(set, peer, now);
         let files = shared_files::list(set, now);
         let file = shared_files::find(&files, &self.file)?;
-        let mut document = LogFile::new(file, wanted_copies, &reading.names);
+        let uploads = UploadedCopy::read(set, &file.cid, now, &reading.names);
+        let mut document = LogFile::new(file, uploads, wanted_copies, &reading.names);
         document.add_content(context);
         Ok(document)
     }
 }
 
 impl LogFile {
-    fn new(file: &SharedFile, wanted_copies: usize, names: &Names) -> Self {
+    fn new(file: &SharedFile, uploads: Vec<UploadedCopy>, wanted_copies: usize, names: &Names) -> Self {
         let known = file.description.as_ref();
         let peers = |signers: &Signers| signers.keys().map(|peer: &PeerId| names.of(*peer)).collect();
         Self {
@@ -112,7 +117,8 @@ impl LogFile {
             modified_time: known.map(|known| Timestamp(known.changed)),
             uploader: known.map(|known| names.of(known.uploader)),
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
-            state: file.state.name(),
+            state: shared_files::state(file, wanted_copies, !uploads.is_empty()),
+            uploads,
             wanted_copies,
             waits_for: waits_for(file, wanted_copies),
             sharers: peers(&file.proposers),
@@ -184,13 +190,13 @@ impl Output for LogFile {
             recording.times().iter().for_each(|times| line("recorded", times));
             recording.remarks().iter().for_each(|remark| line("", remark));
         }
-        let copies = format!("{} of {}", self.holders.len(), count(self.wanted_copies, "wanted copy"));
-        let copies = copies.replace("copys", "copies");
+        let copies = format!("{} of {} wanted copies", self.holders.len(), self.wanted_copies);
         let state = match self.waits_for {
             Some(waits) => format!("{}, {copies}; waits for {waits}", self.state),
             None => format!("{}, {copies}", self.state),
         };
         line("state", &state);
+        self.uploads.iter().for_each(|copy| line("uploaded", &copy.show()));
         line("kept by", &list(&self.holders));
         line("checked by", &list(&self.verifiers));
         if !self.discarders.is_empty() {

@@ -3,11 +3,9 @@
 mod dropped;
 mod hidden;
 mod left_out;
-mod uploaded;
 
 use self::dropped::Dropped;
 use self::left_out::LeftOut;
-use self::uploaded::{UPLOADED, UploadedCopy};
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
@@ -17,14 +15,15 @@ use crate::output::fields::{FileRef, PeerRef, Timestamp};
 use crate::output::names::{HOSTNAMES, Names};
 use crate::output::recording::{FileKind, Recording};
 use crate::output::shared_folders::SharedFolders;
+use crate::output::uploaded::UploadedCopy;
 use crate::period::period;
 use crate::robots::Selector;
-use crate::shared_files;
+use crate::shared_files::{self, KEPT, UPLOADED};
 use crate::tables::table;
 use crate::text::{clean, count, size};
 use clap::{Args, ValueHint};
 use dcache::{Time, buckets};
-use logs::{Offer, SharedFile, State, USUAL_COPIES};
+use logs::{SharedFile, State};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -32,9 +31,6 @@ use std::time::Duration;
 const MAX_NAME_SHOWN: usize = 48;
 /// Maximum number of holders that the table names for each file.
 const MAX_HOLDERS_SHOWN: usize = 4;
-
-/// State of a file of which there are fewer copies than the swarm should have.
-const KEPT: &str = "kept";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -151,10 +147,10 @@ impl Command for Report {
         let patterns = [HOSTNAMES, buckets::KEEPS.pattern(), buckets::UPLOADS.pattern()];
         let reading = context.read_shared(&patterns)?;
         let (set, now, peer) = (&reading.answer.set, reading.answer.now, reading.answer.pong.peer);
-        let wanted_copies = Offer::of(set, peer, now).map_or(USUAL_COPIES, |offer| offer.copies.max(1));
+        let wanted_copies = shared_files::wanted_copies(set, peer, now);
         let file = |file: &SharedFile| {
             let uploads = UploadedCopy::read(set, &file.cid, now, &reading.names);
-            File::new(file, (uploads, wanted_copies), &reading.names)
+            File::new(file, uploads, wanted_copies, &reading.names)
         };
         let mut files: Vec<File> = shared_files::list(set, now).iter().map(file).collect();
         let shared_files = files.len();
@@ -193,10 +189,8 @@ impl File {
         self.modified_time.map(|time| time.0).into_iter().chain(recorded).max()
     }
 
-    fn new(file: &SharedFile, (uploads, wanted_copies): (Vec<UploadedCopy>, usize), names: &Names) -> Self {
-        let is_lacking = file.state == State::Safe && file.holders.len() < wanted_copies;
+    fn new(file: &SharedFile, uploads: Vec<UploadedCopy>, wanted_copies: usize, names: &Names) -> Self {
         let known = file.description.as_ref();
-        let is_uploaded = !uploads.is_empty() && file.state != State::Discarded;
         Self {
             file: FileRef {
                 cid: file.cid.to_string(),
@@ -206,11 +200,7 @@ impl File {
             modified_time: known.map(|known| Timestamp(known.changed)),
             uploader: known.map(|known| names.of(known.uploader)),
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
-            state: match file.state {
-                _ if is_uploaded => UPLOADED,
-                _ if is_lacking => KEPT,
-                state => state.name(),
-            },
+            state: shared_files::state(file, wanted_copies, !uploads.is_empty()),
             uploads,
             recording: known.and_then(|known| Some(Recording::from(known.recording.as_ref()?))),
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
@@ -259,7 +249,7 @@ impl Output for Files {
             table.add_row(file.row(self.wanted_copies));
         }
         let shown = match listed.is_empty() {
-            true if self.shared_files > 0 => {
+            true if self.shared_files > self.files.len() => {
                 format!("No file fits the options; {} in total.", count(self.shared_files, "file"))
             }
             true => {

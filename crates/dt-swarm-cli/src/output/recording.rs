@@ -74,8 +74,8 @@ pub(crate) struct Recording {
     is_cut: bool,
     /// Whether there is more than is described.
     is_partial: bool,
-    /// Whether the clock of the recording robot was not set, so that the times are wrong.
-    is_clock_unset: bool,
+    /// Whether the times are not plausible, as on a robot whose clock was never set.
+    is_date_doubtful: bool,
     /// Why the file is not what it says; `null` if nothing is wrong.
     fault: Option<String>,
     /// The name of the recording robot, from the names of the topics; `null` if they have none.
@@ -93,7 +93,7 @@ impl From<&Summary> for Recording {
             topics: summary.topics,
             is_cut: summary.cut,
             is_partial: summary.partial,
-            is_clock_unset: summary.clock_unset,
+            is_date_doubtful: summary.date_doubtful,
             fault: summary.fault.map(|fault| fault.to_string()),
             vehicle: summary.vehicle.clone(),
         }
@@ -124,9 +124,9 @@ impl Recording {
         Some(format!("{} to {}", date(from.0), date(until.0)))
     }
 
-    /// Returns when the recording ended, if its clock was set.
+    /// Returns when the recording ended, if the time is plausible.
     pub(crate) fn end(&self) -> Option<Time> {
-        self.until_time.filter(|_| !self.is_clock_unset).map(|time| time.0)
+        self.until_time.filter(|_| !self.is_date_doubtful).map(|time| time.0)
     }
 
     /// Returns whether the recording has topics.
@@ -137,9 +137,9 @@ impl Recording {
     /// Returns what a reader must know about the content, one sentence each.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let cut = "The recording was cut off; it is described as far as it goes.".to_owned();
-        let unset = "The clock of the robot was not set, so the times are wrong.".to_owned();
+        let doubtful = "The times are doubtful: probably the clock of the robot was not set.".to_owned();
         let partial = "There is more in the file than is described.".to_owned();
-        let marks = [(self.is_cut, cut), (self.is_clock_unset, unset), (self.is_partial, partial)];
+        let marks = [(self.is_cut, cut), (self.is_date_doubtful, doubtful), (self.is_partial, partial)];
         let marks = marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, remark)| remark);
         let fault = self.fault.iter().map(|fault| format!("The file is not what it says: {fault}."));
         fault.chain(marks).collect()

@@ -57,6 +57,8 @@ pub(crate) fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
     reaches(a, b, "there")?;
     reaches(b, a, "and back")?;
     for robot in [a, b] {
+        // An accepted link has a row of its own from the first beacon on, which may come after the first records.
+        wait_for_channel(robot, channel)?;
         let all = channels(robot)?;
         println!("{}: {all:?}", robot.host().name());
         let (by_it, by_others): (Vec<_>, Vec<_>) =

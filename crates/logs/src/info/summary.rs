@@ -32,9 +32,9 @@ pub struct Summary {
     /// Whether there is more than is described.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// Whether the clock of the recording robot was not set.
+    /// Whether the times are not plausible, as on a robot whose clock was never set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub clock_unset: bool,
+    pub date_doubtful: bool,
     /// Reason why the file is not what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
@@ -59,7 +59,7 @@ impl Summary {
             topics: whole.topics.len() as u64,
             cut: whole.is_cut,
             partial: whole.is_partial,
-            clock_unset: whole.is_date_doubtful,
+            date_doubtful: whole.is_date_doubtful,
             fault: whole.fault,
             vehicle: whole.vehicle.clone().filter(|name| name.len() <= MAX_VEHICLE_BYTES),
         }

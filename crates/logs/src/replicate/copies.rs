@@ -31,6 +31,9 @@ const HOLD_OFF: u64 = 2;
 /// Maximum time, in seconds, that counts between two decisions. A longer time means that the clock was set or that the
 /// robot was suspended. The daemon decides at least once a minute.
 const LONGEST_STEP: u64 = 90;
+/// Maximum number of present robots whose offers are read, those with a role first. In the open swarm a stranger may make
+/// any number of keys, and each robot costs work for each file.
+const MAX_PEERS: usize = 1024;
 /// Maximum number of absent peers, and of files that lack copies, whose times are remembered.
 const MAX_NOTED: usize = 8192;
 
@@ -62,28 +65,37 @@ pub(super) struct Peer {
 
 /// The robots that are present at a decision.
 #[derive(Clone, Debug)]
-pub(super) struct Peers(BTreeMap<PeerId, Peer>);
+pub(super) struct Peers {
+    present: BTreeSet<PeerId>,
+    /// At most [`MAX_PEERS`] of them, and this node.
+    known: BTreeMap<PeerId, Peer>,
+}
 
 impl Peers {
     fn read(set: &Set, (me, offer): (PeerId, Offer), now: Time) -> Self {
         let has_roles = !set.policy().roots().is_empty();
         let mut present = set.holders(Role::Peer, now);
         present.insert(me);
+        let roles = [Role::Root, Role::Admin, Role::Trusted];
+        let with_role: BTreeSet<PeerId> = roles.into_iter().flat_map(|role| set.holders(role, now)).collect();
         let read = |peer: PeerId| {
             let offer = if peer == me { offer } else { Offer::of(set, peer, now).unwrap_or_default() };
-            let may_state = !has_roles || set.role(peer, now) >= Some(Role::Trusted);
+            let may_state = !has_roles || with_role.contains(&peer);
             Peer { token: word(peer.to_string().as_bytes()), bytes: offer.bytes, may_state }
         };
-        Self(present.into_iter().map(|peer| (peer, read(peer))).collect())
+        let others = present.difference(&with_role);
+        let chosen = with_role.intersection(&present).chain(others).take(MAX_PEERS).chain([&me]);
+        let known = chosen.map(|peer| (*peer, read(*peer))).collect();
+        Self { present, known }
     }
 
     pub(super) fn is_present(&self, peer: PeerId) -> bool {
-        self.0.contains_key(&peer)
+        self.present.contains(&peer)
     }
 
     /// Returns the rank of a present robot among the holders of a file. The highest ranks keep it.
     pub(super) fn rank(&self, peer: PeerId, file: &SharedFile) -> Option<(bool, bool, u64, PeerId)> {
-        let known = self.0.get(&peer)?;
+        let known = self.known.get(&peer)?;
         let is_uploader = uploader(file) == Some(peer);
         Some((is_uploader, known.bytes > 0, score(known.token, &file.cid), peer))
     }
@@ -267,8 +279,8 @@ impl Copies {
         let size = file.description.as_ref().map_or(1, |known| known.size.max(1));
         let rank = |peer: &PeerId, known: &Peer| (known.may_state, score(known.token, &cid), *peer);
         let is_candidate = |peer: &PeerId, known: &Peer| known.bytes >= size && !holders.contains(peer);
-        let mine = peers.0.get(&me).filter(|known| known.bytes >= size).map(|known| rank(&me, known));
-        let others = peers.0.iter().filter(|(peer, known)| **peer != me && is_candidate(peer, known));
+        let mine = peers.known.get(&me).filter(|known| known.bytes >= size).map(|known| rank(&me, known));
+        let others = peers.known.iter().filter(|(peer, known)| **peer != me && is_candidate(peer, known));
         let ranks: Vec<_> = others.map(|(peer, known)| rank(peer, known)).collect();
         if ranks.len() < missing {
             // This robot is needed. If it has no room, the file waits for room.

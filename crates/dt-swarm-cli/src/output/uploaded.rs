@@ -2,17 +2,18 @@
 
 use crate::output::fields::{PeerRef, Timestamp};
 use crate::output::names::Names;
+use crate::text::{clean, date};
 use dcache::{Set, Time};
 use ipfs::Cid;
 use serde::Serialize;
 use uploads::receipts;
 
-/// State of a file that is in a storage.
-pub(super) const UPLOADED: &str = "uploaded";
+/// Maximum number of characters of a place that are shown.
+const MAX_PLACE_SHOWN: usize = 300;
 
 /// A copy of a file in a storage.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct UploadedCopy {
+pub(crate) struct UploadedCopy {
     /// The place of the copy, such as `s3://bucket/prefix/logs/CID at https://s3.example.org`.
     place: String,
     /// When the upload ended.
@@ -25,7 +26,7 @@ pub(super) struct UploadedCopy {
 
 impl UploadedCopy {
     /// Returns the copies that peers state whose statements count.
-    pub(super) fn read(set: &Set, cid: &Cid, now: Time, names: &Names) -> Vec<Self> {
+    pub(crate) fn read(set: &Set, cid: &Cid, now: Time, names: &Names) -> Vec<Self> {
         let copy = |(receipt, signers): (uploads::Receipt, std::collections::BTreeSet<_>)| Self {
             place: receipt.place,
             upload_time: Timestamp(receipt.time),
@@ -33,5 +34,12 @@ impl UploadedCopy {
             signers: signers.into_iter().map(|peer| names.of(peer)).collect(),
         };
         receipts(set, cid, now).into_iter().map(copy).collect()
+    }
+
+    /// Shows one copy in a line.
+    pub(crate) fn show(&self) -> String {
+        let signers: Vec<String> = self.signers.iter().map(PeerRef::show).collect();
+        let place = clean(&self.place, MAX_PLACE_SHOWN);
+        format!("to {place} on {}, as stated by {}", date(self.upload_time.0), signers.join(", "))
     }
 }
