@@ -43,8 +43,8 @@ pub(crate) mod recording;
 pub(crate) mod robot;
 pub(crate) mod shared_folders;
 pub(crate) mod transfer;
-pub(crate) mod uploaded;
 pub(crate) mod unshared;
+pub(crate) mod uploaded;
 #[cfg(test)]
 pub(crate) mod vocabulary;
 
