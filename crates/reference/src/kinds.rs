@@ -4,7 +4,7 @@ use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
 /// The types in the source code, and their descriptions.
-const KINDS: [(&str, &str); 13] = [
+const KINDS: [(&str, &str); 15] = [
     ("PathBuf", "string, a path"),
     ("String", "string"),
     ("bool", "`true` or `false`"),
@@ -18,6 +18,8 @@ const KINDS: [(&str, &str); 13] = [
     ("SharedFolder", "string, a path; or a table with `path`, `include` and `exclude`"),
     ("Place", "string, an address of a bucket or a folder"),
     ("Limit", "string, a rate per second or `none`"),
+    ("Hours", "string, hours of the day and a rate per second, `none` or `off`"),
+    ("Metered", "`auto`, `yes` or `no`"),
 ];
 
 /// Describes the type of a field.

@@ -24,6 +24,8 @@ mod decide;
 mod destination;
 mod engine;
 mod folder;
+mod gate;
+mod hours;
 mod journal;
 mod object;
 mod pace;
@@ -43,6 +45,8 @@ pub use decide::{Action, CancelReason, CarriedFile, UploadRules, Uploading, Wait
 pub use destination::{Destination, Storage};
 pub use engine::{Engine, Progress, Step};
 pub use folder::{Folder, OwnerError};
+pub use gate::Metered;
+pub use hours::{Hours, HoursError};
 pub use journal::{Journal, JournalError, UploadTable};
 pub use object::{
     MAX_KEY_BYTES, MAX_METADATA_BYTES, MAX_OBJECT_BYTES, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, Metadata,

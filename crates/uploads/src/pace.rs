@@ -32,6 +32,14 @@ impl Pace {
         (state.rate, state.paid) = (rate, None);
     }
 
+    /// Changes the limit if it is another one.
+    pub(crate) fn change(&self, rate: Option<u64>) {
+        let is_same = self.0.lock().unwrap_or_else(PoisonError::into_inner).rate == rate;
+        if !is_same {
+            self.set(rate);
+        }
+    }
+
     /// Takes bytes from the budget, and returns the time at which they may be sent.
     pub(crate) fn take(&self, bytes: usize) -> Instant {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

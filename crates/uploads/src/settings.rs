@@ -3,6 +3,8 @@
 use crate::credentials::Credentials;
 use crate::destination::Storage;
 use crate::folder::{Folder, OwnerError};
+use crate::gate::{Gate, Metered};
+use crate::hours::Hours;
 use crate::object::{MAX_PART_BYTES, MIN_PART_BYTES, is_key};
 use crate::pace::Pace;
 use crate::s3::{Patience, S3, S3Config, S3Error};
@@ -43,9 +45,12 @@ pub struct Settings {
     pub part_mib: u64,
     /// Maximum rate of all uploads together, such as `500kB` or `16Mbit`.
     pub max_rate: Limit,
-    /// Whether the connection to the internet is charged by volume. Then nothing is uploaded to S3-compatible storage; a folder
-    /// is still used.
-    pub metered: bool,
+    /// Hours of the day with another maximum rate, by the local time of the robot: `08:00-16:00 500kB`, `20:00-06:00 none`,
+    /// or `08:00-12:00 off` for no uploads. The first entry that contains the time applies.
+    pub hours: Vec<Hours>,
+    /// Whether the connection to the internet is charged by volume: `yes`, `no`, or `auto` for NetworkManager's word. If it
+    /// is, nothing is uploaded to S3-compatible storage; a folder is still used.
+    pub metered: Metered,
     /// Whether this robot carries files that are not uploaded yet, although it has no destination: it keeps them until
     /// another robot has uploaded them.
     pub carry: bool,
@@ -65,7 +70,8 @@ impl Default for Settings {
             ca_file: None,
             part_mib: 8,
             max_rate: Limit::None,
-            metered: false,
+            hours: Vec::new(),
+            metered: Metered::Auto,
             carry: false,
             carry_max_mib: 8192,
         }
@@ -179,12 +185,10 @@ impl Settings {
         }))
     }
 
-    /// Creates the rate limit of the configuration. The caller can change it at any time.
-    pub fn pace(&self) -> Pace {
-        match self.max_rate {
-            Limit::Rate(rate) => Pace::new(Some(rate)),
-            Limit::None | Limit::Default => Pace::new(None),
-        }
+    /// Returns the rules about the times at which uploads run. `is_remote` tells whether the destination is reached over the
+    /// internet.
+    pub(crate) fn gate(&self, is_remote: bool) -> Gate {
+        Gate { hours: self.hours.clone(), rate: self.max_rate, metered: self.metered, is_remote }
     }
 
     /// Returns the limit of the files that this node keeps until they are uploaded, in bytes.

@@ -1,13 +1,17 @@
 //! The I/O shell of the service: its state on the disk, its requests and its task.
 
 mod content;
+mod network_manager;
 mod reading;
 mod runner;
 mod state;
 
 use crate::decide::{Action, UploadRules, Uploading};
 use crate::destination::{Destination as _, Storage};
+use crate::gate::{Gate, Verdict};
+use crate::hours::Minute;
 use crate::object::key_of;
+use crate::pace::Pace;
 use crate::permission::{Permission, Permitted};
 use crate::protocol::{Answer, Request, StoredObject};
 use crate::s3::Patience;
@@ -15,6 +19,7 @@ use crate::settings::Settings;
 use dcache::{BucketPath, buckets};
 use ipfs::Cid;
 use ipfs::node::Node;
+use jiff::Zoned;
 use runner::Runner;
 use service::{
     Banner, Context, DecisionLoop, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError,
@@ -29,8 +34,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Time in which arriving records are gathered for one decision.
 const GATHER: Duration = Duration::from_millis(300);
-/// Interval at which the permission file is read.
-const READ_PERMISSION: Duration = Duration::from_secs(60);
+/// Interval at which the permission file and the time of day are read.
+const LOOK: Duration = Duration::from_secs(60);
 
 pub(crate) static COMPLETED: Metric = Metric::counter(
     "uploads.completed",
@@ -45,6 +50,8 @@ pub struct Uploads {
     context: Context,
     settings: Settings,
     storage: Option<Arc<Storage>>,
+    pace: Pace,
+    gate: Gate,
     state: State,
 }
 
@@ -74,11 +81,12 @@ impl Service for Uploads {
     fn open(context: Context, settings: Settings) -> Result<Self, ServiceError> {
         let environment = context.environment.clone();
         let expand = |path| environment.expand(path);
-        let (pace, me) = (settings.pace(), context.swarm.me().to_string());
-        let storage =
-            settings.open(expand, &me, pace, Patience::default()).map_err(ServiceError::other)?.map(Arc::new);
+        let (pace, me) = (Pace::default(), context.swarm.me().to_string());
+        let storage = settings.open(expand, &me, pace.clone(), Patience::default());
+        let storage = storage.map_err(ServiceError::other)?.map(Arc::new);
+        let gate = settings.gate(matches!(storage.as_deref(), Some(Storage::S3(_))));
         let state = State::open(&context)?;
-        Ok(Self { context, settings, storage, state })
+        Ok(Self { context, settings, storage, pace, gate, state })
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
@@ -97,6 +105,12 @@ fn concerns_uploads(bucket: &BucketPath) -> bool {
     buckets::SHARE.contains(bucket)
         || buckets::UPLOADS.contains(bucket)
         || buckets::UPLOAD_TERMS.contains(bucket)
+}
+
+/// Returns the minute of the day by the local time of the robot.
+fn local_minute() -> Minute {
+    let now = Zoned::now();
+    Minute::of(now.hour().unsigned_abs(), now.minute().unsigned_abs()).unwrap_or_default()
 }
 
 fn known(cid: &str) -> Result<Cid, Failure> {
@@ -127,16 +141,13 @@ impl Uploads {
 
     /// Returns the reason why nothing is uploaded at the moment, if this node has a destination.
     fn obstacle(&self) -> Option<String> {
-        let storage = self.storage.as_ref()?;
-        let is_metered = self.settings.metered && matches!(**storage, Storage::S3(_));
-        if is_metered {
-            return Some(
-                "the connection is charged by volume (`metered` in the section [uploads])".to_owned(),
-            );
-        }
-        (!self.state.has_role()).then(|| {
-            "this robot needs the role trusted to upload; an admin gives it with `grant trusted`".to_owned()
-        })
+        self.storage.as_ref()?;
+        let lacks_role = || {
+            let message =
+                "this robot needs the role trusted to upload; an admin gives it with `grant trusted`";
+            (!self.state.has_role()).then(|| message.to_owned())
+        };
+        self.state.closed().or_else(lacks_role)
     }
 
     fn rules(&self) -> UploadRules {
@@ -157,12 +168,13 @@ impl Uploads {
         runner.settle(begun).await?;
         let mut pins = node.store().pin_changes();
         let mut wanted = self.context.wanted_files.subscribe();
-        let mut permission_due = Instant::now();
+        let mut look_due = Instant::now();
         self.read_pins(&node).await?;
         loop {
-            if Instant::now() >= permission_due {
+            if Instant::now() >= look_due {
                 self.read_permission().await;
-                permission_due = Instant::now() + READ_PERMISSION;
+                self.look_at_gate().await;
+                look_due = Instant::now() + LOOK;
             }
             let unhandled = wanted.borrow_and_update().released.clone();
             self.state.drop_released(&unhandled).await?;
@@ -177,7 +189,7 @@ impl Uploads {
                 }
                 Ok(()) = wanted.changed() => {}
                 ended = runner.next_end() => runner.ended(ended).await?,
-                () = sleep_until(due.min(permission_due)) => {}
+                () = sleep_until(due.min(look_due)) => {}
             }
         }
     }
@@ -209,6 +221,9 @@ impl Uploads {
             }
         }
         self.state.tell_wanted(&self.context.wanted_files);
+        if self.state.set_has_work(!uploads.is_empty()) {
+            self.look_at_gate().await;
+        }
         if self.obstacle().is_some() {
             uploads.clear();
         }
@@ -219,6 +234,20 @@ impl Uploads {
         let pins = node.pins().await.map_err(ServiceError::other)?;
         self.state.set_kept(pins.into_iter().map(|pin| pin.root).collect());
         Ok(())
+    }
+
+    /// Opens or closes the uploads, by the time of day and the kind of the connection.
+    async fn look_at_gate(&self) {
+        let asks = self.gate.asks() && self.state.has_work();
+        let is_metered = if asks { network_manager::is_metered().await } else { None };
+        let closed = match self.gate.judge(local_minute(), is_metered) {
+            Verdict::Open(rate) => {
+                self.pace.change(rate);
+                None
+            }
+            Verdict::Closed(reason) => Some(reason),
+        };
+        self.state.set_closed(closed);
     }
 
     async fn read_permission(&self) {

@@ -86,11 +86,12 @@ pub(super) fn object(
     (known, hostname): (&Description, Option<String>),
 ) -> Result<Object, ObjectError> {
     let robot = hostname.unwrap_or_else(|| known.uploader.to_string());
+    let path = known.path.as_ref().map_or_else(|| known.filename.clone(), ToString::to_string);
     let metadata = Metadata::default()
         .with("cid", &root.to_string())?
         .with("robot", &known.uploader.to_string())?
         .with("changed", &known.changed.to_string())?
-        .with("path", &format!("{robot}/{}", known.filename))?;
+        .with("path", &format!("{robot}/{path}"))?;
     Object::new(&key_of(root), size, part_bytes, metadata)
 }
 

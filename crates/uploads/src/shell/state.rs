@@ -47,6 +47,10 @@ struct Tables {
     kept: BTreeSet<Cid>,
     permitted: Permitted,
     has_role: bool,
+    /// Whether the last decision named files to upload.
+    has_work: bool,
+    /// Reason why nothing is uploaded at this time, or over this connection.
+    closed: Option<String>,
 }
 
 /// The state of the service. A clone refers to the same state.
@@ -120,6 +124,25 @@ impl State {
 
     pub(super) fn has_role(&self) -> bool {
         self.tables().has_role
+    }
+
+    /// Notes whether there are files to upload. Returns whether this is new.
+    pub(super) fn set_has_work(&self, has_work: bool) -> bool {
+        let had_work = std::mem::replace(&mut self.tables().has_work, has_work);
+        has_work && !had_work
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.tables().has_work
+    }
+
+    /// Returns the reason why nothing is uploaded at this time, or over this connection.
+    pub(super) fn closed(&self) -> Option<String> {
+        self.tables().closed.clone()
+    }
+
+    pub(super) fn set_closed(&self, closed: Option<String>) {
+        self.tables().closed = closed;
     }
 
     pub(super) fn set_kept(&self, kept: BTreeSet<Cid>) {
