@@ -156,6 +156,9 @@ families! {
     /// The file with this CID has this name, size, time of change and uploader.
     SHARE_INFO: OfName ("share/info" / CID)
         Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, Text, ANY;
+    /// The signer discarded the file with the CID in the path for this reason.
+    SHARE_REASONS: OfName ("share/reasons" / CID)
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Ordinary, Swarm, Text, ADDRESS;
     /// Something else is shared with everybody.
     SHARE: OfName ("share" / NAME)
         Own, EVERYBODY, DECLARED, Chosen, Leading, Swarm, Text, ANY;

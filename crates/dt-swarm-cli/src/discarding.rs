@@ -17,15 +17,18 @@ use serde::Serialize;
 
 /// Maximum number of files per request that a key file signs. Each file needs [`STATEMENTS`] statements.
 const SIGNED_TOGETHER: usize = swarm::protocol::MAX_STATEMENTS / STATEMENTS;
-/// Number of statements that a key file signs about each file.
-const STATEMENTS: usize = 4;
+/// Maximum number of statements that a key file signs about each file.
+const STATEMENTS: usize = 5;
 /// Validity, in seconds, of a statement whose only effect is to replace an earlier one.
 const MOMENT: u64 = 1;
 
 /// The change that is made to files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    Discard,
+    /// The files are discarded, for this reason.
+    Discard {
+        reason: Option<String>,
+    },
     Undiscard,
 }
 
@@ -81,7 +84,7 @@ pub(crate) fn of_peer(context: &Context, peer: PeerId) -> Result<Vec<FileRef>, C
 /// file.
 pub(crate) fn change(
     context: &Context,
-    change: Change,
+    change: &Change,
     files: Vec<FileRef>,
     options: &SigningOptions,
 ) -> Result<Vec<ChangedFile>, CliError> {
@@ -91,13 +94,13 @@ pub(crate) fn change(
     }
 }
 
-fn by_robot(context: &Context, change: Change, files: Vec<FileRef>) -> Result<Vec<ChangedFile>, CliError> {
+fn by_robot(context: &Context, change: &Change, files: Vec<FileRef>) -> Result<Vec<ChangedFile>, CliError> {
     let mut client = context.client()?;
     let mut changed = Vec::new();
     for files in files.chunks(MAX_DISCARDS) {
         let cids = files.iter().map(|file| file.cid.clone()).collect();
         let request = match change {
-            Change::Discard => Request::Discard { cids },
+            Change::Discard { reason } => Request::Discard { cids, reason: reason.clone() },
             Change::Undiscard => Request::Undiscard { cids },
         };
         let answered = match client.call::<Logs>(&request).map_err(not_changed)? {
@@ -121,7 +124,7 @@ fn not_changed(error: ClientError) -> CliError {
 
 fn by_key(
     context: &Context,
-    change: Change,
+    change: &Change,
     files: Vec<FileRef>,
     options: &SigningOptions,
 ) -> Result<Vec<ChangedFile>, CliError> {
@@ -139,18 +142,18 @@ fn by_key(
 /// statements of a discard are valid forever. In the open swarm, the proposal is valid for the lifetime of
 /// `share/discard`, and each dismissal is valid for as long as the item is proposed.
 fn statements<'a>(
-    change: Change,
+    change: &Change,
     cid: &Cid,
     has_roles: bool,
     validity: &'a ValidityOptions,
-) -> [Unsigned<'a>; STATEMENTS] {
+) -> Vec<Unsigned<'a>> {
     let week = DefaultLength::Seconds(buckets::SHARE_DISCARD.lifetime());
     let proposed = DefaultLength::Until(Time::default());
     let moment = DefaultLength::Seconds(MOMENT);
     let lasting = |other| if has_roles { DefaultLength::Forever } else { other };
     let (propose, dismiss) = (Kind::Propose, Kind::Dismiss);
     let all = match change {
-        Change::Discard => [
+        Change::Discard { .. } => [
             (propose, Station::Discard, lasting(week)),
             (dismiss, Station::Files, lasting(proposed)),
             (dismiss, Station::Verified, lasting(proposed)),
@@ -163,12 +166,14 @@ fn statements<'a>(
             (dismiss, Station::Safe, moment),
         ],
     };
-    all.map(|(kind, station, default_length)| Unsigned {
-        kind,
-        item: station.item(cid),
-        validity,
-        default_length,
-    })
+    let unsigned = |(kind, item, default_length)| Unsigned { kind, item, validity, default_length };
+    let reason = match change {
+        Change::Discard { reason } => reason.as_deref().and_then(|reason| logs::reason_item(cid, reason)),
+        Change::Undiscard => None,
+    };
+    let reason = reason.map(|item| (propose, item, lasting(week)));
+    let of_file = all.into_iter().map(|(kind, station, length)| (kind, station.item(cid), length));
+    of_file.chain(reason).map(unsigned).collect()
 }
 
 impl ChangedFile {

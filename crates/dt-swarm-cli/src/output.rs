@@ -36,6 +36,7 @@
 pub(crate) mod access;
 pub(crate) mod answered;
 pub(crate) mod channel;
+pub(crate) mod discarder;
 pub(crate) mod fields;
 pub(crate) mod names;
 pub(crate) mod path;

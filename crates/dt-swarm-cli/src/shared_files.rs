@@ -8,12 +8,13 @@ use logs::{Description, FilePath, Offer, SharedFile, State, USUAL_COPIES};
 use std::collections::BTreeMap;
 
 /// Patterns of the buckets that [`list`] reads.
-pub(crate) const BUCKETS: [&str; 5] = [
+pub(crate) const BUCKETS: [&str; 6] = [
     buckets::SHARE_FILES.pattern(),
     buckets::SHARE_INFO.pattern(),
     buckets::SHARE_VERIFIED.pattern(),
     buckets::SHARE_SAFE.pattern(),
     buckets::SHARE_DISCARD.pattern(),
+    buckets::SHARE_REASONS.pattern(),
 ];
 
 /// State of a file of which there are fewer copies than the swarm should have.

@@ -80,6 +80,8 @@ async fn live(
     let network_key = key.map(|key| key.libp2p().into());
     let config = NodeConfig { network_key, topics, ..node_config(&shared)? };
     let (node, driver, report) = Node::start(config).await?;
+    // The service `uploads` decides this as soon as it has read the permission file of the robot.
+    node.set_private(true);
     log(&report);
     // The tasks end when this future is dropped.
     let mut tasks = JoinSet::new();

@@ -175,6 +175,12 @@ impl Node {
         self.limits.set(rates);
     }
 
+    /// Sets whether this node gives blocks only to peers on its own networks. Other peers are told that it does not have
+    /// them. Takes effect at once.
+    pub fn set_private(&self, is_private: bool) {
+        self.limits.set_private(is_private);
+    }
+
     /// Returns the traffic between this node and each connected peer.
     pub fn traffic(&self) -> Vec<LinkTraffic> {
         self.limits.traffic()

@@ -5,7 +5,9 @@ mod files;
 
 use files::{SOON, read, sample};
 use lab::daemon::Robot;
-use lab::peers::{Seaweedfs, SeaweedfsOptions, seaweedfs_available};
+use lab::peers::{
+    NetworkManager, Seaweedfs, SeaweedfsOptions, network_manager_available, seaweedfs_available,
+};
 use lab::{Error, Host, Lab, Result, or_skip, wait_until};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -275,6 +277,34 @@ fn a_laptop_carries_the_log_of_a_robot_without_internet_to_the_storage() -> Resu
     let place = format!("s3://logs/swarm/logs/{cid} at {}", storage.server.endpoint());
     assert_eq!(shown["uploads"][0]["place"], place);
     Ok(())
+}
+
+#[test]
+fn a_connection_that_is_charged_by_volume_is_not_used() -> Result {
+    let Some(()) = or_skip("metered uploads", seaweedfs_available()) else { return Ok(()) };
+    let Some(()) = or_skip("metered uploads", network_manager_available()) else { return Ok(()) };
+    let Some(lab) = or_skip("metered uploads", Lab::new("metered")) else { return Ok(()) };
+    let (storage, host) = (Storage::start(&lab.host("storage")?)?, lab.host("robot")?);
+    let manager = NetworkManager::start(&host)?;
+    manager.set_metered(true)?;
+    let section = format!("{}allow = true\n", storage.section());
+    let bus = format!("export DBUS_SYSTEM_BUS_ADDRESS='{}'\nexec \"$@\"", manager.bus_address());
+    let mut robot = Robot::new(host, &section)?.started_by(&bus)?;
+    robot.restart()?;
+    found(&robot, &[], &[])?;
+    let content = sample()?;
+    robot.share("drive.bag", &content)?;
+    let obstacle = || {
+        let list = robot.cli(&["uploads", "--json"]).ok()?;
+        let reason = list["reason"].as_str()?.to_owned();
+        reason.contains("NetworkManager says").then_some(reason)
+    };
+    println!("{}", wait_until(SOON, "NetworkManager's word", obstacle)?);
+    let objects = storage.host.within(|| storage.server.list("logs"))??.objects;
+    assert_eq!(objects, Vec::<String>::new());
+    manager.set_metered(false)?;
+    let shown = wait_until_uploaded(&robot, "drive.bag", AFTER_PERMISSION)?;
+    storage.check(&cid(&shown)?, &content)
 }
 
 #[test]

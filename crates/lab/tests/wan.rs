@@ -15,6 +15,8 @@ use two_networks::World;
 const SOON: Duration = Duration::from_secs(60);
 /// Maximum time until robots find each other again after their relay was killed.
 const AGAIN: Duration = Duration::from_secs(90);
+/// Maximum time until a robot has read its permission file again, and another one has fetched its log.
+const PERMITTED: Duration = Duration::from_secs(150);
 
 #[test]
 fn robots_behind_nat_are_connected_through_a_relay_and_then_directly() -> Result {
@@ -115,4 +117,38 @@ fn a_relay_of_a_swarm_with_roots_and_a_key_serves_its_robots() -> Result {
     world.wait_for_path(SOON, "relayed")?;
     world.wait_for_path(SOON, "direct")?;
     Ok(())
+}
+
+#[test]
+fn a_log_leaves_its_network_only_with_the_permission_of_its_robot() -> Result {
+    let Some(lab) = or_skip("a log without permission", Lab::new("denied")) else { return Ok(()) };
+    let mut world = World::new(lab, Nat::PortPreserving, 1)?;
+    let permission = world.right.host().folder().join("allow_push_logs_data");
+    let write =
+        |text: &str| std::fs::write(&permission, text).map_err(Error::io(permission.display().to_string()));
+    write("0")?;
+    // Another robot beside it could give its own copy.
+    world.left.kill9()?;
+    world.configuration += &format!("[uploads]\npermission_file = {permission:?}\n");
+    let robot = world.start_on_the_left("robot")?;
+    let content = sample()?;
+    robot.share("secret.bag", &content)?;
+    let is_connected = || {
+        let found = world.right.cli(&["find", "robot", "--json"]).ok()?;
+        let is_open = !found["robots"][0]["paths"]["open"].as_array()?.is_empty();
+        let report = world.right.cli_text(&["report"]).ok()?;
+        (is_open && report.contains("secret.bag")).then_some(())
+    };
+    wait_until(AGAIN, "the log and a path to its robot", is_connected)?;
+    let before = robot.host().traffic()?.sent;
+    let to = world.right.host().folder().join("secret.bag");
+    let to = to.to_string_lossy().into_owned();
+    // With the permission, this takes a second.
+    let refused = world.right.cli_failure(&["get", "secret.bag", "-o", &to, "--wait", "20"])?;
+    let sent = robot.host().traffic()?.sent - before;
+    println!("{sent} bytes sent by the robot in 20 s, with a log of {} bytes: {refused}", content.len());
+    assert!(sent < content.len() as u64 / 4, "{sent} bytes");
+    write("1")?;
+    let copied = || std::fs::read(&to).ok().filter(|copy| *copy == content).map(drop);
+    wait_until(PERMITTED, "the log in the other network", copied)
 }

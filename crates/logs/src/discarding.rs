@@ -3,7 +3,7 @@
 use crate::ledger::Ledger;
 use crate::let_go::{LetGo, LetGoFiles, Reason};
 use crate::protocol::{Answer, DiscardedFile, MAX_DISCARDS};
-use crate::{buckets, removal};
+use crate::{buckets, reasons, removal};
 use dcache::{Moment, NotAllowed, PeerId, Set, Statements};
 use ipfs::Cid;
 use service::{Failure, FailureKind};
@@ -19,7 +19,12 @@ enum Objection {
 }
 
 /// Discards files in the whole swarm. This node renews its statements until a peer undoes them.
-pub(crate) async fn discard(swarm: &Swarm, ledger: &Ledger, cids: &[String]) -> Result<Answer, Failure> {
+pub(crate) async fn discard(
+    swarm: &Swarm,
+    ledger: &Ledger,
+    cids: &[String],
+    reason: Option<String>,
+) -> Result<Answer, Failure> {
     let cids = parse(cids)?;
     let (me, wanted, kept) = (swarm.me(), cids.clone(), ledger.kept());
     let read = move |set: &Set, now: Moment| {
@@ -32,6 +37,7 @@ pub(crate) async fn discard(swarm: &Swarm, ledger: &Ledger, cids: &[String]) -> 
                 return Err(Objection::Defended(*cid, defenders.into_iter().collect()));
             }
             statements.append(removal::discard(set, cid, me, now.time));
+            reasons::give(&mut statements, (set, me), cid, reason.as_deref(), now.time);
         }
         removal::check(&statements, set, me, now.time).map_err(Objection::NotAllowed)?;
         Ok((statements, now.time))

@@ -44,6 +44,7 @@ mod propose;
 mod proposer;
 mod protocol;
 mod quota;
+mod reasons;
 mod reconcile;
 mod removal;
 mod replicate;
@@ -71,6 +72,7 @@ pub use protocol::{
     Answer, DiscardedFile, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES,
     MAX_WAITING, MissingRow, Request, UnsharedRow, WaitingFile,
 };
+pub use reasons::{MAX_REASON_BYTES, reason_item, reasons};
 pub use replicate::{
     Action, CopyRules, Holders, Pressure, ReleaseReason, Replication, USUAL_COPIES, choose_files,
 };

@@ -72,38 +72,29 @@ mod tests {
     use dcache::{Keypair, Moment, Record};
 
     /// Makes the offer of peer 1, as a daemon does. Returns the number of new records.
-    fn publish(set: &mut Set, offer: Offer, now: Time) -> usize {
-        let mut statements = offer.statements(set, peer(1), now);
-        statements.keep_worthwhile(set, peer(1), Moment::certain(now));
-        let signable = statements.into_signable().unwrap();
-        let number = signable.len();
-        for statement in signable {
-            let key = Key { item: statement.item().clone(), signer: peer(1) };
-            let former = set.get(&key).map(Record::keep).unwrap_or_default();
-            let sequence = set.latest_sequence(peer(1)) + 1;
-            let record = Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, former);
-            set.admit_verified(record, now).unwrap();
-        }
-        number
+    /// Makes peer 1 state an offer. Returns the number of new records.
+    fn state(set: &mut Set, offer: Offer, now: Time) -> usize {
+        let statements = offer.statements(set, peer(1), now);
+        publish(set, 1, statements, now)
     }
 
     #[test]
     fn a_changed_offer_replaces_the_former_one_and_an_unchanged_one_is_seldom_stated() {
         let mut set = Set::default();
         let small = Offer { copies: 3, bytes: 1 << 20 };
-        assert_eq!(publish(&mut set, small, NOW), 1);
+        assert_eq!(state(&mut set, small, NOW), 1);
         let day = NOW.plus(24 * 3600);
-        assert_eq!(publish(&mut set, small, day), 0);
+        assert_eq!(state(&mut set, small, day), 0);
         let half = NOW.plus(buckets::KEEPS.lifetime() / 2);
-        assert_eq!(publish(&mut set, small, half), 1);
+        assert_eq!(state(&mut set, small, half), 1);
         let large = Offer { copies: 3, bytes: 1 << 30 };
-        assert_eq!(publish(&mut set, large, half), 2);
+        assert_eq!(state(&mut set, large, half), 2);
         assert_eq!(Offer::of(&set, peer(1), half.plus(1)), Some(large));
         assert_eq!(Offer::of(&set, peer(2), half), None);
         let nothing = Offer { copies: 3, bytes: 0 };
-        assert_eq!(publish(&mut set, nothing, half.plus(2)), 1);
+        assert_eq!(state(&mut set, nothing, half.plus(2)), 1);
         assert_eq!(Offer::of(&set, peer(1), half.plus(3)), None);
-        assert_eq!(publish(&mut set, nothing, half.plus(4)), 0);
+        assert_eq!(state(&mut set, nothing, half.plus(4)), 0);
     }
 
     #[test]

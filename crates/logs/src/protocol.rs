@@ -66,6 +66,9 @@ pub enum Request {
     Discard {
         /// CIDs of the files, at most [`MAX_DISCARDS`].
         cids: Vec<String>,
+        /// The reason, for the users of other robots. Without it, a former reason of this node stays.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// Undoes that files were discarded, or that this node let go of files. The answer is [`Answer::Discarded`].
     Undiscard {

@@ -16,6 +16,7 @@ use crate::index::{SharedFile, Signers, State};
 use crate::info::Description;
 use crate::let_go::LetGoFiles;
 use crate::propose::is_fresh;
+use crate::reasons::give as give_reason;
 use crate::shares::Shares;
 use crate::unlisted::UnlistedLooks;
 use crate::versions::{Replaced, take_back};
@@ -40,7 +41,8 @@ pub struct Replication {
     kept: BTreeMap<Cid, Description>,
     /// Files about which this node must retract its statements. A file leaves the set when that is done.
     lost: BTreeSet<Cid>,
-    bad: BTreeSet<Cid>,
+    /// Files that the check found bad, with the reasons.
+    bad: BTreeMap<Cid, String>,
     /// Files that this node does not keep and whose claims it has retracted. Such claims were made before the node lost
     /// its data, or by a copy of its SD card.
     retracted: BTreeSet<Cid>,
@@ -159,9 +161,9 @@ impl Replication {
         self.lost.extend(lost);
     }
 
-    /// Notes a file that the check found bad. The next decision discards it.
-    pub fn reject(&mut self, cid: Cid) {
-        self.bad.insert(cid);
+    /// Notes a file that the check found bad for this reason. The next decision discards it.
+    pub fn reject(&mut self, cid: Cid, reason: String) {
+        self.bad.insert(cid, reason);
     }
 
     /// Replaces the list of older versions of own files, and the set of own files that are being changed. None of them
@@ -218,8 +220,9 @@ impl Decide for Replication {
         decision
             .actions
             .extend(copies.released.into_iter().map(|(cid, reason)| Action::Release(cid, reason)));
-        for file in bad.iter().filter_map(|cid| files.get(cid)) {
+        for (file, reason) in bad.iter().filter_map(|(cid, reason)| Some((files.get(cid)?, reason))) {
             decision.statements.append(discard(file, time));
+            give_reason(&mut decision.statements, (set, self.me), &file.cid, Some(reason), time);
         }
         let withdrawn = self.withdrawn(set, time);
         for cid in &withdrawn {
@@ -233,7 +236,7 @@ impl Decide for Replication {
         }
         let rules = Rules::new(set, self.me, is_short, time);
         let mut steps = plan(&files, &self.kept, &rules);
-        let is_done = |cid: &Cid| lost.contains(cid) || bad.contains(cid) || withdrawn.contains(cid);
+        let is_done = |cid: &Cid| lost.contains(cid) || bad.contains_key(cid) || withdrawn.contains(cid);
         steps.retain(|(cid, _)| !is_done(cid) && !self.is_replaced(cid) && !self.is_let_go(cid));
         steps.retain(|(cid, step)| !self.away.contains(cid) || matches!(step, Step::Drop | Step::Withdraw));
         steps.retain(|(cid, step)| self.fits_copies(cid, *step));

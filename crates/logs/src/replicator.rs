@@ -379,7 +379,7 @@ impl Replicator {
                 tracing::warn!(%cid, reason, "a shared file is bad");
                 // If this node has no right to discard the file, the backoff keeps it from fetching the file again at once.
                 self.put_off(cid, TRY_AGAIN.1);
-                self.decisions.decider().reject(cid);
+                self.decisions.decider().reject(cid, reason);
             }
             Err(error) => self.failed(cid, &error),
         }

@@ -113,7 +113,7 @@ impl Endpoint for Logs {
             Request::Unshare { file } => unshare::unshare(swarm, ledger, &file).await,
             Request::Share { file } => unshare::share(ledger, &file).await,
             Request::Unshared { cid } => unshare::list(swarm, ledger, cid).await,
-            Request::Discard { cids } => discarding::discard(swarm, ledger, &cids).await,
+            Request::Discard { cids, reason } => discarding::discard(swarm, ledger, &cids, reason).await,
             Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, &cids).await,
         }
     }

@@ -245,16 +245,6 @@ mod tests {
     use dcache::{Item, Key, Keypair, Kind, Record, Statements};
 
     /// Signs and admits statements of peer `seed` at `now`, as its daemon does.
-    fn publish(set: &mut Set, seed: u8, statements: Statements, now: Time) {
-        for statement in statements.into_signable().unwrap() {
-            let key = Key { item: statement.item().clone(), signer: peer(seed) };
-            let former = set.get(&key).map(Record::keep).unwrap_or_default();
-            let sequence = set.latest_sequence(peer(seed)) + 1;
-            let record = Record::sign(statement, &Keypair::from_seed([seed; 32]), sequence, former);
-            set.admit_verified(record, now).unwrap();
-        }
-    }
-
     /// Returns a set in which peer 1 shared a file, and the peers 1 to 3 keep it.
     fn held() -> Set {
         let mut set = Set::default();

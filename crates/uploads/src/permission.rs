@@ -29,6 +29,13 @@ pub(crate) struct Permitted {
     pub(crate) error: Option<String>,
 }
 
+impl Permitted {
+    /// Returns whether the permission file of this robot denies. Then the logs may not even be fetched from other networks.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.file.is_some() && !self.is_allowed
+    }
+}
+
 impl Permission {
     /// Reads the permission. This call blocks.
     pub(crate) fn read(&self) -> Permitted {

@@ -172,7 +172,7 @@ impl Uploads {
         self.read_pins(&node).await?;
         loop {
             if Instant::now() >= look_due {
-                self.read_permission().await;
+                self.read_permission(&node).await;
                 self.look_at_gate().await;
                 look_due = Instant::now() + LOOK;
             }
@@ -250,7 +250,7 @@ impl Uploads {
         self.state.set_closed(closed);
     }
 
-    async fn read_permission(&self) {
+    async fn read_permission(&self, node: &Node) {
         let file = self.context.environment.expand(self.settings.permission_file.clone());
         let permission = Permission { file, allow: self.settings.allow };
         let read = tokio::task::spawn_blocking(move || permission.read()).await;
@@ -262,6 +262,7 @@ impl Uploads {
                 "the permission file cannot be read, so the logs of this robot are not uploaded"
             );
         }
+        node.set_private(permitted.is_denied());
         self.state.set_permitted(permitted);
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 const EXAMPLES: &str = "\
 Examples:
-  dt-swarm-cli localhost discard example.bag
+  dt-swarm-cli localhost discard example.bag --reason 'the camera was covered'
   dt-swarm-cli localhost discard bafy… --key class-root     signs with a key file, if this robot does not have the role
 
 To free only the disk of this robot, delete the file from its shared folder, or `unpin` it. Other robots may keep the file.";
@@ -30,6 +30,9 @@ pub(crate) struct Discard {
     /// The name of the file, or its CID as `report` shows it.
     #[arg(value_name = "FILE|CID")]
     file: String,
+    /// The reason, for the users of other robots: `report` and `log` show it
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     /// Signs with this key file instead of the robot's key: its name, as `keys` shows it, or its path
     #[arg(long, value_name = "NAME|FILE")]
     key: Option<String>,
@@ -51,7 +54,8 @@ impl Command for Discard {
         context.require_here()?;
         let file = discarding::find(context, &self.file)?;
         let options = SigningOptions::by(self.key.clone());
-        let files = discarding::change(context, Change::Discard, vec![file], &options)?;
+        let change = Change::Discard { reason: self.reason.clone() };
+        let files = discarding::change(context, &change, vec![file], &options)?;
         Ok(Discarded { files, is_renewed: self.key.is_none() })
     }
 }

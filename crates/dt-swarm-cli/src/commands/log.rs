@@ -4,6 +4,7 @@ use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::output::discarder::Discarder;
 use crate::output::fields::{FileRef, PeerRef, Timestamp};
 use crate::output::names::{HOSTNAMES, Names};
 use crate::output::recording::Recording;
@@ -69,8 +70,8 @@ pub(crate) struct LogFile {
     verifiers: Vec<PeerRef>,
     /// The peers that keep a copy.
     holders: Vec<PeerRef>,
-    /// The peers that discarded it.
-    discarders: Vec<PeerRef>,
+    /// The peers that discarded it, with their reasons.
+    discarders: Vec<Discarder>,
     /// The content of the recording in short; `null` if nothing is known.
     recording: Option<Recording>,
     /// The topics of the recording; `null` if the daemon does not have the file or runs on another computer.
@@ -101,14 +102,20 @@ impl Command for Log {
         let files = shared_files::list(set, now);
         let file = shared_files::find(&files, &self.file)?;
         let uploads = UploadedCopy::read(set, &file.cid, now, &reading.names);
-        let mut document = LogFile::new(file, uploads, wanted_copies, &reading.names);
+        let discarders = Discarder::of(file, set, now, &reading.names);
+        let mut document = LogFile::new(file, (uploads, discarders), wanted_copies, &reading.names);
         document.add_content(context);
         Ok(document)
     }
 }
 
 impl LogFile {
-    fn new(file: &SharedFile, uploads: Vec<UploadedCopy>, wanted_copies: usize, names: &Names) -> Self {
+    fn new(
+        file: &SharedFile,
+        (uploads, discarders): (Vec<UploadedCopy>, Vec<Discarder>),
+        wanted_copies: usize,
+        names: &Names,
+    ) -> Self {
         let known = file.description.as_ref();
         let peers = |signers: &Signers| signers.keys().map(|peer: &PeerId| names.of(*peer)).collect();
         Self {
@@ -124,7 +131,7 @@ impl LogFile {
             sharers: peers(&file.proposers),
             verifiers: peers(&file.verifiers),
             holders: peers(&file.holders),
-            discarders: peers(&file.discarders),
+            discarders,
             recording: known.and_then(|known| Some(Recording::from(known.recording.as_ref()?))),
             topics: None,
             first_lines: None,
@@ -200,7 +207,10 @@ impl Output for LogFile {
         line("kept by", &list(&self.holders));
         line("checked by", &list(&self.verifiers));
         if !self.discarders.is_empty() {
-            line("discarded", &format!("by {}", list(&self.discarders)));
+            self.discarders
+                .iter()
+                .take(MAX_PEERS_SHOWN)
+                .for_each(|peer| line("discarded", &format!("by {}", peer.show())));
         }
         for text in self.first_lines.iter().flatten() {
             line("text", &clean_lines(text, MAX_TEXT_SHOWN));

@@ -60,8 +60,13 @@ impl Command for Revoke {
         };
         let signed = self.role.sign(context, Kind::Dismiss)?;
         if self.discard_files {
-            discarding::change(context, Change::Discard, files.clone(), self.role.signing())
-                .map_err(|error| CliError::FilesStay(Box::new(error)))?;
+            discarding::change(
+                context,
+                &Change::Discard { reason: None },
+                files.clone(),
+                self.role.signing(),
+            )
+            .map_err(|error| CliError::FilesStay(Box::new(error)))?;
         }
         Ok(Revoked { signed, files, is_discarded: self.discard_files })
     }

@@ -36,7 +36,7 @@ impl Command for Undiscard {
         context.require_here()?;
         let file = discarding::find_discarded(context, &self.file, self.key.is_some())?;
         let options = SigningOptions::by(self.key.clone());
-        let files = discarding::change(context, Change::Undiscard, vec![file], &options)?;
+        let files = discarding::change(context, &Change::Undiscard, vec![file], &options)?;
         Ok(Undiscarded { files })
     }
 }

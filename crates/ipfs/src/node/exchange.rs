@@ -325,8 +325,9 @@ impl Exchange {
             match output {
                 Output::Send { peer, message } => self.send(peer, message),
                 Output::LookUp { peer, cids } => {
-                    let answers: Vec<_> =
-                        cids.into_iter().map(|cid| (cid, self.store.size_of(&cid))).collect();
+                    let may_serve = self.may_serve(&peer);
+                    let size = |cid: &Cid| may_serve.then(|| self.store.size_of(cid)).flatten();
+                    let answers: Vec<_> = cids.into_iter().map(|cid| (cid, size(&cid))).collect();
                     self.engine.looked_up(peer, answers);
                 }
                 Output::Load { peer, cids } => self.load(peer, cids),
@@ -364,7 +365,14 @@ impl Exchange {
         self.work.spawn(work::send(peer, sending, sent));
     }
 
+    fn may_serve(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_some_and(|link| link.share.may_serve())
+    }
+
     fn load(&mut self, peer: PeerId, cids: Vec<Cid>) {
+        if !self.may_serve(&peer) {
+            return self.engine.loaded(peer, Vec::new(), &cids);
+        }
         let Some(visit) = self.links.get(&peer).map(|link| link.visit) else {
             return;
         };

@@ -69,6 +69,8 @@ pub struct LinkTraffic {
 /// The rate limits of a node, and the share of each peer in them.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
+    /// Whether far peers get no blocks of this node.
+    is_private: AtomicBool,
     /// Buckets in the order of the fields of [`Rates`].
     buckets: [Bucket; 4],
     links: Mutex<BTreeMap<PeerId, Connections>>,
@@ -88,6 +90,11 @@ impl Limits {
         for (bucket, rate) in self.buckets.iter().zip([lan_up, lan_down, wan_up, wan_down]) {
             bucket.set(rate);
         }
+    }
+
+    /// Sets whether far peers get no blocks of this node.
+    pub(super) fn set_private(&self, is_private: bool) {
+        self.is_private.store(is_private, Ordering::Relaxed);
     }
 
     #[cfg(test)]
@@ -185,6 +192,11 @@ impl Share {
             up: DirectionState::default(),
             down: DirectionState::default(),
         }
+    }
+
+    /// Returns whether the peer may get blocks of this node.
+    pub(super) fn may_serve(&self) -> bool {
+        self.is_near.load(Ordering::Relaxed) || !self.limits.is_private.load(Ordering::Relaxed)
     }
 
     /// Returns the number of bytes to read or write at one time.

@@ -1,5 +1,5 @@
 use super::*;
-use dcache::{Item, Keypair, Statement, Validity};
+use dcache::{Item, Key, Keypair, Moment, Statement, Statements, Validity};
 
 pub(crate) const NOW: Time = Time(1_800_000_000);
 
@@ -16,6 +16,21 @@ pub(crate) fn say(set: &mut Set, seed: u8, kind: Kind, item: Item, seconds: u64)
     let statement = Statement::new(kind, item, Validity::starting(NOW, seconds)).unwrap();
     let record = Record::sign(statement, &Keypair::from_seed([seed; 32]), sequence, dcache::End::default());
     set.admit_verified(record, NOW).unwrap();
+}
+
+/// Signs the statements of a peer that change something, and admits them. Returns their number.
+pub(crate) fn publish(set: &mut Set, seed: u8, mut statements: Statements, now: Time) -> usize {
+    statements.keep_worthwhile(set, peer(seed), Moment::certain(now));
+    let signable = statements.into_signable().unwrap();
+    let number = signable.len();
+    for statement in signable {
+        let key = Key { item: statement.item().clone(), signer: peer(seed) };
+        let former = set.get(&key).map(Record::keep).unwrap_or_default();
+        let sequence = set.latest_sequence(peer(seed)) + 1;
+        let record = Record::sign(statement, &Keypair::from_seed([seed; 32]), sequence, former);
+        set.admit_verified(record, now).unwrap();
+    }
+    number
 }
 
 pub(crate) fn description(seed: u8, filename: &str) -> Description {

@@ -3,6 +3,7 @@
 use super::{Action, Replication};
 use crate::index::{SharedFile, State, describes_as_own};
 use crate::let_go::{LetGo, MAX_ROWS, Reason, forgettable};
+use crate::reasons::give as give_reason;
 use crate::removal::{claims, defenders, discard, renewal, retract, step_back};
 use dcache::{Moment, Set, Time};
 use ipfs::Cid;
@@ -33,6 +34,7 @@ impl Replication {
             match row.reason {
                 Reason::Discarded if defenders(set, cid, self.me, now.time).is_empty() || is_own() => {
                     decision.statements.append(discard(set, cid, self.me, now.time));
+                    give_reason(&mut decision.statements, (set, self.me), cid, None, now.time);
                     decision.wake = earlier(decision.wake, renewal(set, cid, self.me));
                 }
                 Reason::Discarded => {

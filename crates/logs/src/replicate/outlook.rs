@@ -48,9 +48,9 @@ impl Replication {
 
     /// Returns the files of this node: those that it keeps, kept, or makes statements about.
     fn concerned(&self, set: &Set) -> BTreeSet<Cid> {
-        let sets = [&self.lost, &self.bad, &self.changing, &self.tried];
+        let sets = [&self.lost, &self.changing, &self.tried];
         let mut cids: BTreeSet<Cid> = sets.into_iter().flatten().copied().collect();
-        cids.extend(self.kept.keys().chain(self.let_go.keys()));
+        cids.extend(self.kept.keys().chain(self.let_go.keys()).chain(self.bad.keys()));
         for (cid, replaced) in &self.replaced {
             cids.insert(*cid);
             if let Replaced::By(Some(by), _) = replaced {

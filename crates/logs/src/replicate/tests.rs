@@ -1,6 +1,6 @@
 use super::*;
 use crate::index::index;
-use crate::index::tests::{NOW, cid, claim_and_discard, description, peer, say};
+use crate::index::tests::{NOW, cid, claim_and_discard, description, peer, publish, say};
 use dcache::Kind;
 
 /// Returns the steps of peer `seed`. `is_kept` tells whether it keeps the file of peer 1.
@@ -241,9 +241,13 @@ fn a_decision_takes_new_files_and_rejects_a_bad_one_once() {
     let decision = replication.decide(&set, now);
     assert!(matches!(&decision.actions[..], [Action::Take { file, .. }] if file.cid == cid()));
     assert_eq!(decision.wake, Some(NOW.plus(LIFETIME)), "the record expires then");
-    replication.reject(cid());
-    let decision = replication.decide(&set, now);
+    replication.reject(cid(), "its size is wrong".to_owned());
+    let mut decision = replication.decide(&set, now);
     assert!(decision.actions.is_empty() && !decision.statements.is_empty());
+    let mut told = set.clone();
+    publish(&mut told, 2, std::mem::take(&mut decision.statements), NOW);
+    let reasons = crate::reasons::reasons(&told, &cid(), NOW.plus(1));
+    assert_eq!(reasons[&peer(2)], "its size is wrong");
     assert_eq!(
         replication.decide(&set, now).actions.len(),
         1,
