@@ -264,7 +264,7 @@ mod tests {
         let mut files = [log("a.bag", "entebot208"), log("b.bag", "entebot208"), log("c.bag", "duckie7")];
         files[1].uploader = Some(peer(2, Some("entebot208")));
         files[1].is_signed_by_uploader = Some(false);
-        let text = shown(&files, Some(80));
+        let text = shown(&files, Some(70));
         for number in [1, 2] {
             let end = peer(number, None).end();
             assert!(text.contains(&format!("~{end}")), "{end} in {text}");
