@@ -134,8 +134,16 @@ fn report_watches_line_by_line_without_a_terminal() {
     let lines: Vec<String> = lines.take(2).collect();
     watch.kill().unwrap();
     watch.wait().unwrap();
-    assert!(lines.iter().any(|line| line.starts_with("+ example.bag (…") && line.ends_with(") safe, 3 of 3 copies")), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.starts_with("+ ? (…") && line.ends_with(") shared, 0 of 3 copies")), "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("+ example.bag (…") && line.ends_with(") safe, 3 of 3 copies")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.starts_with("+ ? (…") && line.ends_with(") shared, 0 of 3 copies")),
+        "{lines:#?}"
+    );
 }
 
 #[test]

@@ -496,7 +496,8 @@ mod tests {
             let info = Item { bucket: logs::buckets::info(&cid), data: description.to_data().unwrap() };
             for (index, item) in [Station::Safe.item(&cid), info].into_iter().enumerate() {
                 let statement = Statement::new(Kind::Propose, item, validity).unwrap();
-                let record = Record::sign(statement, &key, 2 * number + index as u64 + 1, dcache::End::default());
+                let record =
+                    Record::sign(statement, &key, 2 * number + index as u64 + 1, dcache::End::default());
                 set.admit_verified(record, Time(1000)).unwrap();
             }
         }
@@ -526,7 +527,6 @@ mod tests {
         let begun = Instant::now();
         assert!(rows(&files.show()) < 40);
         println!("one screen in {:?}", begun.elapsed());
-        if let Ok(path) = std::env::var("DUMP_PAGE") { std::fs::write(path, &page).unwrap(); }
         // Unoptimised on a busy machine it takes a few seconds. Quadratic work takes minutes.
         assert!(listed + shown + written < Duration::from_secs(60));
     }

@@ -7,27 +7,28 @@
   const headings = [...document.querySelectorAll("th")];
   const collator = new Intl.Collator(undefined, { numeric: true });
   const peer = (index) => (index === null ? "" : data.peers[index]);
+  // The parts of a text, each of which stays on one line if it can.
   const keepers = (file) => {
     const others = file.copies - file.holders.length;
-    return file.holders.map(peer).join(", ") + (others > 0 ? ` and ${others} more` : "");
+    return file.holders.map(peer).concat(others > 0 ? [`${others} more`] : []);
   };
 
-  // The columns, in the order of the headings: class, shown text, value to sort by, and whether the largest is first.
+  // The columns, in the order of the headings: class, shown text or its parts, value to sort by, and whether the largest is first.
   const columns = [
     ["name", (file) => file.name ?? "?", (file) => file.name],
     ["size", (file) => file.size, (file) => file.bytes, true],
     ["date", (file) => file.date, (file) => file.time, true],
     ["content", (file) => file.content, (file) => file.content || null],
-    ["uploader", (file) => peer(file.uploader) + (file.is_doubtful ? " ?" : ""), (file) => peer(file.uploader) || null],
+    ["uploader", (file) => [peer(file.uploader) + (file.is_doubtful ? " ?" : "")], (file) => peer(file.uploader) || null],
     ["state", (file) => data.states[file.state], (file) => file.state],
     ["copies", (file) => `${file.copies} of ${data.wanted_copies}`, (file) => file.copies, true],
-    ["holders", keepers, (file) => keepers(file) || null],
+    ["holders", keepers, (file) => keepers(file).join() || null],
     ["cid", (file) => file.cid, (file) => file.cid],
   ];
   const files = data.files;
   const texts = new Map();
   for (const file of files) {
-    const words = columns.map(([, text]) => text(file)).concat(file.remarks);
+    const words = columns.flatMap(([, text]) => text(file)).concat(file.remarks);
     texts.set(file, words.join("\n").toLowerCase());
   }
   let chosen = files;
@@ -72,11 +73,14 @@
     line.setAttribute("role", "row");
     columns.forEach(([kind, text], index) => {
       const cell = document.createElement("td");
-      const value = text(file);
+      const parts = [text(file)].flat();
       cell.setAttribute("role", "cell");
-      cell.className = value === "" ? `${kind} empty` : kind;
+      cell.className = parts.join("") === "" ? `${kind} empty` : kind;
       cell.dataset.label = headings[index].textContent;
-      cell.append(element("span", value));
+      const span = document.createElement("span");
+      const last = parts.length - 1;
+      parts.forEach((part, at) => span.append(element("span", at < last ? `${part},` : part), " "));
+      cell.append(span);
       if (kind === "name") cell.append(...file.remarks.map((remark) => element("p", remark)));
       line.append(cell);
     });

@@ -139,7 +139,7 @@ fn row(file: &File, peers: &mut Peers) -> Row {
         size: file.file.bytes.map_or_else(String::new, size),
         time: latest.map(|time| time.0),
         date: latest.map_or_else(String::new, minutes),
-        content: file.recording.as_ref().map_or_else(String::new, content),
+        content: file.recording.as_ref().map_or_else(String::new, Recording::show),
         uploader: file.uploader.as_ref().map(|peer| peers.index(peer)),
         is_doubtful: file.is_signed_by_uploader == Some(false),
         state: STATES.iter().position(|state| *state == file.state).unwrap_or_default(),
@@ -148,10 +148,6 @@ fn row(file: &File, peers: &mut Peers) -> Row {
         cid: file.file.cid.clone(),
         remarks: remarks(file),
     }
-}
-
-fn content(recording: &Recording) -> String {
-    [Some(recording.show()), recording.times()].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Returns a time without its seconds, as `2027-01-01 10:30`.
@@ -165,7 +161,11 @@ fn minutes(time: dcache::Time) -> String {
 
 /// Returns what a reader should know about a file, one sentence each.
 fn remarks(file: &File) -> Vec<String> {
-    let mut remarks = file.recording.as_ref().map_or_else(Vec::new, Recording::remarks);
+    let recording = file.recording.as_ref();
+    let mut remarks = recording.map_or_else(Vec::new, Recording::remarks);
+    if let Some(times) = recording.and_then(Recording::times) {
+        remarks.insert(0, format!("Recorded from {times}."));
+    }
     if !file.discarders.is_empty() {
         let peers: Vec<String> = file.discarders.iter().take(MAX_PEERS).map(PeerRef::show).collect();
         remarks.push(format!("Discarded by {}.", peers.join(", ")));
@@ -179,8 +179,8 @@ fn remarks(file: &File) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::commands::report::file::fixture::{file, peer};
-    use crate::output::fields::Timestamp;
     use crate::commands::report::fixture::files;
+    use crate::output::fields::Timestamp;
     use dcache::Time;
     use logs::State;
     use serde_json::Value;
@@ -259,36 +259,6 @@ mod tests {
         assert_eq!(first(&page(Sort::Size, false), "descending"), "Size");
         assert_eq!(first(&page(Sort::Robot, true), "descending"), "Shared by");
         assert_eq!(page(Sort::State, false).matches("aria-sort=\"none\"").count(), COLUMNS.len() - 1);
-    }
-
-    #[test]
-    fn dump_demo() {
-        let Ok(path) = std::env::var("DUMP_DEMO") else { return };
-        let robots = ["robot1", "duckie7", "autobot03", "entebot208", "watchtower21"];
-        let mut all = Vec::new();
-        for n in 0..40u64 {
-            let mut f = file(&format!("2026-11-{:02}_1{}-30-0{}_lane_following_{}.bag", n % 28 + 1, n % 10, n % 7, robots[n as usize % 5]));
-            f.file.cid = format!("bafybei{:0>52}", format!("a{}z{}k", n * 7919, n * 104729));
-            f.file.bytes = Some((n * 7_919_231_777) % 4_000_000_000);
-            f.modified_time = Some(Timestamp(Time(1_795_000_000 + (n * 7919) % 1000 * 3000)));
-            f.uploader = Some(peer((n % 5 + 1) as u8, Some(robots[n as usize % 5])));
-            f.holders = (0..n % 4).map(|k| peer(((n + k) % 5 + 1) as u8, Some(robots[((n + k) % 5) as usize]))).collect();
-            f.state = STATES[(n % 6) as usize];
-            f.is_signed_by_uploader = Some(n % 9 != 0);
-            if n % 6 == 5 { f.discarders = vec![peer(3, Some("autobot03"))]; }
-            let summary: logs::Summary = logs::Summary { kind: recordings::Kind::Ros1Bag, from: Some(Time(1_795_000_000)), until: Some(Time(1_795_000_400 + n)), messages: 1000 * n, topics: n, cut: n % 11 == 3, partial: false, date_doubtful: n % 13 == 2, fault: None, vehicle: Some("duckie7".into()) };
-            if n % 3 == 0 { f.recording = Some(Recording::from(&summary)); }
-            all.push(f);
-        }
-        let mut hostile = file("</script><img src=x onerror=alert(1)>\u{202e}gab.exe\u{1b}[2J\" onclick=\"alert(2)");
-        hostile.uploader = Some(peer(9, Some("<b>robot1</b>&amp;")));
-        all.push(hostile);
-        let mut long = file(&"x".repeat(290));
-        long.file.name = Some("x".repeat(255));
-        all.push(long);
-        let mut nameless = file(""); nameless.file.name = None; nameless.file.cid = "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".into();
-        all.push(nameless);
-        std::fs::write(path, page(&files(all), NAMED).unwrap()).unwrap();
     }
 
     #[test]
