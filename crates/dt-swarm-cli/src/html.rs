@@ -1,10 +1,9 @@
-//! HTML pages that commands write: their frame, and the escaping of texts. [`file`] writes them.
+//! HTML pages that commands write: their frame, and the escaping of texts.
+//! [`page_file`](crate::page_file) writes them.
 //!
 //! A page needs no other file. A policy in the page forbids browsers to load anything, and to run any script but the one
 //! of the page. Texts of other hosts go through [`escaped`] or [`data_block`].
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
-pub(crate) mod file;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -32,6 +32,7 @@ mod key_files;
 mod live_table;
 mod local_daemon;
 mod output;
+mod page_file;
 mod pattern;
 mod period;
 mod random;

@@ -28,14 +28,14 @@ pub(crate) fn width(text: &str) -> usize {
 }
 
 /// Cuts a text in its middle, where `…` then stands, so that it needs at most `most` columns. Both ends of a file name
-/// tell files apart. The text is clean already.
+/// tell files apart, the beginning more often. The text is clean already.
 pub(crate) fn middle(text: &str, most: usize) -> String {
     if text.width() <= most {
         return text.to_owned();
     }
     let left = most.saturating_sub(1);
     let ends = text.char_indices().map(|(at, character)| at + character.len_utf8());
-    let head = ends.take_while(|end| text[..*end].width() <= left.div_ceil(2)).last();
+    let head = ends.take_while(|end| text[..*end].width() <= left * 3 / 5).last();
     let head = &text[..head.unwrap_or_default()];
     let left = left - head.width();
     let begins = text.char_indices().rev().map(|(at, _)| at);

@@ -7,8 +7,8 @@ use self::graph::Graph;
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::html::file;
 use crate::output::Output;
+use crate::page_file;
 use clap::Args;
 use dcache::buckets::IPFS_PEERS;
 use dcache::{PeerId, Set, Time};
@@ -41,7 +41,7 @@ impl Command for Network {
 
     fn run(&self, context: &Context) -> Result<Graph, CliError> {
         if let Some(path) = &self.html {
-            file::check(&page::PAGE, path, self.force)?;
+            page_file::check(&page::PAGE, path, self.force)?;
         }
         let table = context.robots()?;
         // The graph without IPFS connections is still useful.
@@ -51,7 +51,7 @@ impl Command for Network {
             .unwrap_or_default();
         let mut graph = Graph::new(table, &connections);
         if let Some(path) = &self.html {
-            file::write(&page::PAGE, path, &page::page(&graph))?;
+            page_file::write(&page::PAGE, path, &page::page(&graph))?;
             graph.set_path(path);
         }
         Ok(graph)

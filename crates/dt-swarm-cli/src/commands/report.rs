@@ -18,7 +18,6 @@ use self::rows::Rows;
 use super::Command;
 use crate::context::{Context, Reading};
 use crate::error::CliError;
-use crate::html;
 use crate::live_table::{self, LiveTable, NowOrLive};
 use crate::output::answered::Answered;
 use crate::output::names::{HOSTNAMES, Names};
@@ -26,6 +25,7 @@ use crate::output::recording::FileKind;
 use crate::output::shared_folders::SharedFolders;
 use crate::output::uploaded::UploadedCopy;
 use crate::output::{Form, Live, Output};
+use crate::page_file;
 use crate::period::period;
 use crate::robots::Selector;
 use crate::shared_files::{self, KEPT, UPLOADED, cid_end};
@@ -172,7 +172,7 @@ pub(crate) struct Files {
     live: Option<String>,
 }
 
-/// What the daemon says about its own files.
+/// Answers of the daemon about its own files.
 #[derive(Debug, Default, Serialize)]
 struct Local {
     #[serde(flatten)]
@@ -224,7 +224,7 @@ impl Command for Report {
             return self.watch(context).map(NowOrLive::Live);
         }
         if let Some(path) = &self.html {
-            html::file::check(&page::PAGE, path, self.force)?;
+            page_file::check(&page::PAGE, path, self.force)?;
         }
         let Reading { answer, names, .. } = context.read_shared(&OTHER_BUCKETS)?;
         let answered = Answered::new(&answer, &names);
@@ -324,7 +324,7 @@ impl Report {
 impl Files {
     fn write(&mut self, path: &Path, order: Order) -> Result<(), CliError> {
         let text = page::page(self, order).map_err(|error| CliError::Output(error.into()))?;
-        html::file::write(&page::PAGE, path, &text)?;
+        page_file::write(&page::PAGE, path, &text)?;
         self.path = Some(path.display().to_string());
         Ok(())
     }

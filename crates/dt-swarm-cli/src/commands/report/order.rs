@@ -21,7 +21,7 @@ pub(super) const STATES: [&str; 6] = [
 /// A property by which files are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Sort {
-    /// By name
+    /// By the name of the file
     Name,
     /// The largest first
     Size,

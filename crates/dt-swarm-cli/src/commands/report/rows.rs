@@ -46,12 +46,15 @@ struct Layout {
 
 use Column::{Age, Cid, Copies, FullCid, FullUploader, Holders, Name, Size, State, Uploader};
 
+/// Width, in columns, up to which names are whole in all but the narrow layouts: names tell more than IDs.
+const WHOLE: usize = 60;
+
 /// The layouts, from the widest to the narrowest.
 const LAYOUTS: [Layout; 7] = [
-    layout(&[Name, Size, Age, FullUploader, State, Copies, Holders, FullCid], 48, false),
-    layout(&[Name, Size, Age, FullUploader, State, Copies, FullCid], 32, false),
-    layout(&[Name, Size, Age, FullUploader, State, Copies, Cid], 24, false),
-    layout(&[Name, Size, Age, Uploader, State, Copies, Cid], 24, false),
+    layout(&[Name, Size, Age, FullUploader, State, Copies, Holders, FullCid], WHOLE, false),
+    layout(&[Name, Size, Age, FullUploader, State, Copies, FullCid], WHOLE, false),
+    layout(&[Name, Size, Age, FullUploader, State, Copies, Cid], WHOLE, false),
+    layout(&[Name, Size, Age, Uploader, State, Copies, Cid], WHOLE, false),
     layout(&[Name, Size, Age, Uploader, State, Copies, Cid], 12, true),
     layout(&[Name, Size, Uploader, State, Copies], 12, true),
     layout(&[Name, Size, State], 8, true),
@@ -157,7 +160,7 @@ fn holders(holders: &[PeerRef]) -> String {
     let names: Vec<String> = holders.iter().take(MAX_HOLDERS).map(PeerRef::show).collect();
     match holders.len() {
         0 => "nobody".to_owned(),
-        0..=MAX_HOLDERS => names.join(", "),
+        1..=MAX_HOLDERS => names.join(", "),
         _ => names.join(", ") + ", …",
     }
 }
@@ -252,7 +255,7 @@ mod tests {
         let text = shown(&files, Some(80));
         assert!(text.lines().all(|line| width(line) <= 80), "{text}");
         let row = text.lines().nth(2).unwrap();
-        assert!(row.starts_with("2027-01-01_10-") && row.contains("_duckie7.bag "), "{row}");
+        assert!(row.starts_with("2027-01-01_10-30") && row.contains("_duckie7.bag "), "{row}");
         assert!(row.ends_with(&format!(" 2 of 3  {}", cid_end(CID))) && row.contains(" duckie7 "), "{row}");
         let narrow = shown(&files, Some(40));
         assert!(narrow.lines().all(|line| width(line) <= 40), "{narrow}");

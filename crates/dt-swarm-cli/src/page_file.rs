@@ -1,7 +1,7 @@
 //! The files of pages. A page never replaces a file that is no page of the same command.
 
-use super::Page;
 use crate::error::CliError;
+use crate::html::Page;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
