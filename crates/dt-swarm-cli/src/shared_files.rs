@@ -22,6 +22,18 @@ pub(crate) const KEPT: &str = "kept";
 /// State of a file that is in a storage.
 pub(crate) const UPLOADED: &str = "uploaded";
 
+/// Minimum number of characters of a CID that name a file. They are also the number of characters that tables show. The
+/// end of a CID has 37 random bits, its beginning is the same for all files.
+const CID_PART: usize = 8;
+/// Character in place of the rest of a CID.
+const ELLIPSIS: char = '…';
+
+/// Returns the end of a CID, as tables show it. It names the file on the command line.
+pub(crate) fn cid_end(cid: &str) -> String {
+    let begin = cid.len().saturating_sub(CID_PART);
+    format!("{ELLIPSIS}{}", cid.get(begin..).unwrap_or(cid))
+}
+
 /// Returns the number of copies of each file that the daemon wants in the swarm.
 pub(crate) fn wanted_copies(set: &Set, daemon: PeerId, now: Time) -> usize {
     Offer::of(set, daemon, now).map_or(USUAL_COPIES, |offer| offer.copies.max(1))
@@ -65,13 +77,45 @@ pub(crate) fn find_discarded<'a>(files: &'a [SharedFile], name: &str) -> Result<
 }
 
 /// Returns the file with this CID. Without one, returns the files with this name, or whose path below the shared folder
-/// ends with it.
+/// ends with it, and those whose CID begins or ends with it. A robot chooses the names of its files, so a name that is
+/// also a part of the CID of another file has to be ambiguous.
 fn named<'a>(files: &'a [SharedFile], name: &str) -> Vec<&'a SharedFile> {
-    let has_cid = |file: &&SharedFile| file.cid.to_string() == name;
-    let has_name = |file: &&SharedFile| file.description.as_ref().is_some_and(|known| is_named(known, name));
-    match files.iter().find(has_cid) {
-        Some(file) => vec![file],
-        None => files.iter().filter(has_name).collect(),
+    let part = CidPart::new(name);
+    let (mut named, mut of_cid) = (Vec::new(), Vec::new());
+    for file in files {
+        let cid = file.cid.to_string();
+        if cid == name {
+            return vec![file];
+        }
+        let is_named = file.description.as_ref().is_some_and(|known| is_named(known, name));
+        if part.as_ref().is_some_and(|part| part.is_of(&cid)) {
+            of_cid.push(file);
+        } else if is_named {
+            named.push(file);
+        }
+    }
+    named.extend(of_cid);
+    named
+}
+
+/// A part of a CID on the command line: its beginning or its end, such as `bafybeib…` or `…k5wz3zha`.
+struct CidPart<'a> {
+    text: &'a str,
+    may_begin: bool,
+    may_end: bool,
+}
+
+impl<'a> CidPart<'a> {
+    /// Reads a part; `None` if the text is too short, or has characters that are in no CID.
+    fn new(text: &'a str) -> Option<Self> {
+        let (end, begin) = (text.strip_prefix(ELLIPSIS), text.strip_suffix(ELLIPSIS));
+        let part = end.or(begin).unwrap_or(text);
+        let is_part = part.len() >= CID_PART && part.chars().all(|c| c.is_ascii_alphanumeric());
+        is_part.then_some(Self { text: part, may_begin: end.is_none(), may_end: begin.is_none() })
+    }
+
+    fn is_of(&self, cid: &str) -> bool {
+        self.may_begin && cid.starts_with(self.text) || self.may_end && cid.ends_with(self.text)
     }
 }
 
@@ -255,6 +299,27 @@ mod tests {
         for name in ["o/run.mcap", "/one/run.mcap", "mcap", ""] {
             assert!(matches!(find(&files, name), Err(CliError::NoSuchFile(_))), "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_is_found_by_a_part_of_its_cid_that_no_other_file_has() {
+        let mut files = [of(CIDS[0], 1, 5, true), of(CIDS[1], 2, 9, true)];
+        files[0].description.as_mut().unwrap().filename = "one.bag".into();
+        for part in
+            [cid_end(CIDS[1]), CIDS[1][51..].into(), CIDS[1][..9].into(), format!("{}…", &CIDS[1][..9])]
+        {
+            assert_eq!(meant(find(&files, &part)), CIDS[1], "{part}");
+        }
+        assert_eq!(meant(find(&files, "bafkreiaaaaa…")), CIDS[0]);
+        for part in ["bbbbbba", "…bbbbbba", "…", "bbbbbb…", "…bafkreib", "bbbbbbba…", "bbb/bbbba"] {
+            assert!(matches!(find(&files, part), Err(CliError::NoSuchFile(_))), "{part}");
+        }
+        let all = [of(CIDS[0], 1, 5, false), of(CIDS[1], 2, 9, false), of(CIDS[2], 3, 9, false)];
+        assert_eq!(meant(find(&all, "bafkreic")), CIDS[2]);
+        // The name of one file is a part of the CID of another one.
+        files[0].description.as_mut().unwrap().filename = "bbbbbbba".into();
+        assert_eq!(meant(find(&files, "bbbbbbba")), [CIDS[0], CIDS[1]].join(", "));
+        assert_eq!(meant(find(&files, CIDS[1])), CIDS[1]);
     }
 
     #[test]

@@ -11,3 +11,10 @@ pub(crate) fn table(header: &[&str]) -> Table {
     table.load_style(STYLE).set_header(header.iter().copied());
     table
 }
+
+/// Removes the space on the left of each cell, for a table that has little room.
+pub(crate) fn make_dense(table: &mut Table) {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+}

@@ -57,19 +57,93 @@ fn row(output: &served::Output, text: &str) -> String {
 #[test]
 fn report_shows_the_size_uploader_state_and_holders_of_a_file() {
     let host = class().serve();
-    let output = run(&[&host, "report"]);
+    let output = run(&[&host, "report", "--wide"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     let known = row(&output, CID);
-    assert!(known.starts_with("example.bag 868 kB duckie1 (…"), "{known}");
-    assert!(known.contains(" safe 3: "), "{known}");
+    assert!(known.starts_with("example.bag 868 kB ") && known.contains(" days duckie1 (…"), "{known}");
+    assert!(known.contains(" safe 3 of 3 "), "{known}");
     for name in ["duckie1", "duckie2", "duckie3"] {
         assert!(known.split(" safe ").nth(1).unwrap().contains(name), "{known}");
     }
     assert_eq!(
         row(&output, "QmbFMke1"),
-        "? ? ? shared nobody QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
+        "? ? ? ? shared 0 of 3 nobody QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
     );
     assert!(output.stdout.contains("\n2 files\n"));
+}
+
+#[test]
+fn report_fits_80_columns_and_shows_an_end_of_the_cid_that_names_the_file() {
+    let host = class().serve();
+    let output = run(&[&host, "report"]);
+    assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{}", output.stdout);
+    let known = row(&output, "example.bag");
+    let end = known.split_whitespace().last().unwrap();
+    assert_eq!(end, format!("…{}", &CID[CID.len() - 8..]));
+    assert!(known.contains(" safe 3 of 3 "), "{known}");
+    assert_eq!(json(&run(&[&host, "log", end, "--json"]))["cid"], CID);
+}
+
+#[test]
+fn report_is_sorted_and_shown_in_parts() {
+    let host = class().serve();
+    let cids = |options: &[&str]| -> Vec<Value> {
+        let document = json(&run(&[&[host.as_str(), "report", "--json"], options].concat()));
+        assert_eq!((&document["shared_files"], &document["chosen_files"]), (&2.into(), &2.into()));
+        document["files"].as_array().unwrap().iter().map(|file| file["cid"].clone()).collect()
+    };
+    let other = "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH";
+    assert_eq!(cids(&[]), [CID, other]);
+    assert_eq!(cids(&["--sort", "state"]), [other, CID]);
+    assert_eq!(cids(&["--sort", "state", "--reverse", "--limit", "1"]), [CID]);
+    assert_eq!(cids(&["--offset", "1", "--limit", "0"]), [other]);
+    let output = run(&[&host, "report", "--limit", "1"]);
+    assert!(
+        output.stdout.contains("2 files, of which 1 to 1 are shown. The next: --offset 1."),
+        "{}",
+        output.stdout
+    );
+}
+
+#[test]
+fn report_writes_a_page_and_replaces_only_a_page() {
+    let host = class().serve();
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("files.html");
+    let path = page.to_str().unwrap();
+    for _ in 0..2 {
+        let output = run(&[&host, "report", "--html", path]);
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+        assert!(output.stdout.contains("files.html was written."), "{}", output.stdout);
+    }
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains("\"example.bag\"") && text.contains(CID), "{text}");
+    std::fs::write(&page, "mine").unwrap();
+    assert_eq!(run(&[&host, "report", "--html", path]).code, 1);
+    assert_eq!(json(&run(&[&host, "report", "--html", path, "--force", "--json"]))["path"], path);
+    assert_eq!(run(&[&host, "report", "--html", path, "--watch"]).code, 2);
+}
+
+#[test]
+fn report_watches_line_by_line_without_a_terminal() {
+    use std::io::{BufRead as _, BufReader};
+    let host = class().serve();
+    let mut command = run_with(&[&host, "report", "--watch", "--timeout", "2"]);
+    let mut watch = command.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let lines: Vec<String> = lines.take(2).collect();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("+ example.bag (…") && line.ends_with(") safe, 3 of 3 copies")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.starts_with("+ ? (…") && line.ends_with(") shared, 0 of 3 copies")),
+        "{lines:#?}"
+    );
 }
 
 #[test]
@@ -237,7 +311,7 @@ fn a_wrong_clock_is_reported_and_the_clock_of_the_daemon_is_used() {
     let then = Time(clock().0 + 3 * DAY);
     daemon.propose(1, "share/files", CID, Validity::starting(Time(then.0 - 100), 1000));
     let host = daemon.serve();
-    let output = run(&[&host, "report"]);
+    let output = run(&[&host, "report", "--wide"]);
     assert!(output.stdout.contains(CID), "{}", output.stdout);
     let warning = format!("the clock of {host} is 3 days ahead of this computer's");
     assert!(output.stderr.contains(&warning), "{}", output.stderr);

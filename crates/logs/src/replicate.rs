@@ -88,7 +88,7 @@ pub enum Action {
 impl Replication {
     /// Creates the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
-        let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let retracted = BTreeSet::new();
         let (let_go, is_begun, replaced, changing) =
             (LetGoFiles::new(), false, BTreeMap::new(), BTreeSet::new());

@@ -6,9 +6,10 @@ use super::Command;
 use crate::ask;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::live_table::{self, LiveTable, NowOrLive};
 use crate::output::fields::{Daemon, Timestamp};
 use crate::output::robot::RobotEntry;
-use crate::output::{Form, Live, Output, Print};
+use crate::output::{Live, Output};
 use crate::robots::Table;
 use crate::tables::table;
 use crate::text::count;
@@ -18,7 +19,6 @@ use discovery::protocol::MAX_WAIT_SECONDS;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -28,8 +28,8 @@ Examples:
   dt-swarm-cli duckie7 online --all        asks the robot duckie7, and also shows robots that left";
 
 const HEADER: [&str; 8] = ["Name", "Hardware", "Type", "Model", "Status", "Where", "ID", "Version"];
-/// Time, in seconds, after which a terminal shows the table again although nothing changed, because the ages grow.
-const REDRAW_SECONDS: u64 = 2;
+/// Time after which a terminal shows the table again although nothing changed.
+const REDRAW_EVERY: Duration = Duration::from_secs(2);
 /// Maximum number of shared names that are listed below the table.
 const MAX_SHARED_SHOWN: usize = 5;
 
@@ -64,50 +64,30 @@ pub(crate) struct Robots {
     live: Option<String>,
 }
 
-/// The output of `online`.
-pub(crate) enum OnlineOutput {
-    Now(Robots),
-    Live(Live<Robots>),
-}
-
 impl Command for Online {
-    type Output = OnlineOutput;
+    type Output = NowOrLive<Robots>;
 
-    fn run(&self, context: &Context) -> Result<OnlineOutput, CliError> {
+    fn run(&self, context: &Context) -> Result<NowOrLive<Robots>, CliError> {
         let first = Robots::new(context.robots()?, self.all);
         Ok(match self.watch {
-            true => OnlineOutput::Live(watch(context.clone(), self.all, first)),
-            false => OnlineOutput::Now(first),
+            true => NowOrLive::Live(watch(context.clone(), self.all, first)),
+            false => NowOrLive::Now(first),
         })
     }
 }
 
 /// Returns the table at each moment for a terminal, and otherwise at each change.
 fn watch(context: Context, is_all: bool, first: Robots) -> Live<Robots> {
-    let is_redrawn = context.form() == Form::Text && std::io::stdout().is_terminal();
-    let seconds = if is_redrawn { REDRAW_SECONDS } else { MAX_WAIT_SECONDS };
-    let mut before = BTreeMap::new();
-    let mut changed = Changes::new(context.clone(), Duration::from_secs(seconds));
-    let mut next = Some(first);
-    let look = move || {
-        loop {
-            let mut robots = match next.take() {
-                Some(first) => first,
-                None => {
-                    changed.wait()?;
-                    Robots::new(context.robots()?, is_all)
-                }
-            };
-            let lines = robots.lines();
-            let changes = changes(&before, &lines);
-            before = lines;
-            if is_redrawn || !changes.is_empty() {
-                robots.live = Some(if is_redrawn { robots.screen() } else { changes });
-                return Ok(robots);
-            }
+    let longest = live_table::longest_wait(&context, REDRAW_EVERY, Duration::from_secs(MAX_WAIT_SECONDS));
+    let mut changed = Changes::new(context.clone(), longest);
+    let (mut next, asked) = (Some(first), context.clone());
+    live_table::watch(&context, move || match next.take() {
+        Some(first) => Ok(first),
+        None => {
+            changed.wait()?;
+            Ok(Robots::new(asked.robots()?, is_all))
         }
-    };
-    Live::new(std::iter::repeat_with(look))
+    })
 }
 
 impl Robots {
@@ -116,21 +96,6 @@ impl Robots {
         let robots_left = robots.iter().filter(|robot| robot.is_away()).count();
         robots.retain(|robot| is_all || !robot.is_away());
         Self { daemon: table.daemon, time: Timestamp(ask::clock()), robots, robots_left, live: None }
-    }
-
-    /// Returns a line for each robot, without ages. The keys identify the robots.
-    fn lines(&self) -> BTreeMap<String, String> {
-        let line = |robot: &RobotEntry| {
-            let key = robot.peer.map_or_else(|| robot.hostname.clone(), |peer| Some(peer.to_string()));
-            let (name, id, status) = (robot.show_handle(), robot.show_id(), robot.show_status());
-            (key.unwrap_or_default(), format!("{name} ({id}) {status}, {}", robot.state))
-        };
-        self.robots.iter().map(line).collect()
-    }
-
-    /// Returns the text that replaces the content of a terminal. Lines that are wider than the terminal are cut.
-    fn screen(&self) -> String {
-        format!("\x1b[H\x1b[2J\x1b[?7l{}\x1b[?7h", self.table())
     }
 
     fn table(&self) -> String {
@@ -178,21 +143,19 @@ impl Robots {
     }
 }
 
-/// Returns a line for each robot that came (`+`), left (`-`) or changed (`~`).
-fn changes(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> String {
-    let mut text = String::new();
-    for (_, line) in before.iter().filter(|(key, _)| !now.contains_key(*key)) {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "- {line}");
-    }
-    for (key, line) in now {
-        let _ = match before.get(key) {
-            None => writeln!(text, "+ {line}"),
-            Some(former) if former != line => writeln!(text, "~ {line}"),
-            Some(_) => Ok(()),
+impl LiveTable for Robots {
+    fn lines(&self) -> BTreeMap<String, String> {
+        let line = |robot: &RobotEntry| {
+            let key = robot.peer.map_or_else(|| robot.hostname.clone(), |peer| Some(peer.to_string()));
+            let (name, id, status) = (robot.show_handle(), robot.show_id(), robot.show_status());
+            (key.unwrap_or_default(), format!("{name} ({id}) {status}, {}", robot.state))
         };
+        self.robots.iter().map(line).collect()
     }
-    text
+
+    fn set_text(&mut self, text: String) {
+        self.live = Some(text);
+    }
 }
 
 impl Output for Robots {
@@ -201,18 +164,10 @@ impl Output for Robots {
     }
 }
 
-impl Print for OnlineOutput {
-    fn print(self, form: Form) -> Result<(), CliError> {
-        match self {
-            Self::Now(robots) => robots.print(form),
-            Self::Live(live) => live.print(form),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live_table::changes;
     use crate::output::fields::PeerRef;
     use crate::output::vocabulary;
     use crate::robots::fixture::{fact, heard, peer, robot};

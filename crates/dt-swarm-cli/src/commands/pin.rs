@@ -15,7 +15,7 @@ use serde::Serialize;
 /// Ctrl-C cancels this. Example: `dt-swarm-cli localhost pin bafy…`
 #[derive(Debug, Args)]
 pub(crate) struct Pin {
-    /// The CID of the content, as `report` and `add` show it.
+    /// The CID of the content, as `report --wide` and `add` show it.
     cid: String,
 }
 

@@ -31,7 +31,7 @@ To remove the file of another robot, use `discard`. To free only the disk of thi
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Unshare {
-    /// The file: its path or the end of it, its name, or its CID as `report` shows it [default: lists the unshared files]
+    /// The file: its path or the end of it, its name, or its CID as `report --wide` shows it [default: lists the unshared files]
     #[arg(value_name = "FILE|CID")]
     file: Option<String>,
     /// Waits this many seconds for the robots that keep the file.

@@ -5,7 +5,7 @@
 //! its proposals expire.
 
 use super::Command;
-use crate::ask::{self, Unverified};
+use crate::ask::{self, Pong, Unverified};
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::CliError;
@@ -100,6 +100,8 @@ pub(super) struct Watching {
     /// Patterns of the buckets whose records are admitted to the set.
     wanted: Vec<Pattern>,
     subscription: Subscription,
+    /// The end of the first answer.
+    pong: Pong,
     /// The time of this computer's clock at the last pong, and the time at which to judge records at that moment.
     clocks: (Time, Time),
     next_ping: Instant,
@@ -138,6 +140,7 @@ impl Watching {
             wanted,
             subscription: Subscription::new(pattern.clone()),
             clocks: (pong.arrived, pong.reading_time()),
+            pong,
             next_ping: now + PING_EVERY,
             next_repair: now + repair_every,
             repair_every,
@@ -150,7 +153,18 @@ impl Watching {
         Ok(watching)
     }
 
-    fn now(&self) -> Time {
+    /// Returns the end of the first answer of the daemon.
+    pub(super) fn pong(&self) -> &Pong {
+        &self.pong
+    }
+
+    /// Returns the records that were received so far.
+    pub(super) fn set(&self) -> &Set {
+        &self.set
+    }
+
+    /// Returns the time at which to judge the records.
+    pub(super) fn now(&self) -> Time {
         let (here, judging) = self.clocks;
         judging.plus(ask::clock().since(here))
     }

@@ -3,8 +3,9 @@
 
 use super::fields::{Daemon, Timestamp};
 use super::names::Names;
-use crate::ask::Answer;
+use crate::ask::{Answer, Pong};
 use crate::text::{clean, count};
+use dcache::{Set, Time};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,16 +33,22 @@ fn is_refusal(name: &str) -> bool {
 impl Answered {
     /// Describes this answer.
     pub(crate) fn new(answer: &Answer, names: &Names) -> Self {
-        let counters = answer.pong.status.iter().flat_map(|status| &status.counters);
+        let refused_here = answer.refused.clone();
+        Self { refused_here, ..Self::of(&answer.pong, &answer.set, answer.now, names) }
+    }
+
+    /// Describes records that a daemon sent, and sends on as they change. Refused records are not counted.
+    pub(crate) fn of(pong: &Pong, set: &Set, now: Time, names: &Names) -> Self {
+        let counters = pong.status.iter().flat_map(|status| &status.counters);
         let refused = counters
             .filter(|(name, number)| **number > 0 && is_refusal(name))
             .map(|(name, number)| (name.clone(), *number));
         Self {
-            daemon: Daemon::new(&answer.pong, names.of(answer.pong.peer).hostname),
-            time: Timestamp(answer.now),
-            records_read: answer.set.len(),
+            daemon: Daemon::new(pong, names.of(pong.peer).hostname),
+            time: Timestamp(now),
+            records_read: set.len(),
             refused_by_daemon: refused.collect(),
-            refused_here: answer.refused.clone(),
+            refused_here: BTreeMap::new(),
         }
     }
 

@@ -54,12 +54,17 @@ impl PeerRef {
     /// Returns the host name, if known, and the end of the ID. The ID is always shown, because any peer may use any
     /// name.
     pub(crate) fn show(&self) -> String {
-        let id = self.peer.to_string();
-        let short = format!("…{}", &id[id.len().saturating_sub(ID_END)..]);
+        let short = format!("…{}", self.end());
         match &self.hostname {
             Some(name) => format!("{} ({short})", clean(name, MAX_NAME_SHOWN)),
             None => short,
         }
+    }
+
+    /// Returns the end of the ID, as it follows a name on the command line.
+    pub(crate) fn end(&self) -> String {
+        let mut id = self.peer.to_string();
+        id.split_off(id.len().saturating_sub(ID_END))
     }
 }
 

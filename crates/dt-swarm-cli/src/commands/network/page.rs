@@ -5,28 +5,27 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::graph::{Graph, IPFS, Link, Node};
+use crate::html::{Page, escaped};
 use crate::text::{count, date};
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::fmt::Write as _;
 
-/// Start of the page. It marks a file that the command may overwrite.
-pub(super) const START: &str = "<!DOCTYPE html>\n<!-- dt-swarm network -->\n";
 /// Maximum number of robots in the drawing. The table below it has all of them.
 const MAX_DRAWN: usize = 120;
 /// Colours of channels, used in turn. They differ also for most people who do not see all colours.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 /// Colour of IPFS connections.
 const IPFS_COLOUR: &str = "#999999";
-const HEAD: &str = "<html lang=\"en\"><head><meta charset=\"utf-8\">
-<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">
-<title>Network of robots</title>
-<style>
-body { font-family: sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; }
-svg { width: 100%; height: auto; } svg text { font-size: 13px; text-anchor: middle; }
-table { border-collapse: collapse; } td, th { padding: 0.2em 0.8em; text-align: left; }
-</style></head><body>
-";
+/// The page, but for its body.
+pub(super) const PAGE: Page = Page {
+    command: "network",
+    title: "Network of robots",
+    style: "body { max-width: 60em; }\nsvg { width: 100%; height: auto; }\n\
+            svg text { font-size: 13px; text-anchor: middle; fill: currentColor; }\n\
+            .links { overflow-x: auto; }\n",
+    script: None,
+};
 
 /// Width and height of the drawing, and the radius of the circle of robots.
 struct Canvas {
@@ -36,35 +35,19 @@ struct Canvas {
 
 /// Returns the page.
 pub(super) fn page(graph: &Graph) -> String {
-    let mut page = format!("{START}{HEAD}<h1>Network of robots</h1>\n");
+    let mut body = String::new();
     let daemon = escaped(&graph.daemon.peer.show());
     let robots = count(graph.robots.len(), "robot");
     // Writing to a String does not fail.
-    let _ = writeln!(page, "<p>As {daemon} knows it at {}: {robots}.</p>", date(graph.time.0));
+    let _ = writeln!(body, "<p>As {daemon} knows it at {}: {robots}.</p>", date(graph.time.0));
     let colours = colours(&graph.links);
-    page += &drawing(graph, &colours);
-    page += &legend(&colours);
-    page += "<h2>Links</h2>\n<table><tr><th>Robot</th><th>hears</th><th>on</th><th>from</th><th></th></tr>\n";
+    body += &drawing(graph, &colours);
+    body += &legend(&colours);
+    body += "<h2>Links</h2>\n<div class=\"links\"><table><tr><th>Robot</th><th>hears</th><th>on</th><th>from</th><th></th></tr>\n";
     for link in &graph.links {
-        page += &row(link);
+        body += &row(link);
     }
-    page + "</table>\n</body></html>\n"
-}
-
-/// Returns the text for HTML, in elements and in quoted attributes.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            _ => escaped.push(c),
-        }
-    }
-    escaped
+    PAGE.with_body(&(body + "</table></div>\n"))
 }
 
 /// Gives each channel a colour.
@@ -149,7 +132,7 @@ fn line(
 fn circle(node: &Node, (x, y): (f64, f64)) -> String {
     let below = y + 22.0;
     format!(
-        "<circle cx=\"{x:.0}\" cy=\"{y:.0}\" r=\"7\" fill=\"#333\"/><text x=\"{x:.0}\" y=\"{below:.0}\">{}</text>\n",
+        "<circle cx=\"{x:.0}\" cy=\"{y:.0}\" r=\"7\" fill=\"#777\"/><text x=\"{x:.0}\" y=\"{below:.0}\">{}</text>\n",
         escaped(&node.show())
     )
 }
@@ -176,7 +159,7 @@ mod tests {
     #[test]
     fn the_page_has_all_robots_and_links_and_needs_nothing_else() {
         let page = page(&graph("duckie2"));
-        assert!(page.starts_with(START));
+        assert!(page.starts_with(&PAGE.start()));
         assert_eq!(page.matches("<circle ").count(), 4, "{page}");
         assert_eq!(page.matches("<line ").count(), 4);
         assert_eq!(page.matches("<tr><td>").count(), 4);
@@ -190,6 +173,5 @@ mod tests {
         let page = page(&graph("</title><script>alert(1)</script>\"'&\u{1b}"));
         assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
         assert!(page.contains("&lt;/title&gt;&lt;script&gt;"), "{page}");
-        assert_eq!(escaped("<a href=\"x\">'&"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
     }
 }

@@ -1,24 +1,20 @@
 //! The discarded files, which are not in the table of `report`, and the peers that discarded them.
 
-use super::{File, MAX_HOLDERS_SHOWN};
+use super::file::File;
 use crate::discarding::label;
 use crate::output::fields::PeerRef;
 use crate::text::count;
-use logs::State;
 
 /// Maximum number of discarded files that are listed.
 const MAX_FILES_SHOWN: usize = 10;
+/// Maximum number of peers that are named for each file.
+const MAX_PEERS_SHOWN: usize = 4;
 
 impl File {
-    /// Returns whether the file is left out of the table.
-    pub(super) fn is_discarded(&self) -> bool {
-        self.state == State::Discarded.name()
-    }
-
     fn show_discarded(&self) -> String {
-        let peers = self.discarders.iter().take(MAX_HOLDERS_SHOWN);
+        let peers = self.discarders.iter().take(MAX_PEERS_SHOWN);
         let peers: Vec<String> = peers.map(PeerRef::show).collect();
-        let more = if self.discarders.len() > MAX_HOLDERS_SHOWN { ", …" } else { "" };
+        let more = if self.discarders.len() > MAX_PEERS_SHOWN { ", …" } else { "" };
         format!("  {} by {}{more}\n", label(&self.file), peers.join(", "))
     }
 }
@@ -36,30 +32,18 @@ pub(super) fn show(files: &[&File]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::fields::FileRef;
+    use crate::commands::report::file::fixture;
     use crate::output::vocabulary;
-    use dcache::PeerId;
-
-    fn file(name: &str) -> File {
-        File {
-            file: FileRef { cid: "bafy".into(), name: Some(name.into()), bytes: None },
-            modified_time: None,
-            uploader: None,
-            is_signed_by_uploader: None,
-            state: State::Discarded.name(),
-            recording: None,
-            uploads: Vec::new(),
-            holders: Vec::new(),
-            discarders: vec![PeerRef::unnamed(PeerId::from_public_key([7; 32]))],
-        }
-    }
+    use logs::State;
 
     #[test]
     fn the_peers_that_discarded_a_file_are_shown() {
         assert_eq!(show(&[]), "");
-        let one = file("a\u{1b}.bag");
+        let peer = fixture::peer(7, None);
+        let by = peer.peer.to_string();
+        let one =
+            File { state: State::Discarded.name(), discarders: vec![peer], ..fixture::file("a\u{1b}.bag") };
         let shown = show(&[&one]);
-        let by = PeerId::from_public_key([7; 32]).to_string();
         assert!(shown.contains("1 file discarded") && shown.contains("a\\u{1b}.bag (bafy) by "), "{shown}");
         assert!(shown.contains(&by[by.len() - 4..]), "{shown}");
         assert!(show(&[&one; 11]).ends_with("  … (all: --json)\n"));
