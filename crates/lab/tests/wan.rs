@@ -124,8 +124,10 @@ fn a_log_leaves_its_network_only_with_the_permission_of_its_robot() -> Result {
     let Some(lab) = or_skip("a log without permission", Lab::new("denied")) else { return Ok(()) };
     let mut world = World::new(lab, Nat::PortPreserving, 1)?;
     let permission = world.right.host().folder().join("allow_push_logs_data");
-    let write =
-        |text: &str| std::fs::write(&permission, text).map_err(Error::io(permission.display().to_string()));
+    let write = |text: &str| {
+        let what = permission.display().to_string();
+        std::fs::write(&permission, text).map_err(|source| Error::Io { what, source })
+    };
     write("0")?;
     // Another robot beside it could give its own copy.
     world.left.kill9()?;

@@ -68,10 +68,8 @@ impl Offer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::tests::{NOW, peer};
-    use dcache::{Keypair, Moment, Record};
+    use crate::index::tests::{NOW, peer, publish};
 
-    /// Makes the offer of peer 1, as a daemon does. Returns the number of new records.
     /// Makes peer 1 state an offer. Returns the number of new records.
     fn state(set: &mut Set, offer: Offer, now: Time) -> usize {
         let statements = offer.statements(set, peer(1), now);

@@ -125,11 +125,10 @@ fn last_end(set: &Set, item: &Item, now: Time) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::tests::{NOW, cid, peer, say};
+    use crate::index::tests::{NOW, cid, peer, publish, say};
     use crate::index::{State, index};
     use dcache::{Keypair, Statement};
 
-    /// Signs and admits statements of peer `seed` at `now`, as its daemon does.
     fn state(set: &Set, now: Time) -> Option<State> {
         index(set, now).get(&cid()).map(|file| file.state)
     }

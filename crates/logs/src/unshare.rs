@@ -240,11 +240,10 @@ fn disk(error: &TableError) -> Failure {
 mod tests {
     use super::*;
     use crate::buckets::{LIFETIME, Station, info};
-    use crate::index::tests::{NOW, cid, description, peer, say};
+    use crate::index::tests::{NOW, cid, description, peer, publish, say};
     use crate::versions::{Replaced, is_withdrawn, withdraw};
-    use dcache::{Item, Key, Keypair, Kind, Record, Statements};
+    use dcache::{Item, Kind, Statements};
 
-    /// Signs and admits statements of peer `seed` at `now`, as its daemon does.
     /// Returns a set in which peer 1 shared a file, and the peers 1 to 3 keep it.
     fn held() -> Set {
         let mut set = Set::default();

@@ -20,6 +20,7 @@ use crate::context::{Context, Reading};
 use crate::error::CliError;
 use crate::live_table::{self, LiveTable, NowOrLive};
 use crate::output::answered::Answered;
+use crate::output::discarder::Discarder;
 use crate::output::names::{HOSTNAMES, Names};
 use crate::output::recording::FileKind;
 use crate::output::shared_folders::SharedFolders;
@@ -261,7 +262,7 @@ impl Report {
         let wanted_copies = shared_files::wanted_copies(set, answered.daemon.peer.peer, now);
         let file = |file: &SharedFile| {
             let uploads = UploadedCopy::read(set, &file.cid, now, names);
-            File::new(file, uploads, wanted_copies, names)
+            File::new(file, (uploads, Discarder::of(file, set, now, names)), wanted_copies, names)
         };
         let mut files: Vec<File> = shared_files::list(set, now).iter().map(file).collect();
         let shared_files = files.len();

@@ -1,5 +1,6 @@
 //! A shared file, as `report` describes it.
 
+use crate::output::discarder::Discarder;
 use crate::output::fields::{FileRef, PeerRef, Timestamp};
 use crate::output::names::Names;
 use crate::output::recording::{FileKind, Recording};
@@ -28,8 +29,8 @@ pub(super) struct File {
     pub(super) recording: Option<Recording>,
     /// The peers that keep a copy.
     pub(super) holders: Vec<PeerRef>,
-    /// The peers that discarded it.
-    pub(super) discarders: Vec<PeerRef>,
+    /// The peers that discarded it, with their reasons.
+    pub(super) discarders: Vec<Discarder>,
 }
 
 impl File {
@@ -41,7 +42,7 @@ impl File {
 
     pub(super) fn new(
         file: &SharedFile,
-        uploads: Vec<UploadedCopy>,
+        (uploads, discarders): (Vec<UploadedCopy>, Vec<Discarder>),
         wanted_copies: usize,
         names: &Names,
     ) -> Self {
@@ -55,7 +56,7 @@ impl File {
             uploads,
             recording: known.and_then(|known| Some(Recording::from(known.recording.as_ref()?))),
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
-            discarders: file.discarders.keys().map(|peer| names.of(*peer)).collect(),
+            discarders,
         }
     }
 
@@ -77,6 +78,10 @@ pub(super) mod fixture {
 
     pub(in crate::commands::report) fn peer(number: u8, hostname: Option<&str>) -> PeerRef {
         PeerRef { peer: PeerId::from_public_key([number; 32]), hostname: hostname.map(str::to_owned) }
+    }
+
+    pub(in crate::commands::report) fn discarder(number: u8, reason: Option<&str>) -> Discarder {
+        Discarder { peer: peer(number, None), reason: reason.map(str::to_owned) }
     }
 
     /// Makes a file with this name, of which nothing else is known.

@@ -2,7 +2,7 @@
 
 use super::file::File;
 use crate::discarding::label;
-use crate::output::fields::PeerRef;
+use crate::output::discarder::Discarder;
 use crate::text::count;
 
 /// Maximum number of discarded files that are listed.
@@ -13,9 +13,9 @@ const MAX_PEERS_SHOWN: usize = 4;
 impl File {
     fn show_discarded(&self) -> String {
         let peers = self.discarders.iter().take(MAX_PEERS_SHOWN);
-        let peers: Vec<String> = peers.map(PeerRef::show).collect();
-        let more = if self.discarders.len() > MAX_PEERS_SHOWN { ", …" } else { "" };
-        format!("  {} by {}{more}\n", label(&self.file), peers.join(", "))
+        let peers: Vec<String> = peers.map(Discarder::show).collect();
+        let more = if self.discarders.len() > MAX_PEERS_SHOWN { "; …" } else { "" };
+        format!("  {} by {}{more}\n", label(&self.file), peers.join("; "))
     }
 }
 
@@ -39,13 +39,13 @@ mod tests {
     #[test]
     fn the_peers_that_discarded_a_file_are_shown() {
         assert_eq!(show(&[]), "");
-        let peer = fixture::peer(7, None);
-        let by = peer.peer.to_string();
+        let peer = fixture::discarder(7, Some("it is\nempty"));
+        let by = peer.peer.peer.to_string();
         let one =
             File { state: State::Discarded.name(), discarders: vec![peer], ..fixture::file("a\u{1b}.bag") };
         let shown = show(&[&one]);
         assert!(shown.contains("1 file discarded") && shown.contains("a\\u{1b}.bag (bafy) by "), "{shown}");
-        assert!(shown.contains(&by[by.len() - 4..]), "{shown}");
+        assert!(shown.contains(&by[by.len() - 4..]) && shown.contains(": it is\\nempty"), "{shown}");
         assert!(show(&[&one; 11]).ends_with("  … (all: --json)\n"));
         vocabulary::checked(&one);
     }

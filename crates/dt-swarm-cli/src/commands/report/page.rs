@@ -8,6 +8,7 @@ use super::Files;
 use super::file::File;
 use super::order::{Order, STATES, Sort};
 use crate::html::{Page, data_block, escaped};
+use crate::output::discarder::Discarder;
 use crate::output::fields::PeerRef;
 use crate::output::recording::Recording;
 use crate::output::uploaded::UploadedCopy;
@@ -167,8 +168,8 @@ fn remarks(file: &File) -> Vec<String> {
         remarks.insert(0, format!("Recorded from {times}."));
     }
     if !file.discarders.is_empty() {
-        let peers: Vec<String> = file.discarders.iter().take(MAX_PEERS).map(PeerRef::show).collect();
-        remarks.push(format!("Discarded by {}.", peers.join(", ")));
+        let peers: Vec<String> = file.discarders.iter().take(MAX_PEERS).map(Discarder::show).collect();
+        remarks.push(format!("Discarded by {}.", peers.join("; ")));
     }
     let uploads = file.uploads.iter().take(MAX_UPLOADS).map(UploadedCopy::show);
     remarks.extend(uploads.map(|upload| format!("Uploaded {upload}.")));
@@ -178,7 +179,7 @@ fn remarks(file: &File) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::report::file::fixture::{file, peer};
+    use crate::commands::report::file::fixture::{discarder, file, peer};
     use crate::commands::report::fixture::files;
     use crate::output::fields::Timestamp;
     use dcache::Time;
@@ -201,7 +202,7 @@ mod tests {
         (bag.uploader, bag.holders) =
             (Some(peer(1, Some("robot1"))), vec![peer(1, Some("robot1")), peer(2, None)]);
         let mut bad = file("bad.bag");
-        (bad.state, bad.discarders) = (State::Discarded.name(), vec![peer(2, None)]);
+        (bad.state, bad.discarders) = (State::Discarded.name(), vec![discarder(2, Some("<b>empty</b>"))]);
         let page = page(&files(vec![bag, bad]), NAMED).unwrap();
         assert!(page.starts_with(&PAGE.start()));
         for foreign in ["http:", "https:", "src=", "href=", "url(", "@import", "innerHTML", "eval(", "fetch("]
