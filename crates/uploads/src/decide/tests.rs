@@ -63,7 +63,8 @@ fn permit(set: &mut Set, seed: u8, is_allowed: bool, destination: Option<&str>) 
 /// Makes a robot share the file with this number.
 fn share(set: &mut Set, seed: u8, number: u8) {
     let (filename, uploader) = (format!("{number}.bag"), peer(seed));
-    let description = Description { filename, path: None, size: 100, changed: NOW, uploader, recording: None };
+    let description =
+        Description { filename, path: None, size: 100, changed: NOW, uploader, recording: None };
     propose(set, seed, Station::Files.item(&cid(number)));
     let data = description.to_data().unwrap();
     propose(set, seed, Item { bucket: info(&cid(number)), data });
