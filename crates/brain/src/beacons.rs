@@ -2,14 +2,13 @@
 //! records are missing.
 
 use crate::Now;
-use crate::budget::SenderBudgets;
 use crate::neighbours::{Shown, slowdown};
 use crate::node::{Node, briefly};
 use crate::origin::Origin;
 use crate::replica::{Replica, Verdict};
 use crate::trickle::TimerAction;
 use dcache::{BOUND_GRID, PeerId};
-use routing::{Address, Allowance, Beacon, ChannelId, Envelope, Message, Target};
+use routing::{Address, Allowance, Beacon, ChannelId, Envelope, Message, SenderBudgets, Target};
 use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::metrics;

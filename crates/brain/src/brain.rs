@@ -7,7 +7,6 @@ mod routes;
 
 use crate::answers::Answers;
 use crate::beacons::Beacons;
-use crate::budget::SenderBudgets;
 use crate::clocks::ClockQuery;
 use crate::forward::Forwarding;
 use crate::node::Node;
@@ -20,7 +19,7 @@ use admit::RecordSource;
 use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
 pub(crate) use hearing::OtherHost;
 pub use hearing::{Hearing, OtherSwarm};
-use routing::{Capacity, ChannelEvent, ChannelId, Medium, Status, Table};
+use routing::{Capacity, ChannelEvent, ChannelId, Medium, SenderBudgets, Status, Table};
 use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
@@ -167,6 +166,9 @@ impl Brain {
             }
             ChannelEvent::Malformed { channel } => {
                 self.node.penalize(&metrics::BRAIN_LINES_REFUSED_MALFORMED, channel);
+            }
+            ChannelEvent::OverBudget { datagrams } => {
+                self.node.counters.add(&metrics::BRAIN_LINES_REFUSED_OVER_BUDGET, datagrams);
             }
             ChannelEvent::OtherSwarm { source } => self.node.hear_other_key(now, source),
             ChannelEvent::Drained { channel } => self.drained(now, channel),

@@ -5,7 +5,6 @@
 //! line is forwarded a few times at most, repetitions of a line are dropped, and each sender has a budget.
 
 use crate::Now;
-use crate::budget::{SenderBudgets, Tokens};
 use crate::next_hop::NextHop;
 use crate::node::Node;
 use crate::origin::Origin;
@@ -13,7 +12,7 @@ use crate::reach::NamedBy;
 use dcache::{Digest, PeerId};
 use routing::{
     Address, Allowance, ChannelId, Envelope, Hop, MAX_LINE_BYTES, Medium, Part, Reach, Resolution, Rule,
-    Table, Target,
+    SenderBudgets, Table, Target, Tokens,
 };
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

@@ -9,14 +9,13 @@
 //! sent. Greetings have a rate limit, so that a host that makes up peers does not cause many.
 
 use crate::Now;
-use crate::budget::Tokens;
 use crate::neighbours::slowdown;
 use crate::node::Node;
 use crate::origin::Origin;
 use crate::outbox::{Cause, QueuedRecord};
 use dcache::buckets::{self, PEER, PRIVATE, Priority};
 use dcache::{Key, Kind, PeerId, Record};
-use routing::{Allowance, ChannelId};
+use routing::{Allowance, ChannelId, Tokens};
 use std::time::Duration;
 use telemetry::metrics;
 

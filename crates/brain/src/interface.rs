@@ -103,7 +103,7 @@ impl Default for Settings {
             checkup_every: (Duration::from_secs(15 * 60), Duration::from_secs(20 * 60)),
             few: 24,
             repair_timeout: Duration::from_secs(10),
-            host_budget: Allowance { burst: 2000, per_minute: 30_000 },
+            host_budget: Allowance::LINES_OF_HOST,
             max_penalties: 16,
         }
     }

@@ -1,8 +1,7 @@
 //! Paths: chains of channels to one peer, used as if they were a channel of their own.
 
-use crate::budget::Tokens;
 use crate::origin::Origin;
-use routing::{Address, Allowance, Capacity, ChannelId, Envelope, Part, Reach};
+use routing::{Address, Allowance, Capacity, ChannelId, Envelope, Part, Reach, Tokens};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

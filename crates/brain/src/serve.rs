@@ -2,12 +2,11 @@
 
 use crate::Now;
 use crate::answers::Answers;
-use crate::budget::{SenderBudgets, Tokens};
 use crate::node::Node;
 use crate::origin::Origin;
 use crate::steps::{FEWEST_MORE, keys_of, numbers};
 use dcache::{End, PeerId};
-use routing::{Address, Allowance, ChannelId, MAX_WANTED, Repair, Sketch, Want};
+use routing::{Address, Allowance, ChannelId, MAX_WANTED, Repair, SenderBudgets, Sketch, Tokens, Want};
 use sketch::{Decoder, Difference};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

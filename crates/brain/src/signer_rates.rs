@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Number of records that a signer may send at once in addition to [`TIMES_HELD`] times its records in the set.
-const AT_ONCE: u64 = 256;
+const AT_ONCE: u64 = 64;
 /// Number of times that a signer may replace all its records at once: to state them, to take them back, and to state
 /// them again.
 const TIMES_HELD: u64 = 3;
@@ -29,8 +29,8 @@ const BACK: u64 = 2 * PARTS / 1000;
 /// Additional parts per millisecond for each record in the set, so that each may be renewed every 150 s. Services renew
 /// a record at half of its lifetime. The shortest lifetime of a bucket is ten minutes, so they need half of this rate.
 const BACK_FOR_EACH: u64 = PARTS / 150_000;
-/// Limit of unknown items that one signer pushes: 64 at once, and 64 per second. A robot that starts states about ten.
-const NEWS: Limit = Limit { most: 64 * PARTS, back: 64 * PARTS / 1000 };
+/// Limit of unknown items that one signer pushes: 32 at once, and 64 per second. A robot that starts states about ten.
+const NEWS: Limit = Limit { most: 32 * PARTS, back: 64 * PARTS / 1000 };
 /// Limit of unknown items that all signers together push beyond their reserves: 64 at once, and 16 per second. News at
 /// this rate costs a robot about 1 % of a processor.
 const NEWS_OF_ALL: Limit = Limit { most: 64 * PARTS, back: 16 * PARTS / 1000 };

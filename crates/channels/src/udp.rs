@@ -4,6 +4,7 @@
 //! Each datagram carries one line, without a line end.
 
 mod cast;
+mod intake;
 mod lan;
 mod names;
 mod path;
@@ -25,6 +26,7 @@ use crate::interfaces::Interface;
 use crate::route::{OutgoingLine, Route};
 use crate::switchboard::Switchboard;
 use crate::wire::MAX_OVERHEAD;
+use intake::Intake;
 use lan::Lan;
 use names::{Lookup, Names};
 use path::Tokens;
@@ -61,6 +63,7 @@ struct Udp {
     tokens: Tokens,
     /// Time of the last report of a host of another swarm.
     other_swarm: Option<Duration>,
+    intake: Intake,
     sweep_budget: SweepBudget,
     outgoing: mpsc::Sender<OutgoingLine>,
     started: Instant,
@@ -85,6 +88,7 @@ pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<
         last_reports: LastReports::default(),
         tokens: Tokens::default(),
         other_swarm: None,
+        intake: Intake::default(),
         sweep_budget: SweepBudget::default(),
         outgoing,
         started: Instant::now(),

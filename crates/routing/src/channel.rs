@@ -84,6 +84,11 @@ pub struct Allowance {
     pub per_minute: u32,
 }
 
+impl Allowance {
+    /// Limit of the lines of one host on all networks. It is far above what an honest host sends.
+    pub const LINES_OF_HOST: Self = Self { burst: 2000, per_minute: 30_000 };
+}
+
 impl Capacity {
     /// A local network: 250 kB per second, in bursts of 100 datagrams.
     pub const LAN: Self = Self {
@@ -229,6 +234,11 @@ pub enum ChannelEvent {
     Malformed {
         /// Channel on which it arrived.
         channel: ChannelId,
+    },
+    /// Datagrams were dropped unread, because their hosts sent more than [`Allowance::LINES_OF_HOST`].
+    OverBudget {
+        /// Number of datagrams.
+        datagrams: u64,
     },
     /// A datagram was received that belongs to another swarm: it was sealed with another key, or only one of the two
     /// swarms has a key.

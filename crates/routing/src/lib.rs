@@ -21,6 +21,7 @@ mod message;
 mod repair;
 mod status;
 mod table;
+mod tokens;
 
 pub use address::{
     Address, AddressError, Content, Family, Hop, Host, MAX_ADDRESS_BYTES, MAX_HOPS, Member,
@@ -39,3 +40,4 @@ pub use table::{
     By, Explanation, LEARNED_LIFETIME, LearnedRoute, MAX_LEARNED, MAX_ROUTES_OF_PEER, MAX_RULES, MAX_STEPS,
     Resolution, RouteError, Rule, RuleError, Step, Table, TableError,
 };
+pub use tokens::{SenderBudgets, Tokens};

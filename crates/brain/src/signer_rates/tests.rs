@@ -112,7 +112,8 @@ fn repeated_records_wait_and_the_latest_arrives() {
             taken += 1;
         }
     }
-    assert!((280..400).contains(&taken), "{taken}");
+    // 64 and three times the 10 items at once, and 2 in each of 20 s.
+    assert!((120..150).contains(&taken), "{taken}");
     assert!(say(&mut rates, &mut set, record(2, 0, 1), elapsed), "other signers are not affected");
     while let Some(wake) = rates.next_wake() {
         elapsed = elapsed.max(wake);

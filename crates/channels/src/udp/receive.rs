@@ -18,7 +18,7 @@ const OTHER_SWARM_EVERY: Duration = Duration::from_secs(1);
 impl Udp {
     pub(super) async fn receive(&mut self, arrival: Arrival, bytes: &[u8]) {
         // The sender of a broadcast hears it as well.
-        if self.is_own(arrival.source) {
+        if self.is_own(arrival.source) || !self.takes(arrival.source).await {
             return;
         }
         let wire: Wire = self.settings.wire.clone();
@@ -52,6 +52,17 @@ impl Udp {
             },
         };
         self.switchboard.report(event).await;
+    }
+
+    /// Returns whether the host that sent a datagram is within its limit. The brain checks the same limit, but after the
+    /// cost of opening and decoding.
+    async fn takes(&mut self, source: SocketAddr) -> bool {
+        let now = self.now();
+        let takes = self.intake.takes(source.ip(), now);
+        if let Some(datagrams) = self.intake.report(now) {
+            self.switchboard.report(ChannelEvent::OverBudget { datagrams }).await;
+        }
+        takes
     }
 
     /// Reports a datagram that could not be opened, unless it is a replay or was sent by this node itself.
