@@ -243,7 +243,7 @@ mod tests {
         Rule { prefix, propose: Requirement::one(propose), dismiss: Requirement::one(dismiss) }
     }
 
-    /// Returns the rows as they were before the table of buckets was introduced.
+    /// Returns the rows, as they were before the table of buckets was introduced, and those that were added since.
     fn literal_rules() -> Vec<Rule> {
         let [root, admin, trusted] = [Role::Root, Role::Admin, Role::Trusted].map(Who::Role);
         vec![
@@ -255,6 +255,7 @@ mod tests {
             rule("share/verified", trusted, trusted),
             rule("share/safe", trusted, trusted),
             rule("share/discard", trusted, trusted),
+            rule("share/reasons", trusted, trusted),
             rule("share", Who::Anybody, trusted),
             rule("uploads", trusted, trusted),
         ]

@@ -59,7 +59,8 @@ impl Minute {
 
     fn parse(text: &str) -> Option<Self> {
         let (hour, minute) = text.split_once(':')?;
-        let number = |text: &str| (text.len() == 2).then(|| text.parse().ok()).flatten();
+        let is_number = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = |text: &str| is_number(text).then(|| text.parse().ok()).flatten();
         Self::of(number(hour)?, number(minute)?)
     }
 }

@@ -45,7 +45,7 @@ mod tests {
             File { state: State::Discarded.name(), discarders: vec![peer], ..fixture::file("a\u{1b}.bag") };
         let shown = show(&[&one]);
         assert!(shown.contains("1 file discarded") && shown.contains("a\\u{1b}.bag (bafy) by "), "{shown}");
-        assert!(shown.contains(&by[by.len() - 4..]) && shown.contains(": it is\\nempty"), "{shown}");
+        assert!(shown.contains(&by[by.len() - 4..]) && shown.contains(": it is\\u{a}empty"), "{shown}");
         assert!(show(&[&one; 11]).ends_with("  … (all: --json)\n"));
         vocabulary::checked(&one);
     }

@@ -222,7 +222,7 @@ mod tests {
         assert!(data["peers"][0].as_str().unwrap().starts_with("robot1 (…"), "{data}");
         let bad = &data["files"][1];
         assert_eq!(data["states"][bad["state"].as_u64().unwrap() as usize], "discarded");
-        assert_eq!(bad["remarks"][0], format!("Discarded by {}.", peer(2, None).show()));
+        assert_eq!(bad["remarks"][0], format!("Discarded by {}: <b>empty</b>.", peer(2, None).show()));
         assert_eq!((&bad["bytes"], &bad["date"]), (&Value::Null, &"".into()));
     }
 
