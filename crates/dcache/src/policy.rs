@@ -282,11 +282,11 @@ mod tests {
             binding: None,
         };
         assert_eq!(Policy::default(), open);
-        for (group, rule) in open.rules.iter().enumerate().filter(|(group, _)| !(6..=9).contains(group)) {
+        for (group, rule) in open.rules.iter().enumerate().filter(|(group, _)| !(6..=10).contains(group)) {
             assert_eq!(usize::from(Policy::default().quota_group(&rule.prefix)), group);
         }
         assert_eq!(Policy::default().quota_group(&"share/safe".parse().unwrap()), 0);
-        assert_eq!(Policy::default().quota_group(&"unknown".parse().unwrap()), 11);
+        assert_eq!(Policy::default().quota_group(&"unknown".parse().unwrap()), 12);
     }
 
     #[test]

@@ -284,7 +284,8 @@ fn a_connection_that_is_charged_by_volume_is_not_used() -> Result {
     let Some(()) = or_skip("metered uploads", seaweedfs_available()) else { return Ok(()) };
     let Some(()) = or_skip("metered uploads", network_manager_available()) else { return Ok(()) };
     let Some(lab) = or_skip("metered uploads", Lab::new("metered")) else { return Ok(()) };
-    let (storage, host) = (Storage::start(&lab.host("storage")?)?, lab.host("robot")?);
+    let host = lab.host("robot")?;
+    let storage = Storage::start(&host)?;
     let manager = NetworkManager::start(&host)?;
     manager.set_metered(true)?;
     let section = format!("{}allow = true\n", storage.section());

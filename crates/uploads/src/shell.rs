@@ -25,7 +25,6 @@ use service::{
     Banner, Context, DecisionLoop, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError,
 };
 use state::State;
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,15 +206,12 @@ impl Uploads {
             let decider = decisions.decider();
             self.state.note_decision(decider.waiting().clone(), decider.has_role());
         }
-        let (mut uploads, mut carried) = (Vec::new(), BTreeSet::new());
+        let mut uploads = Vec::new();
         for action in actions {
             match action {
                 Action::Upload(file) => uploads.push(file),
                 Action::Cancel(cid, reason) => runner.cancel(cid, reason),
-                Action::Carry(cid, file) => {
-                    carried.insert(cid);
-                    self.state.carry(cid, file).await?;
-                }
+                Action::Carry(cid, file) => self.state.carry(cid, file).await?,
                 Action::Release(cid) => self.state.release(cid).await?,
                 Action::Forget(cid) => self.state.forget_receipt(cid).await?,
             }
