@@ -12,9 +12,9 @@ pub enum Metered {
     /// NetworkManager tells it. Without NetworkManager the connection is not charged by volume.
     #[default]
     Auto,
-    /// It is.
+    /// The connection is charged by volume.
     Yes,
-    /// It is not.
+    /// The connection is not charged by volume.
     No,
 }
 

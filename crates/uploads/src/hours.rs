@@ -45,7 +45,7 @@ pub enum HoursError {
     Rate {
         /// The whole text.
         text: String,
-        /// The reason.
+        /// Reason why the rate is wrong.
         #[source]
         source: LimitError,
     },
