@@ -1,7 +1,7 @@
 //! The reasons for which peers discarded a file, in `share/reasons/CID`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Set, Statements, Time, Validity, buckets};
+use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Record, Set, Statements, Time, Validity, buckets};
 use ipfs::Cid;
 use std::collections::BTreeMap;
 
@@ -45,8 +45,8 @@ pub(crate) fn give(
         statements.propose(replaced, Validity::over(now));
     }
     let held = set.get(&Key { item: item.clone(), signer: me }).filter(|own| own.kind() == Kind::Propose);
-    let until = held.map(|own| own.validity().until());
-    if !until.is_some_and(|until| until.is_none_or(|until| until > now.plus(LIFETIME / 2))) {
+    let is_old = |own: &Record| own.validity().until().is_some_and(|until| until <= now.plus(LIFETIME / 2));
+    if held.is_none_or(is_old) {
         statements.propose(item, Validity::stated(now, LIFETIME));
     }
 }
