@@ -43,5 +43,5 @@ async fn ask() -> zbus::Result<u32> {
     let value: Option<OwnedVariant> =
         proxy.call_with_flags("Get", MethodFlags::NO_AUTO_START, &(SERVICE, "Metered")).await?;
     let value = value.ok_or_else(|| zbus::Error::Failure("no answer".to_owned()))?;
-    Ok(value.try_into()?)
+    value.try_into()
 }
