@@ -128,7 +128,7 @@ async fn a_process_that_is_killed_at_twenty_random_moments_leaves_one_whole_obje
     loop {
         let mut command = tokio::process::Command::new(&program);
         command.arg(bench.state()).args(["s3://logs/swarm", &cloud.storage.endpoint()]);
-        command.arg(&cloud.credentials).arg(&bench.file).args([NAME, "20000000"]).kill_on_drop(true);
+        command.arg(&cloud.credentials).arg(&bench.file).args([NAME, "12000000"]).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let moment = Duration::from_millis(50 + numbers.next(600));
         let ended = if kills < 20 {
