@@ -105,7 +105,7 @@ async fn a_process_that_is_killed_at_twenty_random_moments_leaves_one_whole_file
     loop {
         let mut command = tokio::process::Command::new(&program);
         command.arg(bench.state()).args([&destination, "-", "-"]);
-        command.arg(&bench.file).args([NAME, "12000000"]).kill_on_drop(true);
+        command.arg(&bench.file).args([NAME, "4000000"]).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let moment = Duration::from_millis(50 + numbers.next(500));
         let ended = if kills < 20 {
