@@ -82,6 +82,11 @@ impl Hours {
         after(minute) < length
     }
 
+    /// Returns the rate of uploads in these hours.
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// Shows the hours without the rate.
     pub(crate) fn span(&self) -> String {
         format!("{}-{}", self.from, self.until)
@@ -91,12 +96,6 @@ impl Hours {
 /// Returns the first of the hours that contain this minute.
 pub(crate) fn at(hours: &[Hours], minute: Minute) -> Option<&Hours> {
     hours.iter().find(|hours| hours.contains(minute))
-}
-
-impl Hours {
-    pub(crate) fn rate(&self) -> Rate {
-        self.rate
-    }
 }
 
 impl FromStr for Hours {

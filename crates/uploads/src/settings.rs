@@ -185,8 +185,7 @@ impl Settings {
         }))
     }
 
-    /// Returns the rules about the times at which uploads run. `is_remote` tells whether the destination is reached over the
-    /// internet.
+    /// Returns the rules about the times of uploads. `is_remote` tells whether the internet leads to the destination.
     pub(crate) fn gate(&self, is_remote: bool) -> Gate {
         Gate { hours: self.hours.clone(), rate: self.max_rate, metered: self.metered, is_remote }
     }
