@@ -8,11 +8,11 @@ use crate::store::Store;
 /// The blocks of this node that a peer may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serving {
-    /// All blocks.
+    /// All blocks of the node.
     All,
     /// Those that a pin contains whose root is not private; see [`Store::set_private_roots`].
     Open,
-    /// No block.
+    /// No block of the node.
     None,
 }
 
