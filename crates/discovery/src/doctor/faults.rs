@@ -79,7 +79,7 @@ telemetry::faults! {
         "run doctor again in five minutes: a robot that was switched off is no longer present then";
 
     PEER_ABSENT = "peer.absent":
-        "{name} is not present: it stated nothing in the last ten minutes";
+        "{name} is not present: it was stopped, or stated nothing in the last ten minutes";
         "check that it is switched on and connected, and that dt-swarm runs there";
 
     PEER_IPFS_UNREACHABLE = "peer.ipfs-unreachable":
@@ -97,6 +97,11 @@ telemetry::faults! {
     PEER_NOT_HEARD = "peer.not-heard":
         "{name} is not heard on any channel of this host; its records come through others";
         "connect both to one network, or to a common server";
+
+    PEER_SILENT = "peer.silent":
+        "{name} was last heard {seconds} s ago on {channel}, and nothing answers there now: it was switched off, or lost its \
+         network";
+        "check that it is switched on and connected, and that dt-swarm runs there";
 
     SWARM_OTHER_KEY = "swarm.other-key":
         "{host} sends lines that this robot cannot read: it belongs to a swarm with another key, or only one of the two \

@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::doctor::faults::{
-    PEER_ABSENT, PEER_IPFS_UNREACHABLE, PEER_LINE_UNREACHABLE, PEER_NO_PONG, PEER_NOT_HEARD,
+    PEER_ABSENT, PEER_IPFS_UNREACHABLE, PEER_LINE_UNREACHABLE, PEER_NO_PONG, PEER_NOT_HEARD, PEER_SILENT,
 };
 use crate::doctor::findings::{broken, names, unknown, warning, works};
 use crate::doctor::observed::{Neighbour, Observed, Target, shown};
@@ -14,6 +14,9 @@ use telemetry::{FaultReport, report};
 
 /// Time after which a silent robot no longer counts as heard on a channel.
 const LATELY: Duration = Duration::from_secs(120);
+/// Minimum time since a robot was heard after which it may have been switched off. On a local network, robots send a beacon
+/// every few seconds.
+const QUIET: Duration = Duration::from_secs(4);
 
 pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
     let Some(target) = &observed.target else { return Vec::new() };
@@ -24,6 +27,10 @@ pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
     let mut findings = vec![present(target, &name)];
     let of_it = observed.neighbours.iter().filter(|one| one.peer == target.peer);
     let heard: Vec<&Neighbour> = of_it.filter(|one| one.heard <= LATELY).collect();
+    if let Some(silent) = silence(observed, target, &name, &heard) {
+        findings.extend(target.stated.map(|_| broken(&silent)));
+        return findings;
+    }
     findings.extend(hearing(observed, target, &name, &heard));
     let line = |addresses: String| report!(PEER_LINE_UNREACHABLE, name = name, addresses = addresses);
     findings.push(connected("peer.line", "TCP", &name, &target.lines, line));
@@ -39,6 +46,19 @@ fn present(target: &Target, name: &str) -> Finding {
         }
         None => broken(&report!(PEER_ABSENT, name = name)),
     }
+}
+
+/// Returns the fault of a robot that was heard a while ago, and of which nothing answers now. What is wrong with the path to
+/// it cannot be known then.
+fn silence(observed: &Observed, target: &Target, name: &str, heard: &[&Neighbour]) -> Option<FaultReport> {
+    let latest = heard.iter().min_by_key(|one| one.heard)?;
+    let pinged = observed.pinged.unwrap_or_default();
+    let answers = heard.iter().any(|one| one.answered.is_some_and(|age| age <= pinged));
+    let accepts = target.lines.iter().chain(&target.ipfs).any(|(_, accepts)| *accepts);
+    let is_quiet = latest.heard >= QUIET || target.stated.is_none();
+    let seconds = latest.heard.as_secs();
+    (is_quiet && !answers && !accepts)
+        .then(|| report!(PEER_SILENT, name = name, seconds = seconds, channel = latest.channel))
 }
 
 /// Judges whether the robot is heard, and whether it answers a ping.
@@ -89,11 +109,15 @@ mod tests {
     use dcache::Keypair;
 
     fn codes(target: Target, heard: Option<Option<u64>>) -> Vec<String> {
+        codes_of(target, heard, 1)
+    }
+
+    fn codes_of(target: Target, heard: Option<Option<u64>>, age: u64) -> Vec<String> {
         let neighbour = |answered: Option<u64>| Neighbour {
             peer: target.peer,
             channel: "eth0".into(),
             reach: Reach::Lan,
-            heard: Duration::from_secs(1),
+            heard: Duration::from_secs(age),
             answered: answered.map(Duration::from_secs),
         };
         let neighbours = heard.map(neighbour).into_iter().collect();
@@ -118,6 +142,9 @@ mod tests {
         let deaf =
             ["peer.present", "peer.heard", "peer.no-pong", "peer.line-unreachable", "peer.ipfs-unreachable"];
         assert_eq!(codes(target(true, false), Some(None)), deaf);
+        assert_eq!(codes_of(target(true, false), Some(None), 9), ["peer.present", "peer.silent"]);
+        assert_eq!(codes_of(target(true, true), Some(None), 9)[2], "peer.no-pong", "its ports answer");
+        assert_eq!(codes(target(false, false), Some(None)), ["peer.absent"], "one fault for one cause");
         let absent = Target { lines: Vec::new(), ipfs: Vec::new(), ..target(false, false) };
         assert_eq!(codes(absent, None), ["peer.absent", "peer.line", "peer.ipfs"]);
         assert_eq!(codes(target(true, true), None)[1], "peer.not-heard");
