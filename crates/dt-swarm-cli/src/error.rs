@@ -99,6 +99,10 @@ pub(crate) enum CliError {
         /// Places of the file according to the swarm.
         places: Vec<String>,
     },
+    #[error("it is a folder: give a path with -o instead of -")]
+    FolderToStdout,
+    #[error("the folder {:?} is not as its robot describes it; it was not written", clean(.0, 120))]
+    FolderDiffers(String),
     #[error("the storage has another content of {:?} than its metadata says; the file was not written", clean(.0, 120))]
     Damaged(String),
     #[error("interrupted; no partial file is left here")]

@@ -37,6 +37,7 @@ mod info;
 mod ledger;
 mod left_out;
 mod let_go;
+mod log_files;
 mod marker;
 mod offer;
 mod places;

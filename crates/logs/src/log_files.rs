@@ -1,0 +1,148 @@
+//! The files of one log on the disk: a file, or the files of a folder that ROS 2 recorded.
+
+use crate::scan::{fingerprint, folder_fingerprint, is_passed_over};
+use crate::settle::Fingerprint;
+use crate::sources::FileSource;
+use ipfs::unixfs::{Content, DirectoryEntry};
+use recordings::{Source, describe, describe_folder};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Maximum number of files of a folder that is one log. With the longest names, their directory has 160 KiB, which fits
+/// into a block.
+pub(crate) const MAX_MEMBERS: usize = 512;
+
+/// The files of one log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogFiles {
+    /// Absolute path of the file or folder.
+    path: PathBuf,
+    /// Names of the files of a folder; `None` for a file.
+    members: Option<Vec<String>>,
+}
+
+impl LogFiles {
+    /// Names the file at `path`, or these files of the folder there.
+    pub(crate) fn new(path: PathBuf, members: Option<Vec<String>>) -> Self {
+        Self { path, members }
+    }
+
+    /// Returns the paths of all files.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        match &self.members {
+            None => vec![self.path.clone()],
+            Some(names) => names.iter().map(|name| self.path.join(name)).collect(),
+        }
+    }
+
+    /// Returns whether the files still have this fingerprint.
+    pub(crate) fn is_unchanged(&self, before: Fingerprint) -> bool {
+        let now = match &self.members {
+            None => look(&self.path),
+            Some(names) => look_at_members(&self.path, names),
+        };
+        now.is_ok_and(|now| now == before)
+    }
+
+    /// Returns the entries of an IPFS directory that has this log under `name`. The files are not copied.
+    pub(crate) fn entries(&self, name: &str) -> Vec<DirectoryEntry> {
+        let entry = |path: String, file: PathBuf| DirectoryEntry { path, content: Content::InPlace(file) };
+        match &self.members {
+            None => vec![entry(name.to_owned(), self.path.clone())],
+            Some(names) => {
+                let member = |member: &String| entry(format!("{name}/{member}"), self.path.join(member));
+                names.iter().map(member).collect()
+            }
+        }
+    }
+
+    /// Reads what the log contains. This call blocks.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(crate) fn describe(&self, name: &str) -> io::Result<recordings::Description> {
+        match &self.members {
+            None => describe(name, &mut FileSource::open(&self.path)?),
+            Some(names) => describe_folder(&mut DiskFolder { path: &self.path, names }),
+        }
+    }
+}
+
+/// A folder on the disk.
+struct DiskFolder<'a> {
+    path: &'a Path,
+    names: &'a [String],
+}
+
+impl recordings::Folder for DiskFolder<'_> {
+    fn names(&self) -> Vec<String> {
+        self.names.to_vec()
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<Box<dyn Source + '_>> {
+        Ok(Box::new(FileSource::open(&self.path.join(name))?))
+    }
+}
+
+/// Returns the fingerprint of the log at a path: of a file, or of the plain files of a folder that are not hidden. Links
+/// are not followed.
+///
+/// # Errors
+/// When it is not there, or is neither a file nor a folder.
+pub(crate) fn look_at(path: &Path) -> io::Result<Fingerprint> {
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return look(path);
+    }
+    let is_plain = |entry: &fs::DirEntry| {
+        !is_passed_over(entry.file_name().as_encoded_bytes())
+            && entry.metadata().is_ok_and(|found| found.is_file())
+    };
+    let entries = fs::read_dir(path)?.filter_map(Result::ok).filter(is_plain);
+    let names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).take(MAX_MEMBERS).collect();
+    look_at_members(path, &names)
+}
+
+fn look_at_members(folder: &Path, names: &[String]) -> io::Result<Fingerprint> {
+    let member = |name: &String| Ok((name.clone(), look(&folder.join(name))?));
+    let members: BTreeMap<String, Fingerprint> = names.iter().map(member).collect::<io::Result<_>>()?;
+    Ok(folder_fingerprint(&members))
+}
+
+fn look(file: &Path) -> io::Result<Fingerprint> {
+    let metadata = fs::symlink_metadata(file)?;
+    if metadata.is_file() { Ok(fingerprint(&metadata)) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_any_file_of_a_folder_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run");
+        fs::create_dir(&folder).unwrap();
+        let names: Vec<String> = ["metadata.yaml", "run_0.mcap"].map(str::to_owned).into();
+        for name in &names {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let files = LogFiles::new(folder.clone(), Some(names.clone()));
+        let before = look_at(&folder).unwrap();
+        assert_eq!(before.size, 13 + 10);
+        assert!(files.is_unchanged(before));
+        fs::write(folder.join(".hidden"), "x").unwrap();
+        assert_eq!(look_at(&folder).unwrap(), before);
+        fs::rename(folder.join("run_0.mcap"), folder.join("run_1.mcap")).unwrap();
+        assert!(!files.is_unchanged(before));
+        assert!(!look_at(&folder).unwrap().is_like(&before), "a file has another name");
+        fs::rename(folder.join("run_1.mcap"), folder.join("run_0.mcap")).unwrap();
+        fs::write(folder.join("run_0.mcap"), "other text").unwrap();
+        assert!(!files.is_unchanged(before), "the size is the same, the times are not");
+        fs::remove_file(folder.join("run_0.mcap")).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", folder.join("run_0.mcap")).unwrap();
+        assert!(!files.is_unchanged(before), "a link is no file");
+    }
+}
