@@ -138,5 +138,18 @@ fn a_folder_of_ros_2_is_one_log_on_another_robot() -> Result {
     // Each folder is one entry.
     let report = server.cli(&["report", "--json"])?;
     assert_eq!(report["files"].as_array().map(Vec::len), Some(3), "{report}");
+
+    // The uploaded folders need not stay on the robot.
+    let all_uploaded = || {
+        let list = robot.cli(&["free", "--dry-run", "--json"]).ok()?;
+        (list["total"] == 3).then_some(())
+    };
+    wait_until(LATER, "the receipts on the robot", all_uploaded)?;
+    let freed = robot.cli(&["free", "--yes", "--json"])?;
+    let deleted = freed["files"].as_array().into_iter().flatten().filter(|file| file["is_deleted"] == true);
+    assert_eq!(deleted.count(), 3, "{freed}");
+    let left = fs::read_dir(robot.shared_folder().join("day")).map_err(failed("listing"))?.count();
+    assert_eq!(left, 0, "the folders are deleted");
+    wait_until_kept(&[&server, &robot], "mcap-9", 1)?;
     Ok(())
 }
