@@ -161,6 +161,7 @@ impl Uploads {
             is_allowed: false,
             carries: self.settings.carry,
             max_carried: self.settings.max_carried_bytes(),
+            priorities: self.settings.priorities.clone(),
         }
     }
 
