@@ -66,7 +66,7 @@ pub(crate) enum ProposerError {
 /// A log that is not shared yet: where it belongs, its files, and its fingerprint.
 type ToAdd = (SharedPath, LogFiles, Fingerprint);
 
-/// What a scan found in a volume.
+/// The logs that a scan found in a volume.
 struct FoundIn {
     /// Index of the shared folder.
     at: usize,

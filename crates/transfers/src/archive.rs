@@ -23,7 +23,7 @@ const LONG_PATH: u8 = b'L';
 /// A part of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArchivePart {
-    /// These bytes.
+    /// Bytes beside the files: headers and padding.
     Bytes(Vec<u8>),
     /// The content of the file with this index, which has so many bytes.
     File(usize, u64),
