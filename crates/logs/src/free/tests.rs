@@ -71,7 +71,7 @@ fn an_uploaded_file_is_safe_only_by_the_word_of_a_role() {
         let mut set = Set::new(policy(), dcache::Limits::default());
         let data = description(1, "a.bag").to_data().unwrap();
         say(&mut set, 1, Kind::Propose, Item { bucket: crate::buckets::info(&cid()), data }, LIFETIME);
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+        keeps(&mut set, 9);
         let receipt = Item { bucket: receipts_of(&cid()).unwrap(), data: dcache::Data::new("{}").unwrap() };
         say(&mut set, signer, Kind::Propose, receipt, LIFETIME);
         let found = safe(&set, 3, moment(NOW.plus(1)));
