@@ -3,6 +3,7 @@
 mod copies;
 mod lending;
 mod pins;
+mod serving;
 mod space;
 mod wanted;
 
@@ -37,6 +38,8 @@ pub(crate) struct ReplicatorSettings {
     pub(crate) keep_others: bool,
     /// Files of which another service of this node needs a copy.
     pub(crate) wanted_files: watch::Sender<WantedFiles>,
+    /// Whether content of this node may leave its own networks; `None` until this is known.
+    pub(crate) may_leave: watch::Sender<Option<bool>>,
     /// Maximum size, in bytes, of a file that is fetched.
     pub(crate) max_file_bytes: u64,
     /// Number of copies that the swarm should have of each file.
@@ -134,6 +137,8 @@ struct Replicator {
     no_room: Vec<NoRoom>,
     person_pins: PersonPins,
     space: FreeSpace,
+    /// The private roots that the node knows; `None` before the first decision.
+    private_roots: Option<BTreeSet<Cid>>,
 }
 
 /// Fetches, checks and keeps shared files, until the future is dropped.
@@ -170,6 +175,7 @@ pub(crate) async fn run_replicator(
         no_room,
         person_pins,
         space,
+        private_roots: None,
     };
     tokio::select! {
         ended = replicator.run(losses, pin_changes) => ended,
@@ -188,6 +194,7 @@ impl Replicator {
         self.compare_with_pins().await?;
         let mut pressure = self.space.pressure();
         let mut wanted_files = self.settings.wanted_files.subscribe();
+        let mut may_leave = self.settings.may_leave.subscribe();
         loop {
             self.release().await?;
             self.release_unneeded().await?;
@@ -199,6 +206,7 @@ impl Replicator {
                 Some(()) = pin_changes.recv() => self.follow_pins().await?,
                 Ok(()) = pressure.changed() => {}
                 Ok(()) = wanted_files.changed() => {}
+                Ok(()) = may_leave.changed() => {}
                 Some(ended) = self.fetches.join_next_with_id() => self.ended(ended).await?,
                 () = tokio::time::sleep_until(retry) => {}
             }
@@ -260,6 +268,7 @@ impl Replicator {
             }
         }
         self.attempts.retain(|cid, attempt| attempt.is_under_way() || wanted.contains_key(cid));
+        self.restrict(&wanted).await?;
         self.tell_providers(&wanted);
         self.stop_unneeded();
         let recall = self.lend(&wanted);

@@ -77,6 +77,9 @@ pub struct Context {
     pub nearby: watch::Sender<Vec<Ipv4Addr>>,
     /// Files of which a service needs a copy. All services of the daemon share it.
     pub wanted_files: watch::Sender<WantedFiles>,
+    /// Whether content of this node may leave its own networks; `None` until this is known. All services of the daemon share
+    /// it.
+    pub may_leave: watch::Sender<Option<bool>>,
     /// The environment of the daemon's process.
     pub environment: Arc<Environment>,
     /// Files and folders of the daemon itself, which no service shares with other peers.
@@ -97,9 +100,22 @@ impl Context {
         facts: watch::Receiver<LocalFacts>,
     ) -> Self {
         let (environment, private, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
-        let (folders, nearby, wanted_files) =
-            (Arc::default(), watch::Sender::default(), watch::Sender::default());
-        Self { name, swarm, node, facts, nearby, wanted_files, environment, private, folders, store, stop }
+        let (folders, nearby) = (Arc::default(), watch::Sender::default());
+        let (wanted_files, may_leave) = (watch::Sender::default(), watch::Sender::default());
+        Self {
+            name,
+            swarm,
+            node,
+            facts,
+            nearby,
+            wanted_files,
+            may_leave,
+            environment,
+            private,
+            folders,
+            store,
+            stop,
+        }
     }
 
     /// Returns this context with another environment and a token that ends supervised tasks.

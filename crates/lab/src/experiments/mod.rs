@@ -3,6 +3,7 @@
 mod attack;
 mod avahi_discovery;
 mod class;
+mod copies;
 mod crashes;
 mod discover;
 mod figures;
@@ -18,6 +19,7 @@ mod table;
 
 pub use attack::{Attack, Attacked, Means, Outcome, attack};
 pub use class::{Class, ClassRuns, class};
+pub use copies::{Copied, Copies, copies};
 pub use crashes::{Crashes, Survived, crashes};
 pub use discover::{Discover, Discovered, Listing, discover};
 pub use figures::Distribution;
