@@ -61,6 +61,7 @@ commands! {
     unshare::Unshare,
     share::Share,
     folders::Folders,
+    free::Free,
     transfers::Transfers,
     limit::Limit,
     uploads::Uploads,

@@ -99,6 +99,14 @@ pub(crate) enum CliError {
         /// Places of the file according to the swarm.
         places: Vec<String>,
     },
+    #[error("this deletes files: without a terminal to ask on, it needs --yes")]
+    NeedsYes,
+    #[error("nothing was deleted")]
+    NotConfirmed,
+    #[error("it is a folder: give a path with -o instead of -")]
+    FolderToStdout,
+    #[error("the folder {:?} is not as its robot describes it; it was not written", clean(.0, 120))]
+    FolderDiffers(String),
     #[error("the storage has another content of {:?} than its metadata says; the file was not written", clean(.0, 120))]
     Damaged(String),
     #[error("interrupted; no partial file is left here")]

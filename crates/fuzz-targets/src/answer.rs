@@ -53,7 +53,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let about_transfers = [
         transfers::Answer::Transfer(transfer()),
         transfers::Answer::Transfers { transfers: vec![transfer()], links: vec![link] },
-        transfers::Answer::Piece { data: Piece(b"part".to_vec()) },
+        transfers::Answer::Piece { data: Piece(b"part".to_vec()), is_archive: false },
         transfers::Answer::Limits {
             now: Limits { lan_up: Limit::Rate(2_000_000), wan_up: Limit::None, ..Limits::default() },
             set: Limits::default(),

@@ -118,8 +118,45 @@ impl Source {
         size: u64,
         pieces: &mpsc::Sender<Bytes>,
     ) -> Result<(), CopyError> {
+        let file = self.find(root, name).await?;
+        self.copy(file, size, pieces).await
+    }
+
+    /// Returns the names and CIDs in the folder `name` of the directory `root`; `None` when it is a file.
+    ///
+    /// # Errors
+    /// When the peer does not send the blocks, or there is nothing with this name.
+    pub async fn members(&mut self, root: Cid, name: &str) -> Result<Option<Vec<(String, Cid)>>, CopyError> {
+        let found = self.find(root, name).await?;
+        Ok(match dag::node(&found, &self.block(found, &[]).await?)? {
+            Node::Directory { links } => Some(links.into_iter().map(|link| (link.name, link.cid)).collect()),
+            Node::File { .. } => None,
+        })
+    }
+
+    /// Returns the size of a file, as its root claims it.
+    ///
+    /// # Errors
+    /// When the peer does not send the root, or it is not that of a file.
+    pub async fn size(&mut self, file: Cid) -> Result<u64, CopyError> {
+        Ok(FileNode::read(&file, &self.block(file, &[]).await?)?.size)
+    }
+
+    async fn find(&mut self, root: Cid, name: &str) -> Result<Cid, CopyError> {
         let directory = self.block(root, &[]).await?;
-        let file = find(&root, &directory, name)?;
+        find(&root, &directory, name)
+    }
+
+    /// Copies a file to `pieces`, in order. The file must have exactly `size` bytes.
+    ///
+    /// # Errors
+    /// As [`Self::copy_file`].
+    pub async fn copy(
+        &mut self,
+        file: Cid,
+        size: u64,
+        pieces: &mpsc::Sender<Bytes>,
+    ) -> Result<(), CopyError> {
         let node = FileNode::read(&file, &self.block(file, &[]).await?)?;
         if node.size != size {
             return Err(CopyError::OtherSize { found: node.size, expected: size });

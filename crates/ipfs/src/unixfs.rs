@@ -22,5 +22,11 @@ pub fn is_safe_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && name.len() <= MAX_NAME_BYTES && !name.contains(['/', '\0'])
 }
 
+/// Returns whether a name can safely be that of a file of a stranger in a folder of a user: [`is_safe_name`], not hidden,
+/// and without control characters.
+pub fn is_plain_name(name: &str) -> bool {
+    is_safe_name(name) && !name.starts_with('.') && !name.chars().any(char::is_control)
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,12 @@
 //! Checks that a fetched file matches its info file.
 
 use crate::info::{Description, INFO_NAME, InfoError, MAX_INFO_BYTES, Whole};
-use crate::sources::ContentSource;
+use crate::log_files::MAX_MEMBERS;
+use crate::sources::{ContentFolder, ContentSource};
 use ipfs::Cid;
 use ipfs::node::Node;
-use ipfs::unixfs::ReadError;
+use ipfs::unixfs::{Listed, ReadError, is_plain_name};
+use recordings::{METADATA_NAME, is_recording};
 
 /// Reason why a file was not found good.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +37,9 @@ impl From<InfoError> for Fault {
     }
 }
 
-/// Reads a whole file from the block store, and compares it with its info file. The hash of each block is verified. The
-/// directory must contain exactly the file and its info file. The info file must have the right name and size, and tell
-/// what the recording contains.
+/// Reads a whole log from the block store, and compares it with its info file. The hash of each block is verified. The
+/// directory must contain exactly the log and its info file. The log is a file, or a folder of ROS 2 that has only files.
+/// The info file must have the right name and size, and tell what the recording contains.
 ///
 /// # Errors
 /// When the file is bad or cannot be read.
@@ -45,7 +47,7 @@ pub(crate) async fn check(node: &Node, root: Cid, max_bytes: u64) -> Result<Desc
     let entries = node.list(root).await?;
     let payload = entries.iter().find(|entry| entry.name != INFO_NAME);
     let (Some(payload), 2) = (payload, entries.len()) else {
-        return Err(Fault::Bad(format!("it is not a directory of one file and its {INFO_NAME}")));
+        return Err(Fault::Bad(format!("it is not a directory of one log and its {INFO_NAME}")));
     };
     let yaml = node.cat(root, INFO_NAME.to_owned(), MAX_INFO_BYTES).await?;
     let yaml = std::str::from_utf8(&yaml).map_err(|_| Fault::Bad(format!("{INFO_NAME} is not UTF-8")))?;
@@ -59,19 +61,45 @@ pub(crate) async fn check(node: &Node, root: Cid, max_bytes: u64) -> Result<Desc
     if description.size > max_bytes {
         return Err(ReadError::TooLarge(max_bytes).into());
     }
-    check_size(node, root, payload.name.clone(), description.size).await?;
+    let members = members(node, payload.cid).await?;
+    check_size(node, root, (&payload.name, members.as_deref()), description.size).await?;
     if let Some(whole) = whole.filter(Whole::is_comparable) {
-        check_recording(node, payload.cid, payload.name.clone(), whole).await?;
+        check_recording(node, payload, members, whole).await?;
     }
     Ok(description)
 }
 
+/// Returns the files of a folder of ROS 2; `None` for a file.
+async fn members(node: &Node, payload: Cid) -> Result<Option<Vec<Listed>>, Fault> {
+    let members = match node.list(payload).await {
+        Ok(members) => members,
+        Err(ReadError::WrongKind(..)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let names = || members.iter().map(|member| member.name.as_str());
+    if !is_recording(names()) || !names().any(|name| name == METADATA_NAME) {
+        return Err(Fault::Bad("its folder is not a recording of ROS 2".to_owned()));
+    }
+    if members.len() > MAX_MEMBERS {
+        return Err(Fault::Bad(format!("its folder has more than {MAX_MEMBERS} files")));
+    }
+    match names().find(|name| !is_plain_name(name)) {
+        Some(name) => Err(Fault::Bad(format!("its folder has a file with the forbidden name {name:?}"))),
+        None => Ok(Some(members)),
+    }
+}
+
 /// Checks that a recording contains what its info file says.
-async fn check_recording(node: &Node, file: Cid, name: String, whole: Whole) -> Result<(), Fault> {
-    let store = node.store().clone();
-    let describing = move || {
-        let mut source = ContentSource::open(store, &file)?;
-        recordings::describe(&name, &mut source)
+async fn check_recording(
+    node: &Node,
+    payload: &Listed,
+    members: Option<Vec<Listed>>,
+    whole: Whole,
+) -> Result<(), Fault> {
+    let (store, Listed { name, cid, .. }) = (node.store().clone(), payload.clone());
+    let describing = move || match members {
+        None => recordings::describe(&name, &mut ContentSource::open(store, &cid)?),
+        Some(members) => recordings::describe_folder(&mut ContentFolder::new(store, members)),
     };
     let described = tokio::task::spawn_blocking(describing).await;
     let described = described.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
@@ -82,54 +110,31 @@ async fn check_recording(node: &Node, file: Cid, name: String, whole: Whole) -> 
     }
 }
 
-/// Checks that a file has the size that its info file says. Larger content is not read to its end.
-async fn check_size(node: &Node, root: Cid, name: String, expected: u64) -> Result<(), Fault> {
-    match node.file_size(root, name, expected).await {
-        Ok(size) if size == expected => Ok(()),
-        Ok(size) => Err(Fault::Bad(format!("its info file says {expected} bytes, but it has {size}"))),
-        Err(ReadError::TooLarge(_)) => {
-            Err(Fault::Bad(format!("its info file says {expected} bytes, but it has more")))
+/// Checks that a log has the size that its info file says: its file, or all files of its folder together. Larger content
+/// is not read to its end.
+async fn check_size(
+    node: &Node,
+    root: Cid,
+    (name, members): (&str, Option<&[Listed]>),
+    expected: u64,
+) -> Result<(), Fault> {
+    let paths: Vec<String> = match members {
+        None => vec![name.to_owned()],
+        Some(members) => members.iter().map(|member| format!("{name}/{}", member.name)).collect(),
+    };
+    let mut size: u64 = 0;
+    for path in paths {
+        // The rest is at most what is expected, so the sum is not larger either.
+        match node.file_size(root, path, expected.saturating_sub(size)).await {
+            Ok(bytes) => size = size.saturating_add(bytes),
+            Err(ReadError::TooLarge(_)) => {
+                return Err(Fault::Bad(format!("its info file says {expected} bytes, but it has more")));
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::index::tests::description;
-    use crate::info::Summary;
-    use ipfs::node::NodeConfig;
-    use ipfs::store::StoreConfig;
-    use ipfs::unixfs::{Content, DirectoryEntry, Format};
-    use tokio::sync::watch;
-    use tokio_util::sync::CancellationToken;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_true_description_of_a_recording_is_good_and_a_false_one_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let blocks =
-            StoreConfig { directory: folder.path().join("blocks"), max_bytes: 1 << 30, min_free_bytes: 0 };
-        let key = ipfs::Keypair::ed25519_from_bytes([1; 32]).unwrap();
-        let (node, driver, _) = Node::start(NodeConfig::new(key, blocks)).await.unwrap();
-        tokio::spawn(driver.run(CancellationToken::new()));
-        let bag = recordings::samples::bag::whole(2, "none");
-        let check_with = async |content: recordings::Description| {
-            let known = Description { size: bag.len() as u64, ..description(1, "a.bag") };
-            let yaml = known.to_yaml(Some(&Whole::new(content))).unwrap();
-            let entry = |path: &str, bytes: Vec<u8>| DirectoryEntry {
-                path: path.to_owned(),
-                content: Content::Bytes(bytes.into()),
-            };
-            let entries = vec![entry("a.bag", bag.clone()), entry(INFO_NAME, yaml.into_bytes())];
-            let added = node.add_directory(entries, Format::V1, watch::Sender::default()).await.unwrap();
-            check(&node, added.root, 1 << 20).await
-        };
-        let content = recordings::describe("a.bag", &mut &bag[..]).unwrap();
-        let good = check_with(content.clone()).await.unwrap();
-        assert_eq!(good.recording, Some(Summary::of(&content)));
-        let false_content = recordings::Description { messages: content.messages + 1, ..content };
-        let found = check_with(false_content).await.unwrap_err();
-        assert!(matches!(&found, Fault::Bad(reason) if reason.contains("another content")), "{found}");
+    match size == expected {
+        true => Ok(()),
+        false => Err(Fault::Bad(format!("its info file says {expected} bytes, but it has {size}"))),
     }
 }

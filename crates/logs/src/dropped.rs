@@ -19,6 +19,9 @@ pub(crate) struct Dropped {
     pub(crate) description: Description,
     /// Whether the copy was let go of because the disk had too little free space.
     pub(crate) was_for_space: bool,
+    /// Whether it was a file of this robot in its shared folder.
+    #[serde(default)]
+    pub(crate) was_own: bool,
     /// Time by the clock of this robot.
     pub(crate) time: Time,
 }
@@ -58,7 +61,24 @@ impl DroppedFiles {
         description: Description,
         (reason, time): (ReleaseReason, Time),
     ) -> Result<(), TableError> {
-        let row = Dropped { description, was_for_space: reason == ReleaseReason::Space, time };
+        let was_for_space = reason == ReleaseReason::Space;
+        self.add(cid, Dropped { description, was_for_space, was_own: false, time }).await
+    }
+
+    /// Notes a file of this robot that was deleted to free space.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
+    pub(crate) async fn note_freed(
+        &self,
+        cid: Cid,
+        description: Description,
+        time: Time,
+    ) -> Result<(), TableError> {
+        self.add(cid, Dropped { description, was_for_space: true, was_own: true, time }).await
+    }
+
+    async fn add(&self, cid: Cid, row: Dropped) -> Result<(), TableError> {
         let older = self.list().into_iter().filter(|(other, _)| *other != cid).skip(MAX_DROPPED - 1);
         let forgotten: Vec<Cid> = older.map(|(cid, _)| cid).collect();
         self.write(Some((cid, row)), forgotten).await

@@ -4,7 +4,7 @@
 use crate::ledger::Ledger;
 use crate::left_out::{LeftOut, Reason};
 use crate::marker::{Before, identify};
-use crate::scan::{Scan, Unseen, scan};
+use crate::scan::{RecordedFolders, Scan, Unseen, scan};
 use crate::select::{SelectedFolder, Selection, SelectionError};
 use crate::settle::Found;
 use crate::volume::VolumeId;
@@ -147,6 +147,8 @@ pub(crate) struct Look {
     pub(crate) folder: PathBuf,
     /// The volume that the folder shows, and the files in it; `None` when the folder is not there or cannot be read now.
     pub(crate) found: Option<(VolumeId, Found)>,
+    /// The folders of ROS 2 in it.
+    pub(crate) folders: RecordedFolders,
     /// Known files that may exist although the scan did not find them.
     pub(crate) unseen: Unseen,
     /// Whether this is another folder than at the last scan.
@@ -218,20 +220,20 @@ impl SharedFolder {
         let problem = scanned.as_ref().err().map(problem);
         let (folder, id) = at.unwrap_or_else(|| (self.settings.path.clone(), None));
         self.before = None;
-        let (found, unseen) = match scanned {
-            Ok((volume, Scan { found, left_out, unseen })) => {
+        let (found, folders, unseen) = match scanned {
+            Ok((volume, Scan { found, folders, left_out, unseen })) => {
                 self.before = id.map(|id| (id, volume));
                 left_out.tell(&mut self.told);
                 self.settings.tell(FolderStatus { problem, left_out });
-                (Some((volume, found)), unseen)
+                (Some((volume, found)), folders, unseen)
             }
             Err(_) => {
                 self.settings.tell(FolderStatus { problem, ..FolderStatus::default() });
-                (None, Unseen::default())
+                (None, RecordedFolders::default(), Unseen::default())
             }
         };
         let is_other = self.seen.replace(id).is_some_and(|before| before != id);
-        Look { folder, found, unseen, is_other }
+        Look { folder, found, folders, unseen, is_other }
     }
 }
 

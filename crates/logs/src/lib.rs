@@ -32,13 +32,17 @@ mod choose;
 mod discarding;
 mod dropped;
 mod folder;
+mod free;
+mod freeing;
 mod index;
 mod info;
 mod ledger;
 mod left_out;
 mod let_go;
+mod log_files;
 mod marker;
 mod offer;
+mod period;
 mod places;
 mod propose;
 mod proposer;
@@ -68,10 +72,11 @@ pub use index::{SharedFile, Signers, State, index, index_of};
 pub use info::{Description, FilePath, INFO_NAME, InfoError, MAX_INFO_BYTES, Summary, Whole};
 pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use offer::Offer;
+pub use period::{Period, PeriodError};
 pub use propose::Proposal;
 pub use protocol::{
-    Answer, DiscardedFile, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES,
-    MAX_WAITING, MissingRow, Request, UnsharedRow, WaitingFile,
+    Answer, DiscardedFile, DroppedFile, FolderRow, FreeRow, FreedRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS,
+    MAX_FREE_ROWS, MAX_NAMES, MAX_WAITING, MissingRow, Request, UnsharedRow, WaitingFile,
 };
 pub use reasons::{MAX_REASON_BYTES, reason_item, reasons};
 pub use replicate::{

@@ -4,7 +4,7 @@
 //! same folder as a moment ago; otherwise it is a new volume. On a disk that cannot be written, no marker is made.
 
 use crate::ledger::Ledger;
-use crate::scan::fingerprint;
+use crate::log_files::look_at;
 use crate::settle::Fingerprint;
 use crate::volume::VolumeId;
 use rand::TryRng as _;
@@ -87,9 +87,7 @@ fn is_shown_twice(other: &Path) -> io::Error {
 /// it changes when a disk is copied.
 fn by_files(real: &Path, ledger: &Ledger) -> io::Result<Option<VolumeId>> {
     let is_there = |(path, before): &(String, Fingerprint)| {
-        let now = fs::symlink_metadata(real.join(path)).ok().filter(fs::Metadata::is_file);
-        now.map(|metadata| fingerprint(&metadata))
-            .is_some_and(|now| (now.size, now.modified) == (before.size, before.modified))
+        look_at(&real.join(path)).is_ok_and(|now| (now.size, now.modified) == (before.size, before.modified))
     };
     let missing = ledger.files_of_missing_volumes().into_iter();
     let Some((volume, _)) = missing.into_iter().find(|(_, files)| files.iter().any(is_there)) else {
@@ -161,6 +159,7 @@ mod tests {
     use crate::index::tests::{cid, description};
     use crate::ledger::Taken;
     use crate::ledger::tests::open;
+    use crate::scan::fingerprint;
     use crate::volume::SharedPath;
     use std::collections::BTreeMap;
 

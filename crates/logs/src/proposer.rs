@@ -9,10 +9,10 @@ use crate::folder::{FolderSettings, SharedFolder};
 use crate::info::{Description, INFO_NAME, Summary, Whole};
 use crate::ledger::{Ledger, Taken};
 use crate::let_go::{LetGo, Reason};
+use crate::log_files::LogFiles;
 use crate::propose::{self, Proposal};
-use crate::scan::fingerprint;
+use crate::scan::RecordedFolders;
 use crate::settle::{Fingerprint, Found, Settling};
-use crate::sources::FileSource;
 use crate::versions::{Replaced, describe};
 use crate::volume::{SharedPath, VolumeId};
 use crate::writers::{self, Pace, open_for_writing};
@@ -63,8 +63,17 @@ pub(crate) enum ProposerError {
     Stopped(#[from] Stopped),
 }
 
-/// A file that is not shared yet: where it belongs, its absolute path, and its fingerprint.
-type ToAdd = (SharedPath, PathBuf, Fingerprint);
+/// A log that is not shared yet: where it belongs, its files, and its fingerprint.
+type ToAdd = (SharedPath, LogFiles, Fingerprint);
+
+/// The logs that a scan found in a volume.
+struct FoundIn {
+    /// Index of the shared folder.
+    at: usize,
+    volume: VolumeId,
+    files: Found,
+    folders: RecordedFolders,
+}
 
 /// A file that was added to IPFS but is not pinned yet.
 struct New {
@@ -186,7 +195,9 @@ impl Proposer {
             let Some((volume, files)) = look.found else { continue };
             let taken = self.ledger.taken_in(volume);
             changing.extend(propose::changing(&files, &taken));
-            self.forget(volume, propose::gone(&files, &look.unseen, &taken)).await?;
+            let gone = propose::gone(&files, &look.unseen, &taken);
+            let gone = self.absorb(volume, gone, &look.folders, &taken).await?;
+            self.forget(volume, gone).await?;
             let unnoted = propose::unnoted(&files, &taken).into_iter();
             let unnoted = unnoted.map(|(path, taken)| (SharedPath::new(volume, path), taken));
             self.ledger.note_looks(unnoted.collect()).await?;
@@ -195,7 +206,7 @@ impl Proposer {
                 self.check(known.map(|path| look.folder.join(path)).collect()).await;
             }
             self.take_returned(volume, &files).await?;
-            found.push((at, volume, files));
+            found.push(FoundIn { at, volume, files, folders: look.folders });
         }
         self.ledger.set_changing(changing);
         let next = self.add_new(found).await?;
@@ -206,31 +217,30 @@ impl Proposer {
     }
 
     /// Adds the settled files of these folders that are new, were changed or lost blocks.
-    async fn add_new(
-        &mut self,
-        found: Vec<(usize, VolumeId, Found)>,
-    ) -> Result<Option<Duration>, ProposerError> {
+    async fn add_new(&mut self, found: Vec<FoundIn>) -> Result<Option<Duration>, ProposerError> {
         // Retry times in the past are dropped, since they would end the wait at once.
         let elapsed = self.started.elapsed();
         let is_found = |file: &SharedPath| {
-            found.iter().any(|(_, volume, files)| *volume == file.volume && files.contains_key(&file.path))
+            found.iter().any(|found| found.volume == file.volume && found.files.contains_key(&file.path))
         };
         self.failed.retain(|file, again| is_found(file) && *again > elapsed);
         let as_they_should_be = &(&self.kept() | &self.ledger.withheld()) - &self.ledger.away();
         let (mut wanted, mut next) = (Vec::new(), None);
-        for (at, volume, files) in found {
+        for FoundIn { at, volume, files, mut folders } in found {
             let Some(Folder { real, settling, .. }) = self.folders.get_mut(at) else { continue };
-            let (settled, later) = settling.observe(files, self.started.elapsed());
+            let (settled, later) = settling.observe(files, &folders.unfinished, self.started.elapsed());
             next = next.into_iter().chain(later).min();
             let is_other = |file: &SharedPath, before: &Fingerprint| {
                 file.volume == volume && settled.get(&file.path).is_some_and(|now| now != before)
             };
             self.damaged.retain(|file, before| !is_other(file, before));
             let unshared = self.ledger.unshared_in(volume);
-            let settled: Found = settled.into_iter().filter(|(path, _)| !unshared.contains(path)).collect();
+            let is_unshared = |path: &str| with_folders(path).any(|path| unshared.contains(path));
+            let settled: Found = settled.into_iter().filter(|(path, _)| !is_unshared(path)).collect();
             let files = propose::to_add(&settled, &self.ledger.taken_in(volume), &as_they_should_be);
             let file = |(path, fingerprint): (String, Fingerprint)| {
-                (SharedPath::new(volume, path.as_str()), real.join(path), fingerprint)
+                let files = LogFiles::new(real.join(&path), folders.finished.remove(&path));
+                (SharedPath::new(volume, path), files, fingerprint)
             };
             wanted.extend(files.into_iter().map(file));
         }
@@ -258,8 +268,10 @@ impl Proposer {
         if elapsed < self.pace.next() {
             return (Vec::new(), Some(self.pace.next()));
         }
-        let sought: Vec<(String, PathBuf)> =
-            files.iter().map(|(path, file, _)| (path.to_string(), file.clone())).collect();
+        let sought: Vec<(String, PathBuf)> = files
+            .iter()
+            .flat_map(|(path, files, _)| files.paths().into_iter().map(|file| (path.to_string(), file)))
+            .collect();
         let looking = move || open_for_writing(Path::new(writers::PROCESSES), &sought);
         let open = tokio::task::spawn_blocking(looking).await;
         let open = open.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
@@ -292,6 +304,36 @@ impl Proposer {
 
     fn kept(&self) -> BTreeSet<Cid> {
         self.ledger.kept().into_keys().collect()
+    }
+
+    /// Notes that files which were shared singly are now shared with their folder. Returns the paths that are gone
+    /// otherwise.
+    async fn absorb(
+        &self,
+        volume: VolumeId,
+        gone: Vec<String>,
+        folders: &RecordedFolders,
+        taken: &BTreeMap<String, Taken>,
+    ) -> Result<Vec<String>, ProposerError> {
+        let folder_of = |path: &String| {
+            let (folder, _) = path.rsplit_once('/')?;
+            let is_shared = folders.finished.contains_key(folder) && taken.contains_key(folder);
+            is_shared.then(|| folder.to_owned())
+        };
+        let (absorbed, gone): (Vec<_>, Vec<_>) =
+            gone.into_iter().map(|path| (folder_of(&path), path)).partition(|(folder, _)| folder.is_some());
+        let absorbed: Vec<(SharedPath, String)> = absorbed
+            .into_iter()
+            .filter_map(|(folder, path)| Some((SharedPath::new(volume, path), folder?)))
+            .collect();
+        if !absorbed.is_empty() {
+            tracing::info!(
+                files = absorbed.len(),
+                "files that were shared singly are now shared with their folder"
+            );
+            self.ledger.absorb(&absorbed).await?;
+        }
+        Ok(gone.into_iter().map(|(_, path)| path).collect())
     }
 
     /// Lets go of files that are no longer in the folder that shows a volume. This node does not keep them any more and
@@ -329,7 +371,7 @@ impl Proposer {
     async fn add(
         &mut self,
         path: SharedPath,
-        file: PathBuf,
+        file: LogFiles,
         fingerprint: Fingerprint,
     ) -> Result<(), ProposerError> {
         let elapsed = self.started.elapsed();
@@ -372,14 +414,14 @@ impl Proposer {
         self.failed.insert(path, self.started.elapsed() + again);
     }
 
-    /// Adds a file in place. Its content is not copied.
+    /// Adds a log in place. Its content is not copied.
     async fn take(
         &self,
         path: &SharedPath,
-        file: PathBuf,
+        files: LogFiles,
         fingerprint: Fingerprint,
     ) -> Result<New, TakeError> {
-        if service::holds_key(&file, self.swarm.me()) {
+        if files.paths().iter().any(|file| service::holds_key(file, self.swarm.me())) {
             return Err(TakeError::Key);
         }
         let before = self.ledger.taken().get(path).copied();
@@ -387,14 +429,14 @@ impl Proposer {
             before.fingerprint.is_like(&fingerprint) && !self.ledger.is_foreign(&before.cid)
         });
         let plain = describe(&path.path, fingerprint, self.swarm.me());
-        let whole = read_recording(file.clone(), plain.filename.clone()).await?;
+        let whole = read_recording(files.clone(), plain.filename.clone()).await?;
         let recording = whole.as_ref().map(|whole| Summary::of(&whole.content));
         let description = Description { recording, ..plain.clone() }.fitting();
-        let new = self.take_as(path, &file, fingerprint, (description, whole)).await?;
+        let new = self.take_as(path, &files, fingerprint, (description, whole)).await?;
         let Some(before) = before.filter(|before| before.cid != new.added.root) else { return Ok(new) };
         // Earlier versions of the daemon did not read recordings, and the first of them did not tell paths.
         for description in [plain.clone(), Description { path: None, ..plain }] {
-            let new = self.take_as(path, &file, fingerprint, (description, None)).await?;
+            let new = self.take_as(path, &files, fingerprint, (description, None)).await?;
             if new.added.root == before.cid {
                 return Ok(new);
             }
@@ -402,23 +444,21 @@ impl Proposer {
         Err(TakeError::Damaged)
     }
 
-    /// Adds a file in place, with this description.
+    /// Adds a log in place, with this description.
     async fn take_as(
         &self,
         path: &SharedPath,
-        file: &Path,
+        files: &LogFiles,
         fingerprint: Fingerprint,
         (description, whole): (Description, Option<Whole>),
     ) -> Result<New, TakeError> {
-        let entries = vec![
-            DirectoryEntry { path: description.filename.clone(), content: Content::InPlace(file.to_owned()) },
-            DirectoryEntry {
-                path: INFO_NAME.to_owned(),
-                content: Content::Bytes(description.to_yaml(whole.as_ref())?.into_bytes().into()),
-            },
-        ];
+        let mut entries = files.entries(&description.filename);
+        entries.push(DirectoryEntry {
+            path: INFO_NAME.to_owned(),
+            content: Content::Bytes(description.to_yaml(whole.as_ref())?.into_bytes().into()),
+        });
         let added = self.node.add_directory(entries, Format::V1, watch::Sender::default()).await?;
-        if !is_unchanged(file, fingerprint) {
+        if !files.is_unchanged(fingerprint) {
             return Err(TakeError::Changed);
         }
         Ok(New { path: path.clone(), fingerprint, description, added })
@@ -503,8 +543,8 @@ async fn changed(folders: &[Folder]) -> Duration {
 }
 
 /// Reads what a recording contains. Returns `None` for a file of which nothing is known.
-async fn read_recording(file: PathBuf, name: String) -> Result<Option<Whole>, TakeError> {
-    let describing = move || recordings::describe(&name, &mut FileSource::open(&file)?);
+async fn read_recording(files: LogFiles, name: String) -> Result<Option<Whole>, TakeError> {
+    let describing = move || files.describe(&name);
     let described = tokio::task::spawn_blocking(describing).await;
     let described = described.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     let content = described.map_err(TakeError::Describe)?;
@@ -512,6 +552,8 @@ async fn read_recording(file: PathBuf, name: String) -> Result<Option<Whole>, Ta
     Ok(is_known.then(|| Whole::new(content)))
 }
 
-fn is_unchanged(file: &Path, before: Fingerprint) -> bool {
-    std::fs::symlink_metadata(file).is_ok_and(|metadata| fingerprint(&metadata) == before)
+/// Returns a path and the paths of the folders above it.
+fn with_folders(path: &str) -> impl Iterator<Item = &str> {
+    let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+    above.chain([path])
 }

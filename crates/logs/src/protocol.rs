@@ -16,6 +16,8 @@ pub(crate) const MAX_PEERS: usize = 64;
 
 /// Maximum number of files that one request discards.
 pub const MAX_DISCARDS: usize = 128;
+/// Maximum number of files that one request frees, and of files in the answer to [`Request::Freeable`].
+pub const MAX_FREE_ROWS: usize = 128;
 
 /// A request to the service `logs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,20 @@ pub enum Request {
         /// The reason, for the users of other robots. Without it, a former reason of this node stays.
         #[serde(default)]
         reason: Option<String>,
+    },
+    /// Asks for the files of the shared folders that are safe elsewhere, the oldest first. The answer is
+    /// [`Answer::Freeable`].
+    Freeable {
+        /// Minimum time, in seconds, since the last change of a file.
+        older_than: u64,
+        /// Number of bytes that should be free on each disk. Files that need not go for this are left out.
+        #[serde(default)]
+        until_free: Option<u64>,
+    },
+    /// Deletes files of the shared folders, if they are safe elsewhere. The answer is [`Answer::Freed`].
+    Free {
+        /// CIDs of the files, at most [`MAX_FREE_ROWS`].
+        cids: Vec<String>,
     },
     /// Undoes that files were discarded, or that this node let go of files. The answer is [`Answer::Discarded`].
     Undiscard {
@@ -130,11 +146,55 @@ pub enum Answer {
         /// One name for each CID, in the order of the request; absent when the name is not known.
         names: Vec<Option<String>>,
     },
+    /// The answer to [`Request::Freeable`].
+    Freeable {
+        /// The first [`MAX_FREE_ROWS`] files.
+        files: Vec<FreeRow>,
+        /// Number of all these files.
+        count: usize,
+        /// Sum of their sizes in bytes.
+        bytes: u64,
+    },
+    /// The answer to [`Request::Free`].
+    Freed {
+        /// The files, in the order of the request.
+        files: Vec<FreedRow>,
+    },
     /// The answer to [`Request::Discard`] and [`Request::Undiscard`], once the decision is stored on the disk.
     Discarded {
         /// The affected files, in the order of the request.
         files: Vec<DiscardedFile>,
     },
+}
+
+/// A file of a shared folder that is safe elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreeRow {
+    /// CID of the file's IPFS directory.
+    pub cid: String,
+    /// Path of the file.
+    pub path: String,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Time of the last change of the file.
+    pub changed: Time,
+    /// Number of other robots that are present and keep the file.
+    pub holders: usize,
+    /// Whether the file is in a storage.
+    pub is_uploaded: bool,
+}
+
+/// A file that was to be deleted, since it is safe elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreedRow {
+    /// CID of the file's IPFS directory.
+    pub cid: String,
+    /// Size of the deleted file in bytes; 0 when it was not deleted.
+    pub bytes: u64,
+    /// Reason why the file was not deleted, as a sentence.
+    pub reason: Option<String>,
 }
 
 /// A copy that a node let go of, because other nodes keep the file.
@@ -151,6 +211,9 @@ pub struct DroppedFile {
     pub time: Time,
     /// Whether the disk had too little free space. Otherwise there were more copies than needed.
     pub was_for_space: bool,
+    /// Whether it was a file of the node itself, which was deleted from its shared folder.
+    #[serde(default)]
+    pub was_own: bool,
 }
 
 /// A file that was discarded, or whose discarding was undone.

@@ -1,12 +1,17 @@
-//! Scans the shared folder for files to share.
+//! Scans the shared folder for files to share, and for folders of ROS 2 that are shared as one log each.
+
+mod recorded;
 
 use crate::info::{INFO_NAME, is_file_name};
 use crate::left_out::{LeftOut, Reason};
 use crate::select::Selection;
 use crate::settle::{Fingerprint, Found};
+use dcache::Digest;
+pub(crate) use recorded::RecordedFolders;
 use rustix::fs::Access;
 use service::FileId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -28,8 +33,10 @@ const READ_FOR_ALL: u32 = 0o444;
 /// The result of a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    /// The files that may be shared.
+    /// The files and folders that may be shared as logs.
     pub(crate) found: Found,
+    /// The folders that ROS 2 recorded.
+    pub(crate) folders: RecordedFolders,
     /// The files and folders that are not shared. Hidden files and those that are being recorded are not counted.
     pub(crate) left_out: LeftOut,
     /// The known files that may exist although the scan did not find them.
@@ -59,7 +66,7 @@ pub(crate) fn is_passed_over(name: &[u8]) -> bool {
 }
 
 /// Finds the plain files below `folder` that `selection` takes, except those that [`is_passed_over`] and those in
-/// `private`. Calls `enter` with each folder before it is read. When there are too many files, the `known` files take
+/// `private`. Finished folders of ROS 2 are found instead of their files. Calls `enter` with each folder before it is read. When there are too many files, the `known` files take
 /// precedence.
 ///
 /// # Errors
@@ -138,9 +145,11 @@ impl Scanner<'_> {
         }
         let mut entries: Vec<DirEntry> = entries.into_iter().filter_map(Result::ok).collect();
         entries.sort_by_key(DirEntry::file_name);
+        let members = self.scan_recording(&entries, prefix, depth);
         for entry in entries {
             let name = entry.file_name();
-            if is_passed_over(name.as_encoded_bytes()) {
+            let is_member = || name.to_str().is_some_and(|name| members.contains(name));
+            if is_passed_over(name.as_encoded_bytes()) || is_member() && !is_folder(&entry) {
                 continue;
             }
             let path = format!("{prefix}{}", name.to_string_lossy());
@@ -175,24 +184,36 @@ impl Scanner<'_> {
         if metadata.is_dir() {
             return self.scan_below(entry, path, depth);
         }
-        match metadata.file_type() {
-            kind if kind.is_symlink() => return Err(Reason::Link),
-            kind if !kind.is_file() => return Err(Reason::Special),
-            _ if depth > MAX_DEPTH => return Err(Reason::TooDeep),
-            _ if name == INFO_NAME => return Err(Reason::Reserved),
-            _ if !is_file_name(name) => return Err(Reason::ControlCharacters),
-            _ if !self.selection.takes(path) => return Err(Reason::Excluded),
-            _ if !is_readable(&metadata, &entry.path()) => return Err(Reason::Unreadable),
-            _ => {}
-        }
+        let fingerprint = self.check_file(entry, &metadata, (name, path), depth)?;
         if self.known.contains(path) {
-            self.scan.found.insert(path.to_owned(), fingerprint(&metadata));
+            self.scan.found.insert(path.to_owned(), fingerprint);
         } else if self.new.len() < self.most {
-            self.new.push((path.to_owned(), fingerprint(&metadata)));
+            self.new.push((path.to_owned(), fingerprint));
         } else {
             return Err(Reason::TooMany);
         }
         Ok(())
+    }
+
+    /// Returns the fingerprint of a file, or the reason if the file is not shared.
+    fn check_file(
+        &self,
+        entry: &DirEntry,
+        metadata: &Metadata,
+        (name, path): (&str, &str),
+        depth: usize,
+    ) -> Result<Fingerprint, Reason> {
+        match metadata.file_type() {
+            _ if self.private.contains(&FileId::from(metadata)) => Err(Reason::Private),
+            kind if kind.is_symlink() => Err(Reason::Link),
+            kind if !kind.is_file() => Err(Reason::Special),
+            _ if depth > MAX_DEPTH => Err(Reason::TooDeep),
+            _ if name == INFO_NAME => Err(Reason::Reserved),
+            _ if !is_file_name(name) => Err(Reason::ControlCharacters),
+            _ if !self.selection.takes(path) => Err(Reason::Excluded),
+            _ if !is_readable(metadata, &entry.path()) => Err(Reason::Unreadable),
+            _ => Ok(fingerprint(metadata)),
+        }
     }
 
     fn scan_below(&mut self, entry: &DirEntry, path: &str, depth: usize) -> Result<(), Reason> {
@@ -204,6 +225,27 @@ impl Scanner<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the fingerprint of a folder that is one log, from the fingerprints of its files by name. The time of the inode
+/// change stands for the names and all properties of the files.
+pub(crate) fn folder_fingerprint(members: &BTreeMap<String, Fingerprint>) -> Fingerprint {
+    let mut text = String::new();
+    for (name, Fingerprint { size, modified, inode_changed }) in members {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{size} {modified} {} {name}", inode_changed.unwrap_or_default());
+    }
+    let digest = Digest::of(text.as_bytes());
+    let changed = digest.as_bytes().iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte));
+    Fingerprint {
+        size: members.values().fold(0, |sum, member| sum.saturating_add(member.size)),
+        modified: members.values().map(|member| member.modified).max().unwrap_or_default(),
+        inode_changed: Some(changed),
+    }
+}
+
+fn is_folder(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
 fn is_readable(metadata: &Metadata, path: &Path) -> bool {

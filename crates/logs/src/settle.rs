@@ -1,6 +1,6 @@
 //! Finds the files that have stopped changing. This module is pure: the caller passes the scanned files and the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The properties by which a change of a file is detected.
@@ -25,12 +25,15 @@ impl Fingerprint {
     }
 }
 
-/// The files of a folder, by path relative to it, with `/` between the names.
+/// The logs of a folder, by path relative to it, with `/` between the names. A log is a file, or a folder of ROS 2.
 pub(crate) type Found = BTreeMap<String, Fingerprint>;
 
 /// Maximum time between two changes that is taken for a pause of a recorder. After a longer time the file counts as
 /// finished: a user who edits a file once a minute is not a recorder.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Time for which the files of an unfinished recording of ROS 2 must not change until the recording counts as cut. It is
+/// longer than the pause before a recorder that waits for messages writes its next file.
+const CUT_AFTER: Duration = Duration::from_secs(600);
 
 /// The history of a file of the folder.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +60,13 @@ impl Settling {
     }
 
     /// Takes the files of the folder at the time `elapsed`. Returns the settled files, and the time of the next scan
-    /// for the others.
-    pub(crate) fn observe(&mut self, found: Found, elapsed: Duration) -> (Found, Option<Duration>) {
+    /// for the others. Files in `unfinished` settle only after [`CUT_AFTER`].
+    pub(crate) fn observe(
+        &mut self,
+        found: Found,
+        unfinished: &BTreeSet<String>,
+        elapsed: Duration,
+    ) -> (Found, Option<Duration>) {
         let mut seen = BTreeMap::new();
         for (path, fingerprint) in found {
             let now = match self.seen.get(&path) {
@@ -71,10 +79,14 @@ impl Settling {
             seen.insert(path, now);
         }
         self.seen = seen;
-        let settles = |seen: &Seen| seen.since + self.wait.max(seen.pause * 3 / 2);
-        let settled = self.seen.iter().filter(|(_, seen)| settles(seen) <= elapsed);
+        let settles = |path: &String, seen: &Seen| {
+            let least = if unfinished.contains(path) { CUT_AFTER } else { self.wait };
+            seen.since + least.max(seen.pause * 3 / 2)
+        };
+        let settled = self.seen.iter().filter(|(path, seen)| settles(path, seen) <= elapsed);
         let settled = settled.map(|(path, seen)| (path.clone(), seen.fingerprint)).collect();
-        (settled, self.seen.values().map(settles).filter(|at| *at > elapsed).min())
+        let next = self.seen.iter().map(|(path, seen)| settles(path, seen)).filter(|at| *at > elapsed).min();
+        (settled, next)
     }
 }
 
@@ -91,6 +103,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const NONE: BTreeSet<String> = BTreeSet::new();
 
     fn found(files: &[(&str, u64)]) -> Found {
         let fingerprint = |size: &u64| Fingerprint { size: *size, modified: *size, inode_changed: None };
@@ -100,15 +113,15 @@ mod tests {
     #[test]
     fn a_file_settles_when_it_stops_growing() {
         let mut settling = Settling::new(SECOND * 2);
-        assert_eq!(settling.observe(found(&[("a", 1)]), SECOND), (found(&[]), Some(SECOND * 3)));
-        assert_eq!(settling.observe(found(&[("a", 2)]), SECOND * 2), (found(&[]), Some(SECOND * 4)));
+        assert_eq!(settling.observe(found(&[("a", 1)]), &NONE, SECOND), (found(&[]), Some(SECOND * 3)));
+        assert_eq!(settling.observe(found(&[("a", 2)]), &NONE, SECOND * 2), (found(&[]), Some(SECOND * 4)));
         assert_eq!(
-            settling.observe(found(&[("a", 2), ("b", 1)]), SECOND * 4),
+            settling.observe(found(&[("a", 2), ("b", 1)]), &NONE, SECOND * 4),
             (found(&[("a", 2)]), Some(SECOND * 6))
         );
-        assert_eq!(settling.observe(found(&[("b", 1)]), SECOND * 6), (found(&[("b", 1)]), None));
+        assert_eq!(settling.observe(found(&[("b", 1)]), &NONE, SECOND * 6), (found(&[("b", 1)]), None));
         assert_eq!(
-            settling.observe(found(&[("a", 2)]), SECOND * 7),
+            settling.observe(found(&[("a", 2)]), &NONE, SECOND * 7),
             (found(&[]), Some(SECOND * 9)),
             "a file that changed has to settle again"
         );
@@ -122,16 +135,28 @@ mod tests {
             let elapsed = SECOND * tenths / 10;
             // It writes every 3.5 seconds for 35 seconds.
             let size = u64::from(tenths.min(350) / 35);
-            let (settled, again) = settling.observe(found(&[("a", size)]), elapsed);
+            let (settled, again) = settling.observe(found(&[("a", size)]), &NONE, elapsed);
             assert!(again.is_none_or(|at| at > elapsed));
             if let Some(now) = settled.get("a").filter(|now| taken.last() != Some(*now)) {
                 taken.push(*now);
             }
         }
         assert_eq!(taken.iter().map(|file| file.size).collect::<Vec<_>>(), [0, 10]);
-        let (settled, _) = settling.observe(found(&[("a", 11)]), SECOND * 3600);
+        let (settled, _) = settling.observe(found(&[("a", 11)]), &NONE, SECOND * 3600);
         assert!(settled.is_empty());
-        let (_, again) = settling.observe(found(&[("a", 11)]), SECOND * 3600);
+        let (_, again) = settling.observe(found(&[("a", 11)]), &NONE, SECOND * 3600);
         assert_eq!(again, Some(Duration::from_millis(3_605_250)), "an hour is not a pause of a recorder");
+    }
+
+    #[test]
+    fn a_file_of_an_unfinished_recording_settles_when_the_recording_counts_as_cut() {
+        let mut settling = Settling::new(SECOND * 2);
+        let unfinished = BTreeSet::from(["run/run_0.mcap".to_owned()]);
+        let files = || found(&[("run/run_0.mcap", 1), ("a", 1)]);
+        settling.observe(files(), &unfinished, SECOND);
+        let (settled, again) = settling.observe(files(), &unfinished, SECOND * 600);
+        assert_eq!((settled, again), (found(&[("a", 1)]), Some(SECOND + CUT_AFTER)));
+        let (settled, again) = settling.observe(files(), &unfinished, SECOND + CUT_AFTER);
+        assert_eq!((settled, again), (files(), None));
     }
 }

@@ -1,15 +1,17 @@
-//! The I/O shell of the service: its settings, its requests, and its two supervised tasks.
+//! The I/O shell of the service: its settings, its requests, and its supervised tasks.
 
 use crate::dropped::{Dropped, DroppedFiles};
 use crate::folder::FolderSettings;
+use crate::freeing::{Freeing, OwnRule};
 use crate::index::index_of;
 use crate::info::{Description, INFO_NAME, MAX_INFO_BYTES};
 use crate::ledger::{ForgetError, Ledger, Missing, NoRoom};
 use crate::left_out::{LeftOutFor, Reason};
+use crate::period::Period;
 use crate::proposer::{ProposerSettings, run_proposer};
 use crate::protocol::{
-    Answer, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, MissingRow, Request,
-    WaitingFile,
+    Answer, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_FREE_ROWS, MAX_NAMES, MAX_WAITING,
+    MissingRow, Request, WaitingFile,
 };
 use crate::replicate::{CopyRules, USUAL_COPIES, USUAL_HEAL};
 use crate::replicator::{ReplicatorSettings, run_replicator};
@@ -59,6 +61,13 @@ pub struct Settings {
     /// enough copies, and the oldest of these first. The last known copy never goes. Default: a tenth of the disk, at
     /// most 2048.
     pub free_floor_mib: Option<u64>,
+    /// Time after its last change at which a file of this robot is deleted from its shared folder, such as `7d`, or `off`. The
+    /// file must be safe elsewhere: as many other robots as `copies` says keep it and are heard, or a robot with a role has
+    /// uploaded it.
+    pub free_after: Period,
+    /// Whether files of this robot that are safe elsewhere are deleted from its shared folders when a disk has less free space
+    /// than `free_floor_mib`, the oldest first.
+    pub free_own: bool,
     /// Time, in seconds, that a file must not change before it is shared.
     pub settle_seconds: u64,
     /// Time, in seconds, after which the folder is scanned although no change was reported.
@@ -75,6 +84,8 @@ impl Default for Settings {
             copies: USUAL_COPIES,
             heal_seconds: USUAL_HEAL,
             free_floor_mib: None,
+            free_after: Period(None),
+            free_own: false,
             settle_seconds: 2,
             rescan_seconds: 60,
         }
@@ -87,6 +98,7 @@ pub struct Logs {
     ledger: Ledger,
     proposer: ProposerSettings,
     replicator: ReplicatorSettings,
+    freeing: Freeing,
 }
 
 impl Protocol for Logs {
@@ -114,6 +126,10 @@ impl Endpoint for Logs {
             Request::Share { file } => unshare::share(ledger, &file).await,
             Request::Unshared { cid } => unshare::list(swarm, ledger, cid).await,
             Request::Discard { cids, reason } => discarding::discard(swarm, ledger, &cids, reason).await,
+            Request::Freeable { older_than, until_free } => {
+                self.freeing.list(&self.context.current_node()?, older_than, until_free).await
+            }
+            Request::Free { cids } => self.free(&cids).await,
             Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, &cids).await,
         }
     }
@@ -146,7 +162,19 @@ impl Service for Logs {
             parallel: PARALLEL_FETCHES,
             check: proposer.rescan * CHECKS,
         };
-        Ok(Self { context, ledger, proposer, replicator })
+        let freeing = Freeing {
+            swarm: context.swarm.clone(),
+            ledger: ledger.clone(),
+            copies: settings.copies,
+            wanted_files: context.wanted_files.clone(),
+            dropped: replicator.dropped.clone(),
+            rule: OwnRule {
+                after: settings.free_after.0,
+                is_for_floor: settings.free_own,
+                floor: settings.free_floor_mib,
+            },
+        };
+        Ok(Self { context, ledger, proposer, replicator, freeing })
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
@@ -183,10 +211,26 @@ impl Logs {
         let replicator = self.context.supervise("replicator", move || {
             run_replicator(settings.clone(), swarm.clone(), node_of.clone(), ledger.clone())
         });
+        let (freeing, node_of) = (self.freeing.clone(), node.clone());
+        let freeing = self.context.supervise("freeing", move || freeing.clone().run(node_of.clone()));
         tokio::select! {
             never = proposer => match never {},
             never = replicator => match never {},
+            never = freeing => match never {},
         }
+    }
+
+    /// Deletes files of the shared folders that are safe elsewhere.
+    async fn free(&self, cids: &[String]) -> Result<Answer, Failure> {
+        if cids.len() > MAX_FREE_ROWS {
+            let message = format!("one request can free at most {MAX_FREE_ROWS} files, not {}", cids.len());
+            return Err(Failure::new(FailureKind::Wrong, message));
+        }
+        let wrong =
+            |cid| Failure::new(FailureKind::Wrong, format!("{cid:?} is not the CID of a shared file"));
+        let cids: Vec<Cid> =
+            cids.iter().map(|cid| buckets::parse(cid).ok_or_else(|| wrong(cid))).collect::<Result<_, _>>()?;
+        self.freeing.free(&self.context.current_node()?, &cids).await
     }
 
     fn folders(&self) -> Answer {
@@ -241,6 +285,7 @@ impl Logs {
             bytes: dropped.description.size,
             time: dropped.time,
             was_for_space: dropped.was_for_space,
+            was_own: dropped.was_own,
         };
         self.replicator.dropped.list().into_iter().map(row).collect()
     }

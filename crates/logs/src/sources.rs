@@ -1,8 +1,8 @@
-//! The sources of descriptions of recordings: a file on the disk, and a file in the block store.
+//! The sources of descriptions of recordings: a file on the disk, and a file or folder in the block store.
 
 use ipfs::Cid;
 use ipfs::store::Store;
-use ipfs::unixfs::{Cursor, FileNode};
+use ipfs::unixfs::{Cursor, FileNode, Listed};
 use recordings::Source;
 use std::fs::File;
 use std::io;
@@ -92,6 +92,31 @@ impl Source for ContentSource {
         let count = rest.len().min(into.len());
         into[..count].copy_from_slice(&rest[..count]);
         Ok(count)
+    }
+}
+
+/// A folder of IPFS whose blocks are in the store of this node.
+pub(crate) struct ContentFolder {
+    store: Store,
+    members: Vec<Listed>,
+}
+
+impl ContentFolder {
+    /// Creates the source of a folder with these files.
+    pub(crate) fn new(store: Store, members: Vec<Listed>) -> Self {
+        Self { store, members }
+    }
+}
+
+impl recordings::Folder for ContentFolder {
+    fn names(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.name.clone()).collect()
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<Box<dyn Source + '_>> {
+        let member = self.members.iter().find(|member| member.name == name);
+        let member = member.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(ContentSource::open(self.store.clone(), &member.cid)?))
     }
 }
 

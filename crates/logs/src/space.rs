@@ -67,6 +67,11 @@ impl Floor {
         Removal { unheld, pressure }
     }
 
+    /// Returns the free space that there should be when the floor is not free: an eighth more than the floor.
+    pub(crate) fn wanted(&self, free: u64) -> Option<u64> {
+        (free < self.bytes).then(|| self.bytes.saturating_add(self.bytes / 8))
+    }
+
     /// Returns the time until the next check. The free space cannot fall below the floor long before it.
     pub(crate) fn next_check(&self, space: Space) -> Duration {
         let left = space.free.saturating_sub(self.bytes) / FASTEST;

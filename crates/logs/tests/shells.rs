@@ -296,3 +296,74 @@ async fn a_file_that_is_open_for_writing_is_shared_when_it_is_closed() {
     drop(recorder);
     wait_for_files(&swarm, |files| names(files).len() == 2).await;
 }
+
+/// Makes the folder of a closed recording.
+fn record(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("run_0.mcap"), recordings::samples::mcap::whole(200, "")).unwrap();
+    std::fs::write(folder.join("metadata.yaml"), recordings::samples::metadata("run_0.mcap")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_ros_2_is_one_log_that_is_served_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("shared/day/run");
+    record(&run);
+    let (swarm, node) = share(folder.path()).await;
+    let me = swarm.me();
+    let log = wait_for(&swarm, |file| file.description.is_some()).await;
+    let known = log.description.clone().unwrap();
+    let size: u64 = ["run_0.mcap", "metadata.yaml"]
+        .map(|name| std::fs::metadata(run.join(name)).unwrap().len())
+        .iter()
+        .sum();
+    assert_eq!((known.filename.as_str(), known.size), ("run", size));
+    assert_eq!(known.path.map(|path| path.to_string()).as_deref(), Some("day/run"));
+    let recording = known.recording.unwrap();
+    assert_eq!((recording.kind, recording.topics, recording.fault), (recordings::Kind::Ros2Folder, 2, None));
+    assert_eq!(node.store().files(0, 99).len(), 2, "both files are served in place");
+    assert!(node.usage().used_bytes < size, "{:?}", node.usage());
+    let metadata = node.cat(log.cid, "run/metadata.yaml".into(), 1 << 20).await.unwrap();
+    assert_eq!(metadata, std::fs::read(run.join("metadata.yaml")).unwrap());
+    // Another file makes a new version.
+    std::fs::write(run.join(".notes"), "a note").unwrap();
+    std::fs::rename(run.join(".notes"), run.join("notes.txt")).unwrap();
+    let is_new = |file: &SharedFile| file.cid != log.cid && file.proposers.contains_key(&me);
+    let files = wait_for_files(&swarm, |files| files.iter().any(is_new)).await;
+    let newer = files.into_iter().find(is_new).unwrap();
+    is_kept_by_another(&swarm, &newer).await;
+    wait_for_files(&swarm, |files| files.iter().all(|file| file.cid == newer.cid)).await;
+    // The folder is deleted.
+    std::fs::remove_dir_all(&run).unwrap();
+    wait_for_files(&swarm, |files| files.iter().all(|file| !file.holders.contains_key(&me))).await;
+    let is_released = async {
+        while !(node.store().files(0, 99).is_empty() && node.pins().await.unwrap().is_empty()) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, is_released).await.expect("nothing is served or pinned any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_were_shared_singly_are_replaced_by_their_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("shared/run");
+    record(&run);
+    // The names of the parts do not show that a recorder is at work.
+    let (part, metadata) = (run.join("other_0.mcap"), run.join("metadata.yaml"));
+    std::fs::rename(run.join("run_0.mcap"), &part).unwrap();
+    std::fs::remove_file(&metadata).unwrap();
+    let (swarm, node) = share(folder.path()).await;
+    let single = wait_for(&swarm, |file| file.description.is_some()).await;
+    assert_eq!(single.description.as_ref().unwrap().filename, "other_0.mcap");
+    is_kept_by_another(&swarm, &single).await;
+    std::fs::write(&metadata, recordings::samples::metadata("other_0.mcap")).unwrap();
+    let is_folder =
+        |file: &SharedFile| file.description.as_ref().is_some_and(|known| known.filename == "run");
+    let both = wait_for_files(&swarm, |files| files.iter().any(is_folder)).await;
+    let whole = both.into_iter().find(is_folder).unwrap();
+    is_kept_by_another(&swarm, &whole).await;
+    wait_for_files(&swarm, |files| files.iter().all(|file| file.cid == whole.cid)).await;
+    let pins: Vec<_> = node.pins().await.unwrap().into_iter().map(|pin| pin.root).collect();
+    assert_eq!(pins, [whole.cid]);
+}

@@ -4,7 +4,7 @@ use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
 /// The types in the source code, and their descriptions.
-const KINDS: [(&str, &str); 15] = [
+const KINDS: [(&str, &str); 17] = [
     ("PathBuf", "string, a path"),
     ("String", "string"),
     ("bool", "`true` or `false`"),
@@ -19,6 +19,8 @@ const KINDS: [(&str, &str); 15] = [
     ("Place", "string, an address of a bucket or a folder"),
     ("Limit", "string, a rate per second or `none`"),
     ("Hours", "string, hours of the day and a rate per second, `none` or `off`"),
+    ("Period", "string, a time such as `7d`, or `off`"),
+    ("Priority", "string, a pattern for files or a kind"),
     ("Metered", "`auto`, `yes` or `no`"),
 ];
 

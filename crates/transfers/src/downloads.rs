@@ -158,10 +158,11 @@ impl Downloads {
             .filter(|reader| reader.reaches(offset))
             .unwrap_or_else(|| ChunkReader::open(node.store().clone(), source));
         let piece = reader.read(offset).await.map_err(|error| Failure::new(FailureKind::Disk, error))?;
+        let is_archive = reader.is_archive();
         if !piece.is_empty() {
             self.jobs.change(number, |job| job.local.reader = Some(reader));
         }
-        Ok(Answer::Piece { data: Piece(piece) })
+        Ok(Answer::Piece { data: Piece(piece), is_archive })
     }
 
     /// Releases a download that the client has read.

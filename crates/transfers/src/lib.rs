@@ -12,6 +12,7 @@
 //!   without a time limit.
 //! - **Start reading** at `downloads.rs`, then `runner.rs`.
 
+mod archive;
 mod chunk_reader;
 mod downloads;
 mod export;
@@ -25,6 +26,7 @@ mod runner;
 mod schedule;
 mod shell;
 
+pub use archive::{Archive, ArchivePart, Unpacker};
 pub use limit::{LEAST_RATE, Limit, LimitError, Limits};
 pub use protocol::{
     Answer, Destination, LinkRate, MAX_PATH_BYTES, MAX_PIECE_BYTES, Order, Piece, Request, SourceRate,

@@ -64,6 +64,9 @@ pub enum Answer {
     Piece {
         /// Content of the piece.
         data: Piece,
+        /// Whether the content is a folder. Then the pieces are those of a tar archive of it.
+        #[serde(default)]
+        is_archive: bool,
     },
     /// The answer to [`Request::Limits`] and [`Request::SetLimits`].
     Limits {
@@ -268,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_largest_piece_fits_into_an_answer() {
-        let piece = Answer::Piece { data: Piece(vec![0xff; MAX_PIECE_BYTES]) };
+        let piece = Answer::Piece { data: Piece(vec![0xff; MAX_PIECE_BYTES]), is_archive: true };
         let json = serde_json::to_string(&piece).unwrap();
         assert!(json.len() + 100 <= service::MAX_ANSWER_BYTES);
         assert_eq!(serde_json::from_str::<Answer>(&json).unwrap(), piece);

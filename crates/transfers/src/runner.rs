@@ -5,7 +5,7 @@ use crate::protocol::Order;
 use crate::schedule::PARALLEL;
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchProgress, Fetched, Node, PinError, Provider};
-use ipfs::unixfs::{ExportError, ReadError};
+use ipfs::unixfs::{ExportError, ReadError, is_plain_name};
 use service::{DecisionLoop, JobEnd, JobError, JobNumber, ProviderSearch, concerns_providers};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -279,10 +279,32 @@ impl Delivery {
             Some(payload) => {
                 let mut entries = self.node.list(root).await?.into_iter();
                 let found = entries.find(|entry| entry.name == *payload);
-                found.ok_or_else(|| ReadError::NoSuchEntry(payload.clone()))?.cid
+                let found = found.ok_or_else(|| ReadError::NoSuchEntry(payload.clone()))?.cid;
+                self.check_folder(found).await?;
+                found
             }
         };
         Ok(Outcome::Done(self.node.export(content, path, max_bytes).await?))
+    }
+
+    /// Checks that a folder that is one log has only files with plain names. A file passes as well.
+    async fn check_folder(&self, content: Cid) -> Result<(), Trouble> {
+        let files = match self.node.list(content).await {
+            Ok(files) => files,
+            Err(ReadError::WrongKind(..)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for file in files {
+            if !is_plain_name(&file.name) {
+                return Err(ReadError::ForbiddenName(file.name).into());
+            }
+            match self.node.list(file.cid).await {
+                Err(ReadError::WrongKind(..)) => {}
+                Ok(_) => return Err(ReadError::WrongKind(file.cid, "file").into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 }
 

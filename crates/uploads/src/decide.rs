@@ -15,6 +15,7 @@ mod receipts;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::priority::{Priority, rank as priority_of};
 use crate::stated::{Receipt, is_uploaded, state_terms, uploaders};
 use dcache::{Data, Digest, Item, Kind, Moment, PeerId, Set, Time, buckets};
 use ipfs::Cid;
@@ -59,6 +60,8 @@ pub struct UploadRules {
     pub carries: bool,
     /// Maximum size, in bytes, of all files of other robots that this node keeps until they are uploaded.
     pub max_carried: u64,
+    /// Files that go first, in this order.
+    pub priorities: Vec<Priority>,
 }
 
 /// Decides about uploads.
@@ -80,7 +83,7 @@ pub struct Uploading {
 /// Work for the I/O shell. Each decision names all files to upload and to carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Upload a file that this node keeps, or continue. The files come in the order of their turns.
+    /// Upload a file that this node keeps, or continue. The files come in the order of their priorities and turns.
     Upload(Box<SharedFile>),
     /// Give up an upload that was begun, and remove what it left in the destination.
     Cancel(Cid, CancelReason),
@@ -185,16 +188,19 @@ struct View<'a> {
     uploaders: BTreeSet<PeerId>,
 }
 
+/// Place of a file in the queue: its priority, and the time since when it needs an upload.
+type Place = (usize, u64);
+
 /// The files of one decision, by what happens to them.
 #[derive(Default)]
 struct Choice {
-    uploads: Vec<(u64, Box<SharedFile>)>,
+    uploads: Vec<(Place, Box<SharedFile>)>,
     actions: Vec<Action>,
     waiting: BTreeMap<Cid, WaitingUpload>,
     /// Size, in bytes, of the files of other robots that stay here until they are uploaded.
     carried_bytes: u64,
-    /// Files of other robots that could be kept as well, with the time since when they need an upload.
-    candidates: Vec<(u64, Cid, CarriedFile)>,
+    /// Files of other robots that could be kept as well.
+    candidates: Vec<(Place, Cid, CarriedFile)>,
 }
 
 impl Uploading {
@@ -276,7 +282,7 @@ impl Decide for Uploading {
         }
         self.judge_missing(&files, &mut choice);
         self.fill(&mut choice);
-        choice.uploads.sort_by_key(|(since, file)| (*since, changed(file), file.cid));
+        choice.uploads.sort_by_key(|(place, file)| (*place, changed(file), file.cid));
         decision.actions.append(&mut choice.actions);
         decision.actions.extend(choice.uploads.into_iter().map(|(_, file)| Action::Upload(file)));
         self.waiting = choice.waiting;
@@ -356,6 +362,7 @@ impl Uploading {
     fn serve(&mut self, file: &SharedFile, carried: CarriedFile, view: &View<'_>, choice: &mut Choice) {
         let cid = file.cid;
         let since = *self.since.entry(cid).or_insert(view.elapsed);
+        let place = (priority_of(&self.rules.priorities, file.description.as_ref()), since);
         let is_due = || {
             let turn = rank(self.me, &view.uploaders, &cid) * TURN;
             self.begun.contains(&cid) || view.elapsed >= since.saturating_add(turn)
@@ -363,7 +370,7 @@ impl Uploading {
         let (is_here, is_mine) = (self.kept.contains(&cid), carried.uploader == self.me);
         let uploads = self.uploads() && is_due();
         if uploads && is_here {
-            choice.uploads.push((since, Box::new(file.clone())));
+            choice.uploads.push((place, Box::new(file.clone())));
         } else if !uploads {
             let reason = if self.uploads() { WaitReason::NotFirst } else { WaitReason::OnBoard };
             choice.wait(cid, &carried, reason);
@@ -376,7 +383,7 @@ impl Uploading {
             }
             choice.carry(cid, carried);
         } else {
-            choice.candidates.push((since, cid, carried));
+            choice.candidates.push((place, cid, carried));
         }
     }
 
@@ -390,10 +397,10 @@ impl Uploading {
         }
     }
 
-    /// Adds further files of other robots while the limit permits, those that wait longest first.
+    /// Adds further files of other robots while the limit permits: by priority, and then those that wait longest first.
     fn fill(&self, choice: &mut Choice) {
         let mut candidates = std::mem::take(&mut choice.candidates);
-        candidates.sort_by_key(|(since, cid, _)| (*since, *cid));
+        candidates.sort_by_key(|(place, cid, _)| (*place, *cid));
         for (_, cid, carried) in candidates {
             let is_here = self.kept.contains(&cid);
             if choice.carried_bytes.saturating_add(carried.bytes) <= self.rules.max_carried {

@@ -31,6 +31,7 @@ mod object;
 mod pace;
 mod permission;
 mod plan;
+mod priority;
 mod protocol;
 mod rows;
 mod s3;
@@ -54,6 +55,7 @@ pub use object::{
 };
 pub use pace::Pace;
 pub use plan::{Checked, Part, Seen, Stage, Upload};
+pub use priority::{Priority, PriorityError};
 pub use protocol::{
     Answer, CarriedList, CarriedRow, MAX_ROWS, Request, StoredObject, UploadList, UploadRow, UploadState,
 };

@@ -69,9 +69,11 @@ pub enum ObjectError {
     MetadataName(String),
 }
 
-/// Returns the key of the object of a shared file, without the prefix of the destination.
-pub fn key_of(cid: &ipfs::Cid) -> String {
-    format!("logs/{cid}")
+/// Returns the key of the object of a shared file, without the prefix of the destination. The object of a folder is a tar
+/// archive (`is_archive`).
+pub fn key_of(cid: &ipfs::Cid, is_archive: bool) -> String {
+    let end = if is_archive { ".tar" } else { "" };
+    format!("logs/{cid}{end}")
 }
 
 impl Object {

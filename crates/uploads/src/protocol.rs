@@ -29,8 +29,11 @@ pub enum Request {
         cid: String,
         /// Offset of the piece in bytes.
         offset: u64,
-        /// Size of the file in bytes.
+        /// Size of the object in bytes.
         size: u64,
+        /// Whether the object is a tar archive, from [`StoredObject`].
+        #[serde(default)]
+        is_archive: bool,
     },
 }
 
@@ -161,6 +164,9 @@ pub struct StoredObject {
     pub bytes: u64,
     /// SHA-256 of the content, in hexadecimal, from the metadata of the object.
     pub sha256: Option<String>,
+    /// Whether the shared file is a folder. The object is then a tar archive of it.
+    #[serde(default)]
+    pub is_archive: bool,
 }
 
 #[cfg(test)]
@@ -174,7 +180,7 @@ mod tests {
             Request::List {},
             Request::Carried {},
             Request::Look { cid: cid.clone() },
-            Request::Read { cid, offset: 1 << 40, size: 1 << 41 },
+            Request::Read { cid, offset: 1 << 40, size: 1 << 41, is_archive: true },
         ] {
             let json = serde_json::to_string(&request).unwrap();
             assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request, "{json}");

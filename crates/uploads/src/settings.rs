@@ -7,6 +7,7 @@ use crate::gate::{Gate, Metered};
 use crate::hours::Hours;
 use crate::object::{MAX_PART_BYTES, MIN_PART_BYTES, is_key};
 use crate::pace::Pace;
+use crate::priority::Priority;
 use crate::s3::{Patience, S3, S3Config, S3Error};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -51,6 +52,10 @@ pub struct Settings {
     /// Whether the connection to the internet is charged by volume: `yes`, `no`, or `auto` for NetworkManager's word. If it
     /// is, nothing is uploaded to S3-compatible storage; a folder is still used.
     pub metered: Metered,
+    /// Files that are uploaded and carried first, in this order: patterns for paths below the shared folder, such as `*.bag` or
+    /// `run/important/*`, and kinds, such as `kind:ros2`. Among the files of one entry, and among all others, the one that
+    /// waits longest goes first.
+    pub priorities: Vec<Priority>,
     /// Whether this robot carries files that are not uploaded yet, although it has no destination: it keeps them until
     /// another robot has uploaded them.
     pub carry: bool,
@@ -72,6 +77,7 @@ impl Default for Settings {
             max_rate: Limit::None,
             hours: Vec::new(),
             metered: Metered::Auto,
+            priorities: Vec::new(),
             carry: false,
             carry_max_mib: 8192,
         }

@@ -66,8 +66,8 @@ impl Endpoint for Uploads {
             Request::List {} => Ok(Answer::Uploads(self.state.list(self.destination(), self.obstacle()))),
             Request::Carried {} => Ok(Answer::Carried(self.state.carried_list(&self.settings))),
             Request::Look { cid } => self.look(&cid).await,
-            Request::Read { cid, offset, size } => {
-                reading::read(self.storage()?, &known(&cid)?, offset, size).await
+            Request::Read { cid, offset, size, is_archive } => {
+                reading::read(self.storage()?, &key_of(&known(&cid)?, is_archive), offset, size).await
             }
         }
     }
@@ -131,10 +131,16 @@ impl Uploads {
     }
 
     async fn look(&self, cid: &str) -> Result<Answer, Failure> {
-        let storage = self.storage()?;
-        let seen = storage.look(&key_of(&known(cid)?)).await;
-        let seen = seen.map_err(|trouble| Failure::new(FailureKind::Refused, trouble))?;
-        let object = seen.map(|seen| StoredObject { bytes: seen.size, sha256: seen.sha256 });
+        let (storage, cid) = (self.storage()?, known(cid)?);
+        let mut object = None;
+        for is_archive in [false, true] {
+            let seen = storage.look(&key_of(&cid, is_archive)).await;
+            let seen = seen.map_err(|trouble| Failure::new(FailureKind::Refused, trouble))?;
+            if let Some(seen) = seen {
+                object = Some(StoredObject { bytes: seen.size, sha256: seen.sha256, is_archive });
+                break;
+            }
+        }
         Ok(Answer::Stored { object, destination: storage.name().to_owned() })
     }
 
@@ -156,6 +162,7 @@ impl Uploads {
             is_denied: false,
             carries: self.settings.carry,
             max_carried: self.settings.max_carried_bytes(),
+            priorities: self.settings.priorities.clone(),
         }
     }
 

@@ -57,14 +57,15 @@ impl Store {
         self.index().references.by_path().count()
     }
 
-    /// Checks files that are served in place: all of them, or those at the given paths. A file is read if its length,
+    /// Checks files that are served in place: all of them, or those at and below the given paths. A file is read if its length,
     /// time of change or inode is not the recorded one. Changed pieces are no longer served. Returns the number of blocks
     /// that were dropped.
     ///
     /// # Errors
     /// When the result cannot be saved. The next start then finds the changes again.
     pub fn check_files(&self, only: Option<&BTreeSet<PathBuf>>) -> Result<usize, StoreError> {
-        let is_meant = |file: &Referenced| only.is_none_or(|only| only.contains(&*file.path));
+        let is_at = |path: &Path, only: &BTreeSet<PathBuf>| path.ancestors().any(|path| only.contains(path));
+        let is_meant = |file: &Referenced| only.is_none_or(|only| is_at(&file.path, only));
         let numbers: Vec<Number> = {
             let index = self.index();
             let meant = index.references.iter().filter(|(_, file)| file.is_whole && is_meant(file));

@@ -101,12 +101,39 @@ impl Ledger {
     /// Notes the older versions that these files replace, and forgets the oldest rows in exchange. A file of another
     /// identity does not count as an older version.
     pub(super) async fn replace(&self, files: &[(SharedPath, Taken)]) -> Result<(), TableError> {
-        let (older, forgotten) = {
+        let older = versions::replaced(&self.tables().taken, files, self.me);
+        self.add_older(older).await
+    }
+
+    /// Forgets the paths of files that were shared singly and are now shared with their folder. The folder replaces them
+    /// like a newer version.
+    pub(crate) async fn absorb(&self, files: &[(SharedPath, String)]) -> Result<(), TableError> {
+        let older = {
             let tables = self.tables();
-            let mut older = versions::replaced(&tables.taken, files, self.me);
+            let older = |(file, folder): &(SharedPath, String)| {
+                let taken = tables.taken.get(file)?;
+                let description = versions::describe(&file.path, taken.fingerprint, self.me);
+                Some((taken.cid, Older { volume: file.volume, path: folder.clone(), description }))
+            };
+            files.iter().filter_map(older).collect()
+        };
+        self.add_older(older).await?;
+        self.forget_paths(files.iter().map(|(file, _)| file.clone()).collect()).await?;
+        self.tell_changed();
+        Ok(())
+    }
+
+    async fn add_older(&self, mut older: Vec<(Cid, Older)>) -> Result<(), TableError> {
+        let forgotten = {
+            let tables = self.tables();
             older.retain(|(cid, _)| !tables.foreign.contains_key(cid));
-            let forgotten = versions::forgotten(&tables.older, older.len());
-            (older, forgotten)
+            // The holders compare the description that this node stated, with the content of the recording.
+            for (cid, older) in &mut older {
+                if let Some(stated) = tables.kept.get(cid) {
+                    older.description.clone_from(stated);
+                }
+            }
+            versions::forgotten(&tables.older, older.len())
         };
         let older_row = |(cid, older): &(Cid, Older)| (Displayed(*cid), Some(older.clone()));
         let forgotten_row = |cid: &Cid| (Displayed(*cid), None);
@@ -169,6 +196,32 @@ mod tests {
         ledger.take(of(2, 4, newest)).await.unwrap();
         let (replaced, _) = ledger.replaced();
         assert_eq!(replaced.into_keys().collect::<Vec<_>>(), [newer()], "the own file is withdrawn");
+    }
+
+    #[tokio::test]
+    async fn an_older_version_has_the_description_that_was_stated() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = open(&folder.path().join("records.redb"));
+        let whole = recordings::describe("a.log", &mut &b"a log"[..]).unwrap();
+        let recording = Some(crate::info::Summary::of(&whole));
+        let stated = crate::info::Description { recording, ..description(1, "a.bag") };
+        ledger.take(vec![(at("a.bag"), taken(5, cid()), stated.clone())]).await.unwrap();
+        ledger.take(vec![(at("a.bag"), taken(6, newer()), description(1, "a.bag"))]).await.unwrap();
+        let (replaced, _) = ledger.replaced();
+        assert_eq!(replaced[&cid()], Replaced::By(Some(newer()), stated));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_shared_with_its_folder_is_an_older_version_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = open(&folder.path().join("records.redb"));
+        ledger.take(vec![(at("run/a.mcap"), taken(5, cid()), description(1, "a.mcap"))]).await.unwrap();
+        ledger.absorb(&[(at("run/a.mcap"), "run".to_owned())]).await.unwrap();
+        assert!(ledger.taken().is_empty());
+        let state = |ledger: &crate::ledger::Ledger| ledger.replaced().0.remove(&cid());
+        assert_eq!(state(&ledger), Some(Replaced::By(None, description(1, "a.mcap"))));
+        ledger.take(vec![(at("run"), taken(9, newer()), description(1, "run"))]).await.unwrap();
+        assert_eq!(state(&ledger), Some(Replaced::By(Some(newer()), description(1, "a.mcap"))));
     }
 
     #[tokio::test]

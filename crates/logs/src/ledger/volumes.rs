@@ -279,9 +279,19 @@ impl Ledger {
 
     /// Returns the path of a file of a shared folder; `None` when its volume is missing.
     pub(crate) fn file_at(&self, file: &SharedPath) -> Option<PathBuf> {
+        Some(self.root_of(file)?.join(&file.path))
+    }
+
+    /// Returns the path of the shared folder that has a file; `None` when its volume is missing.
+    pub(crate) fn root_of(&self, file: &SharedPath) -> Option<PathBuf> {
         let tables = self.tables();
-        let (folder, _) = tables.shown.iter().find(|(_, shown)| **shown == file.volume)?;
-        Some(folder.join(&file.path))
+        let mut folders = tables.shown.iter();
+        folders.find(|(_, shown)| **shown == file.volume).map(|(folder, _)| folder.clone())
+    }
+
+    /// Returns the paths of the shared folders that are there.
+    pub(crate) fn shown(&self) -> Vec<PathBuf> {
+        self.tables().shown.keys().cloned().collect()
     }
 }
 

@@ -276,3 +276,43 @@ fn receipts_are_renewed_while_their_files_are_listed_and_forgotten_afterwards() 
     assert_eq!(publish(&mut set, 1, decision.statements, half), 1);
     assert!(is_uploaded(&set, &cid(1), NOW.plus(buckets::UPLOADS.lifetime())));
 }
+
+#[test]
+fn files_go_in_the_order_of_the_priorities_and_then_of_their_age() {
+    let mut set = swarm();
+    permit(&mut set, ROBOT, true, None);
+    let name = |number: u8, path: &str| {
+        let description = Description {
+            filename: path.rsplit('/').next().unwrap().to_owned(),
+            path: path.parse().ok(),
+            size: 100,
+            changed: NOW,
+            uploader: peer(ROBOT),
+            recording: None,
+        };
+        Item { bucket: info(&cid(number)), data: description.to_data().unwrap() }
+    };
+    let paths = [(1, "notes.txt"), (2, "run/a.bag"), (3, "important/b.txt"), (4, "important/c.bag")];
+    for (number, path) in paths {
+        propose(&mut set, ROBOT, Station::Files.item(&cid(number)));
+        propose(&mut set, ROBOT, name(number, path));
+    }
+    let priorities = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let order = |texts: &[&str]| {
+        let rules = UploadRules { priorities: priorities(texts), ..uploader_rules() };
+        let mut uploading = Uploading::new(peer(1), rules);
+        uploading.set_kept((1..=4).map(cid).collect());
+        decide(&mut uploading, &set, NOW).0
+    };
+    let mut by_cid: Vec<Cid> = (1..=4).map(cid).collect();
+    by_cid.sort();
+    assert_eq!(order(&[]), by_cid, "without priorities the age decides, and then the CID");
+    assert_eq!(order(&["kind:ros2"]), by_cid);
+    let found = order(&["important/*", "*.bag"]);
+    assert_eq!(found[..2].iter().collect::<BTreeSet<_>>(), BTreeSet::from([&cid(3), &cid(4)]));
+    assert_eq!(found[2..], [cid(2), cid(1)]);
+    // A mule with little room carries the first ones.
+    let rules = UploadRules { priorities: priorities(&["important/*"]), max_carried: 200, ..mule_rules() };
+    let (_, carried, _) = decide(&mut Uploading::new(peer(11), rules), &set, NOW);
+    assert_eq!(carried.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([cid(3), cid(4)]));
+}

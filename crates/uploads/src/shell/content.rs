@@ -1,20 +1,25 @@
-//! The content of an upload: the file in the directory of a shared file, and its metadata.
+//! The content of an upload: the file in the directory of a shared file, or the archive of the folder in it, and its
+//! metadata.
 
 use crate::object::{Metadata, Object, ObjectError, key_of};
 use crate::source::{ContentSource, Source, SourceError};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dcache::{PeerId, buckets};
 use ipfs::Cid;
 use ipfs::node::Node;
-use ipfs::unixfs::ReadError;
+use ipfs::store::Store;
+use ipfs::unixfs::{Listed, ReadError};
 use logs::{Description, INFO_NAME, MAX_INFO_BYTES};
 use std::ops::Range;
 use swarm::{Stopped, Swarm};
+use transfers::{Archive, ArchivePart};
 
 /// Content of an upload.
 pub(super) enum Content {
     /// The file is on this node.
     Here(ContentSource),
+    /// The folder with these files is on this node. Its archive is uploaded.
+    Folder(Archive, Vec<ContentSource>),
     /// The file is not needed, since the upload is given up. The number is its size.
     Gone(u64),
 }
@@ -23,6 +28,7 @@ impl Source for Content {
     fn size(&self) -> u64 {
         match self {
             Self::Here(source) => source.size(),
+            Self::Folder(archive, _) => archive.size(),
             Self::Gone(size) => *size,
         }
     }
@@ -30,8 +36,38 @@ impl Source for Content {
     async fn read(&self, range: Range<u64>) -> Result<Bytes, SourceError> {
         match self {
             Self::Here(source) => source.read(range).await,
+            Self::Folder(archive, files) => read_archive(archive, files, range).await,
             Self::Gone(_) => Err(failed("the file is not needed any more", true)),
         }
+    }
+}
+
+async fn read_archive(
+    archive: &Archive,
+    files: &[ContentSource],
+    range: Range<u64>,
+) -> Result<Bytes, SourceError> {
+    let mut content = BytesMut::new();
+    for (part, within) in archive.within(range) {
+        match part {
+            ArchivePart::Bytes(bytes) => {
+                let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
+                content.extend_from_slice(bytes.get(at(within.start)..at(within.end)).unwrap_or_default());
+            }
+            ArchivePart::File(index, _) => {
+                let file =
+                    files.get(*index).ok_or_else(|| failed("a file of the folder is missing", true))?;
+                content.extend_from_slice(&file.read(within).await?);
+            }
+        }
+    }
+    Ok(content.freeze())
+}
+
+impl Content {
+    /// Returns whether the object is an archive.
+    pub(super) fn is_archive(&self) -> bool {
+        matches!(self, Self::Folder(..))
     }
 }
 
@@ -70,9 +106,26 @@ pub(super) async fn open(node: &Node, root: Cid, known: &Description) -> Result<
     let entries = node.list(root).await?;
     let payload = entries.into_iter().find(|entry| entry.name == found.filename);
     let payload = payload.ok_or_else(|| failed("its directory does not have the file", true))?;
-    let store = node.store().clone();
-    let opened = tokio::task::spawn_blocking(move || ContentSource::open(store, &payload.cid)).await;
-    opened.map_err(|error| failed(error, false))?.map(Content::Here)
+    let (store, folder) = (node.store().clone(), found.filename);
+    let members = match node.list(payload.cid).await {
+        Ok(members) => Some(members),
+        Err(ReadError::WrongKind(..)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let open = move || match members {
+        None => ContentSource::open(store, &payload.cid).map(Content::Here),
+        Some(members) => open_folder(&store, &folder, &members),
+    };
+    tokio::task::spawn_blocking(open).await.map_err(|error| failed(error, false))?
+}
+
+fn open_folder(store: &Store, folder: &str, members: &[Listed]) -> Result<Content, SourceError> {
+    let files: Vec<ContentSource> = members
+        .iter()
+        .map(|member| ContentSource::open(store.clone(), &member.cid))
+        .collect::<Result<_, _>>()?;
+    let sizes = members.iter().zip(&files).map(|(member, file)| (member.name.as_str(), file.size()));
+    Ok(Content::Folder(Archive::new(folder, sizes), files))
 }
 
 /// Describes the object of a shared file.
@@ -81,7 +134,7 @@ pub(super) async fn open(node: &Node, root: Cid, known: &Description) -> Result<
 /// When the file is too large.
 pub(super) fn object(
     root: &Cid,
-    size: u64,
+    content: &Content,
     part_bytes: u64,
     (known, hostname): (&Description, Option<String>),
 ) -> Result<Object, ObjectError> {
@@ -92,7 +145,7 @@ pub(super) fn object(
         .with("robot", &known.uploader.to_string())?
         .with("changed", &known.changed.to_string())?
         .with("path", &format!("{robot}/{path}"))?;
-    Object::new(&key_of(root), size, part_bytes, metadata)
+    Object::new(&key_of(root, content.is_archive()), content.size(), part_bytes, metadata)
 }
 
 /// Returns the host name that a robot states.

@@ -1,22 +1,20 @@
 //! Reads files from the destination for a client.
 
 use crate::destination::{Destination as _, Storage};
-use crate::object::key_of;
 use crate::protocol::Answer;
-use ipfs::Cid;
 use service::{Failure, FailureKind};
 use transfers::{MAX_PIECE_BYTES, Piece};
 
-/// Reads a piece of a file that has `size` bytes.
+/// Reads a piece of the object under a key, which has `size` bytes.
 ///
 /// # Errors
 /// When the destination does not answer with the piece.
-pub(super) async fn read(storage: &Storage, cid: &Cid, offset: u64, size: u64) -> Result<Answer, Failure> {
+pub(super) async fn read(storage: &Storage, key: &str, offset: u64, size: u64) -> Result<Answer, Failure> {
     let end = size.min(offset.saturating_add(MAX_PIECE_BYTES as u64));
     if offset >= end {
         return Ok(Answer::Piece { data: Piece(Vec::new()) });
     }
-    let read = storage.read(&key_of(cid), offset..end).await;
+    let read = storage.read(key, offset..end).await;
     let read = read.map_err(|trouble| Failure::new(FailureKind::Refused, trouble))?;
     if read.is_empty() || read.len() as u64 > end - offset {
         return Err(Failure::new(FailureKind::Refused, "the destination answered with another piece"));

@@ -8,7 +8,6 @@ use crate::destination::{Destination as _, Storage};
 use crate::engine::{Engine, Progress};
 use crate::plan::{Stage, Upload};
 use crate::settings::Settings;
-use crate::source::Source as _;
 use crate::stated::{Receipt, place};
 use dcache::PeerId;
 use ipfs::Cid;
@@ -288,7 +287,7 @@ impl Work {
                 let content = content.map_err(|error| error.to_string())?;
                 let upload = match recorded {
                     Some(upload) => upload,
-                    None => self.add(job.cid, content.size(), description).await?,
+                    None => self.add(job.cid, &content, description).await?,
                 };
                 (content, upload)
             }
@@ -305,11 +304,11 @@ impl Work {
     }
 
     /// Records a new upload.
-    async fn add(&self, cid: Cid, size: u64, description: &Description) -> Result<Upload, String> {
+    async fn add(&self, cid: Cid, content: &Content, description: &Description) -> Result<Upload, String> {
         let robot: PeerId = description.uploader;
         let hostname =
             content::hostname(&self.context.swarm, robot).await.map_err(|error| error.to_string())?;
-        let object = content::object(&cid, size, self.part_bytes, (description, hostname));
+        let object = content::object(&cid, content, self.part_bytes, (description, hostname));
         let object = object.map_err(|error| error.to_string())?;
         let upload = Upload::new(object, self.storage.name().to_owned());
         self.state.uploads.add(&cid.to_string(), &upload).await.map_err(|error| error.to_string())?;

@@ -14,9 +14,12 @@ use service::JobNumber;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use transfers::{Answer, Destination, MAX_PATH_BYTES, Order, Request, Transfer, TransferState, Transfers};
+use transfers::{
+    Answer, Destination, MAX_PATH_BYTES, Order, Request, Transfer, TransferState, Transfers, Unpacker,
+};
 
 /// Time between two requests for the state of a download.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -299,7 +302,10 @@ impl<'a> Waiting<'a> {
     fn collect(&mut self, job: Job) -> Result<u64, CliError> {
         let bytes = match (self.target.path(job.file).map(Path::to_owned), &self.target) {
             (Some(path), _) => self.collect_file(job.number, &path)?,
-            (None, Target::Stdout) => self.pour(job.number, Box::new(io::stdout()))?,
+            (None, Target::Stdout) => {
+                let (first, _) = self.read(job.number, 0)?;
+                self.pour(job.number, first, Box::new(io::stdout()))?
+            }
             _ => return Err(CliError::Lost),
         };
         self.answer(&Request::Collected { job: job.number })?;
@@ -307,21 +313,44 @@ impl<'a> Waiting<'a> {
     }
 
     fn collect_file(&mut self, job: JobNumber, path: &Path) -> Result<u64, CliError> {
+        let first = self.read(job, 0)?;
+        if first.1 {
+            return self.collect_folder(job, path, first.0);
+        }
         let file = place::temporary(path).map_err(CliError::Write)?;
         let sink = file.as_file().try_clone().map_err(CliError::Write)?;
-        let bytes = self.pour(job, Box::new(sink))?;
+        let bytes = self.pour(job, first.0, Box::new(sink))?;
         place::publish(file, path, self.force).map_err(CliError::Write)?;
         Ok(bytes)
     }
 
-    /// Copies the file from the daemon to `sink`, piece by piece. Returns the number of bytes that were read from the
-    /// daemon. This is the size of the file, unless `sink` is a pipe that its reader closes early.
-    fn pour(&mut self, job: JobNumber, mut sink: Sink) -> Result<u64, CliError> {
-        let mut offset = 0;
+    /// Unpacks a folder, which the daemon sends as an archive. Returns the size of its files.
+    fn collect_folder(&mut self, job: JobNumber, path: &Path, first: Vec<u8>) -> Result<u64, CliError> {
+        let folder = place::temporary_folder(path).map_err(CliError::Write)?;
+        let unpacker = Arc::new(Mutex::new(Unpacker::new(folder.path().to_owned())));
+        self.pour(job, first, Box::new(SharedUnpacker(unpacker.clone())))?;
+        let unpacker = Arc::into_inner(unpacker).and_then(|unpacker| unpacker.into_inner().ok());
+        let bytes = unpacker.ok_or(CliError::Lost)?.finish().map_err(CliError::Write)?;
+        place::publish_folder(folder, path).map_err(CliError::Write)?;
+        Ok(bytes)
+    }
+
+    /// Reads a piece, and whether it is one of the archive of a folder.
+    fn read(&mut self, job: JobNumber, offset: u64) -> Result<(Vec<u8>, bool), CliError> {
+        match self.answer(&Request::Read { job, offset })? {
+            Answer::Piece { data, is_archive } => Ok((data.0, is_archive)),
+            _ => Err(CliError::Lost),
+        }
+    }
+
+    /// Copies the file from the daemon to `sink`, piece by piece. `first` is its first piece. Returns the number of bytes
+    /// that were read from the daemon. This is the size of the file, unless `sink` is a pipe that its reader closes early.
+    fn pour(&mut self, job: JobNumber, first: Vec<u8>, mut sink: Sink) -> Result<u64, CliError> {
+        let (mut offset, mut next) = (0, Some(first));
         loop {
-            let piece = match self.answer(&Request::Read { job, offset })? {
-                Answer::Piece { data } => data.0,
-                _ => return Err(CliError::Lost),
+            let piece = match next.take() {
+                Some(piece) => piece,
+                None => self.read(job, offset)?.0,
             };
             if piece.is_empty() {
                 return Ok(offset);
@@ -359,6 +388,19 @@ impl<'a> Waiting<'a> {
 
 /// The writer to which the pieces of a file are written.
 type Sink = Box<dyn Write + Send>;
+
+/// An unpacker that is used by one thread after the other.
+struct SharedUnpacker(Arc<Mutex<Unpacker>>);
+
+impl Write for SharedUnpacker {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 fn is_away(error: &CliError) -> bool {
     matches!(

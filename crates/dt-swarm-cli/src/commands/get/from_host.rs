@@ -12,9 +12,12 @@ use crate::text::size;
 use bytes::Bytes;
 use dcache::buckets;
 use ipfs::copy::{CopyError, Source};
-use ipfs::{Multiaddr, PeerId};
+use ipfs::unixfs::is_plain_name;
+use ipfs::{Cid, Multiaddr, PeerId};
 use logs::{Description, SharedFile};
+use recordings::Kind;
 use seal::SwarmKey;
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::net::IpAddr;
 use std::path::Path;
@@ -73,6 +76,11 @@ impl<'a> Wanted<'a> {
         let file = get.find(text, files)?;
         let description = file.description.as_ref().ok_or_else(|| CliError::NotDescribed(text.to_owned()))?;
         Ok(Self { file, description })
+    }
+
+    /// Returns whether the file is a folder of ROS 2.
+    fn is_folder(&self) -> bool {
+        self.description.recording.as_ref().is_some_and(|recording| recording.kind == Kind::Ros2Folder)
     }
 }
 
@@ -138,6 +146,7 @@ impl Fetcher {
         let mut sizes = Vec::new();
         for (number, one) in wanted.iter().enumerate() {
             sizes.push(match self.target.path(number) {
+                Some(path) if one.is_folder() => self.fetch_folder(&mut source, one, path).await?,
                 Some(path) => self.fetch_file(&mut source, one, path).await?,
                 None => copy(&mut source, one, Box::new(io::stdout())).await?,
             });
@@ -158,21 +167,81 @@ impl Fetcher {
         place::publish(file, path, self.force).map_err(CliError::Write)?;
         Ok(bytes)
     }
+
+    /// Fetches the files of a folder to a temporary folder, and renames that when it is complete. Returns the size of all
+    /// files, which must be that of the description.
+    async fn fetch_folder(
+        &self,
+        source: &mut Source,
+        wanted: &Wanted<'_>,
+        path: &Path,
+    ) -> Result<u64, CliError> {
+        let Description { filename, size, .. } = wanted.description;
+        let wrong = || CliError::FolderDiffers(filename.clone());
+        let members = source.members(wanted.file.cid, filename).await.map_err(CliError::content)?;
+        let members = members.filter(|members| members.iter().all(|(name, _)| is_plain_name(name)));
+        let folder = place::temporary_folder(path).map_err(CliError::Write)?;
+        let mut bytes: u64 = 0;
+        for (name, cid) in members.ok_or_else(wrong)? {
+            let member = source.size(cid).await.map_err(CliError::content)?;
+            bytes = bytes.checked_add(member).filter(|bytes| bytes <= size).ok_or_else(wrong)?;
+            let file = File::create_new(folder.path().join(name)).map_err(CliError::Write)?;
+            let sink = file.try_clone().map_err(CliError::Write)?;
+            copy_part(source, wanted, Part::Member(cid, member), Box::new(sink)).await?;
+            file.sync_all().map_err(CliError::Write)?;
+        }
+        if bytes != *size {
+            return Err(wrong());
+        }
+        place::publish_folder(folder, path).map_err(CliError::Write)?;
+        Ok(bytes)
+    }
 }
 
-/// Copies a file to `sink`, which a separate thread writes. Returns the number of bytes.
+/// The content that is copied to a sink.
+enum Part {
+    /// The shared file.
+    Whole,
+    /// A file of this size in a folder.
+    Member(Cid, u64),
+}
+
+/// Copies the shared file to `sink`. A folder cannot go to standard output.
 async fn copy(
     source: &mut Source,
     wanted: &Wanted<'_>,
     sink: Box<dyn Write + Send>,
 ) -> Result<u64, CliError> {
+    if wanted.is_folder() {
+        return Err(CliError::FolderToStdout);
+    }
+    copy_part(source, wanted, Part::Whole, sink).await
+}
+
+/// Copies content to `sink`, which a separate thread writes. Returns the number of bytes.
+async fn copy_part(
+    source: &mut Source,
+    wanted: &Wanted<'_>,
+    part: Part,
+    sink: Box<dyn Write + Send>,
+) -> Result<u64, CliError> {
     let Description { filename, size, .. } = wanted.description;
+    let size = match part {
+        Part::Whole => size,
+        Part::Member(_, ref size) => size,
+    };
     let written = Arc::new(AtomicU64::new(0));
     let (sender, pieces) = mpsc::channel(MAX_WAITING);
     let counter = written.clone();
     let writer = tokio::task::spawn_blocking(move || write_pieces(pieces, sink, &counter));
+    let copying = async {
+        match part {
+            Part::Whole => source.copy_file(wanted.file.cid, filename, *size, &sender).await,
+            Part::Member(file, size) => source.copy(file, size, &sender).await,
+        }
+    };
     let copied = tokio::select! {
-        copied = source.copy_file(wanted.file.cid, filename, *size, &sender) => copied,
+        copied = copying => copied,
         never = show(&written, *size) => match never {},
     };
     drop(sender);

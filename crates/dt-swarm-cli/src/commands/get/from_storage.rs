@@ -1,5 +1,6 @@
 //! Fetches files from the storage to which the daemon on this computer uploads. The daemon reads them, since it has the
-//! credentials. The SHA-256 of each file is compared with the metadata of its object.
+//! credentials. The SHA-256 of each file is compared with the metadata of its object. The object of a folder is a tar
+//! archive, which is unpacked.
 
 use super::{Fetched, Get, GetResult, Target, place};
 use crate::context::{Context, Reading};
@@ -12,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 use tokio::runtime::Runtime;
+use transfers::Unpacker;
 use uploads::{Answer, Request, StoredObject, Uploads, receipts};
 
 /// Fetches the files, one after the other.
@@ -32,6 +34,13 @@ pub(super) fn get(
     for (number, (one, object)) in wanted.iter().zip(&objects).enumerate() {
         let path = target.path(number);
         match path {
+            Some(path) if object.is_archive => {
+                let folder = place::temporary_folder(path).map_err(CliError::Write)?;
+                let mut unpacker = Unpacker::new(folder.path().to_owned());
+                reader.copy(one, object, &mut unpacker)?;
+                unpacker.finish().map_err(CliError::Write)?;
+                place::publish_folder(folder, path).map_err(CliError::Write)?;
+            }
             Some(path) => {
                 let file = place::temporary(path).map_err(CliError::Write)?;
                 let mut sink = file.as_file().try_clone().map_err(CliError::Write)?;
@@ -115,7 +124,8 @@ impl Reader {
             if self.is_interrupted() {
                 return Err(CliError::Interrupted);
             }
-            let request = Request::Read { cid: cid.clone(), offset, size: object.bytes };
+            let request =
+                Request::Read { cid: cid.clone(), offset, size: object.bytes, is_archive: object.is_archive };
             let piece = match self.client.call::<Uploads>(&request)? {
                 Answer::Piece { data } => data.0,
                 other => return Err(self.client.unexpected(&other).into()),

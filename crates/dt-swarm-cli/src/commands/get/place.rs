@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// Prefix of the names of temporary files. It makes them hidden files, which are not shared.
 pub(super) const TEMPORARY: &str = ".dt-swarm-get-";
@@ -144,6 +144,28 @@ pub(super) fn publish(file: NamedTempFile, path: &Path, force: bool) -> io::Resu
     let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
     // Only the owner may read a temporary file. The fetched file is readable for all users.
     kept.map_err(|error| error.error)?.set_permissions(Permissions::from_mode(0o644))?;
+    File::open(folder(path))?.sync_all()
+}
+
+/// Makes a temporary folder beside the destination of a folder. It is deleted on drop.
+pub(super) fn temporary_folder(path: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(folder(path))
+}
+
+/// Moves a complete folder to its path, and syncs it. Nothing that is there is replaced.
+pub(super) fn publish_folder(temporary: TempDir, path: &Path) -> io::Result<()> {
+    // Only the owner may read a temporary folder. The fetched folder is readable for all users, like a fetched file.
+    fs::set_permissions(temporary.path(), Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(temporary.path())? {
+        fs::set_permissions(entry?.path(), Permissions::from_mode(0o644))?;
+    }
+    File::open(temporary.path())?.sync_all()?;
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(temporary.path(), path)?;
+    // The folder is not at its temporary path any more, so there is nothing to delete.
+    let _ = temporary.keep();
     File::open(folder(path))?.sync_all()
 }
 

@@ -20,12 +20,14 @@ pub(super) struct Dropped {
     dropped_time: Timestamp,
     /// Whether the disk had too little free space. Otherwise there were more copies than needed.
     was_for_space: bool,
+    /// Whether it was a file of this robot, which was deleted from its shared folder to free space.
+    was_own: bool,
 }
 
 impl From<DroppedFile> for Dropped {
-    fn from(DroppedFile { cid, name, bytes, time, was_for_space }: DroppedFile) -> Self {
+    fn from(DroppedFile { cid, name, bytes, time, was_for_space, was_own }: DroppedFile) -> Self {
         let file = FileRef { cid, name: Some(name), bytes: Some(bytes) };
-        Self { file, dropped_time: Timestamp(time), was_for_space }
+        Self { file, dropped_time: Timestamp(time), was_for_space, was_own }
     }
 }
 
@@ -40,8 +42,8 @@ pub(super) fn ask(context: &Context) -> Option<Vec<Dropped>> {
 
 /// Returns a line for each reason for which copies were let go of.
 pub(super) fn show(dropped: &[Dropped]) -> String {
-    let line = |was_for_space: bool, why: &str| {
-        let of: Vec<&Dropped> = dropped.iter().filter(|file| file.was_for_space == was_for_space).collect();
+    let line = |is_meant: fn(&Dropped) -> bool, why: &str| {
+        let of: Vec<&Dropped> = dropped.iter().filter(|file| is_meant(file)).collect();
         if of.is_empty() {
             return String::new();
         }
@@ -56,8 +58,13 @@ pub(super) fn show(dropped: &[Dropped]) -> String {
             names.join(", ")
         )
     };
-    line(true, "to keep space on the disk free; other robots keep them")
-        + &line(false, "because enough other robots keep them")
+    let free = "deleted from the shared folder to free space; they are safe elsewhere";
+    line(|file| file.was_own, free)
+        + &line(
+            |file| file.was_for_space && !file.was_own,
+            "to keep space on the disk free; other robots keep them",
+        )
+        + &line(|file| !file.was_for_space && !file.was_own, "because enough other robots keep them")
 }
 
 #[cfg(test)]
@@ -73,6 +80,7 @@ mod tests {
             bytes: 2_000_000,
             time: Time(1),
             was_for_space,
+            was_own: name.starts_with("own"),
         };
         file.into()
     }
@@ -91,5 +99,10 @@ mod tests {
             "{shown}"
         );
         vocabulary::checked(&many[0]);
+        let own = show(&[dropped("own.bag", true)]);
+        assert!(
+            own.contains("deleted from the shared folder to free space") && own.ends_with(": own.bag\n"),
+            "{own}"
+        );
     }
 }

@@ -1,0 +1,152 @@
+use super::*;
+use crate::index::index_of;
+use crate::index::tests::{NOW, cid, description, peer, say};
+use dcache::{Item, Keypair, Kind, Policy};
+use proptest::prelude::*;
+use std::num::NonZeroU8;
+
+fn moment(time: Time) -> Moment {
+    Moment::certain(time)
+}
+
+fn is_present(set: &mut Set, seed: u8, seconds: u64) {
+    say(set, seed, Kind::Propose, Item { bucket: buckets::PEER.path(), data: peer(seed).into() }, seconds);
+}
+
+fn keeps(set: &mut Set, seed: u8) {
+    say(set, seed, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+}
+
+/// Returns a set in which peer 1 shared a file, and it and the peers of `holders` keep it and are present.
+fn held(holders: &[u8]) -> Set {
+    let mut set = Set::default();
+    let data = description(1, "a.bag").to_data().unwrap();
+    say(&mut set, 1, Kind::Propose, Item { bucket: crate::buckets::info(&cid()), data }, LIFETIME);
+    for seed in holders.iter().chain([&1]) {
+        keeps(&mut set, *seed);
+        is_present(&mut set, *seed, 600);
+    }
+    set
+}
+
+fn safe(set: &Set, copies: usize, now: Moment) -> Option<Elsewhere> {
+    let files = index_of(set, [&cid()], now.time);
+    files.values().next().and_then(|file| safe_elsewhere(set, file, (peer(1), copies), now))
+}
+
+#[test]
+fn a_file_is_safe_elsewhere_when_enough_present_robots_keep_it() {
+    let later = moment(NOW.plus(PAUSE));
+    let set = held(&[2, 3]);
+    assert_eq!(safe(&set, 2, later), Some(Elsewhere { holders: 2, is_uploaded: false }));
+    assert_eq!(safe(&set, 3, later), None, "one more robot has to keep it");
+    assert_eq!(safe(&set, 0, later), None, "the usual number counts if every robot keeps every file");
+    assert_eq!(safe(&held(&[2, 3, 4]), 0, later).map(|found| found.holders), Some(3));
+    assert_eq!(safe(&held(&[]), 1, later), None, "the own copy does not count");
+    assert_eq!(safe(&set, 2, moment(NOW.plus(PAUSE - 1))), None, "another robot may rely on this copy");
+    assert_eq!(safe(&set, 2, moment(NOW.plus(601))), None, "the others are not heard any more");
+    let uncertain = Moment { is_certain: false, ..later };
+    assert_eq!(safe(&set, 2, uncertain), None, "the time is not known");
+    let wrong = Moment { neighbours: later.time.plus(CLOSE + 1), ..later };
+    assert_eq!(safe(&set, 2, wrong), None, "the clock is wrong");
+}
+
+#[test]
+fn a_discarded_file_and_one_whose_holders_leave_stay() {
+    let later = moment(NOW.plus(PAUSE));
+    let mut set = held(&[2, 3]);
+    let retracted = crate::removal::retract(&set, &cid(), peer(3), NOW.plus(10));
+    crate::index::tests::publish(&mut set, 3, retracted, NOW.plus(10));
+    assert_eq!(safe(&set, 2, later), None);
+    let mut set = held(&[2, 3]);
+    say(&mut set, 1, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
+    assert_eq!(safe(&set, 2, later), None);
+}
+
+#[test]
+fn an_uploaded_file_is_safe_only_by_the_word_of_a_role() {
+    let root = Keypair::from_seed([9; 32]).peer_id();
+    let policy = || Policy::new([root].into(), Vec::new(), NonZeroU8::MIN);
+    for (signer, is_safe) in [(9, true), (2, false)] {
+        let mut set = Set::new(policy(), dcache::Limits::default());
+        let data = description(1, "a.bag").to_data().unwrap();
+        say(&mut set, 1, Kind::Propose, Item { bucket: crate::buckets::info(&cid()), data }, LIFETIME);
+        keeps(&mut set, 9);
+        let receipt = Item { bucket: receipts_of(&cid()).unwrap(), data: dcache::Data::new("{}").unwrap() };
+        say(&mut set, signer, Kind::Propose, receipt, LIFETIME);
+        let found = safe(&set, 3, moment(NOW.plus(1)));
+        assert_eq!(found.map(|found| found.is_uploaded), is_safe.then_some(true), "{signer}");
+    }
+}
+
+fn file(number: u8, bytes: u64, changed: u64, disk: u64) -> Freeable {
+    let mut cid = cid().to_bytes();
+    *cid.last_mut().unwrap() = number;
+    let cid = Cid::try_from(cid.as_slice()).unwrap();
+    Freeable { cid, bytes, changed: Time(changed), disk }
+}
+
+#[test]
+fn the_oldest_files_go_until_enough_is_free() {
+    let files = || vec![file(1, 10, 300, 1), file(2, 10, 100, 1), file(3, 10, 200, 1), file(4, 10, 50, 2)];
+    let bytes = |rule: FreeRule, now| {
+        choose_freed(files(), &rule, Time(now)).iter().map(|file| file.changed.0).collect::<Vec<_>>()
+    };
+    assert_eq!(bytes(FreeRule::default(), 1000), [50, 100, 200, 300]);
+    assert_eq!(bytes(FreeRule { older_than: 800, until_free: None }, 1000), [50, 100, 200]);
+    let until = |free, wanted| Some(BTreeMap::from([(1, (free, wanted))]));
+    assert_eq!(bytes(FreeRule { older_than: 0, until_free: until(5, 20) }, 1000), [100, 200]);
+    assert_eq!(bytes(FreeRule { older_than: 0, until_free: until(20, 20) }, 1000), [0; 0]);
+    assert_eq!(bytes(FreeRule { older_than: 0, until_free: until(0, 99) }, 1000), [100, 200, 300]);
+}
+
+proptest! {
+    #[test]
+    fn no_more_is_freed_than_needed_and_never_a_young_file(
+        files in prop::collection::vec((1u64..50, 0u64..100, 0u64..3), 0..30),
+        (older_than, free, wanted) in (0u64..100, 0u64..200, 0u64..400),
+    ) {
+        let now = Time(100);
+        let all: Vec<Freeable> = files
+            .iter()
+            .enumerate()
+            .map(|(number, (bytes, changed, disk))| file(number as u8, *bytes, *changed, *disk))
+            .collect();
+        let disks = BTreeMap::from([(0, (free, wanted)), (1, (free, wanted))]);
+        let rule = FreeRule { older_than, until_free: Some(disks) };
+        let chosen = choose_freed(all.clone(), &rule, now);
+        for file in &chosen {
+            prop_assert!(file.disk < 2 && file.changed.plus(older_than) <= now);
+        }
+        for disk in 0..2 {
+            let of_disk: Vec<_> = chosen.iter().filter(|file| file.disk == disk).collect();
+            let freed: u64 = of_disk.iter().map(|file| file.bytes).sum();
+            // Without the last file, there would be too little.
+            let last = of_disk.last().map_or(0, |file| file.bytes);
+            prop_assert!(of_disk.is_empty() || free + freed - last < wanted);
+            let is_left = |file: &&Freeable| file.disk == disk && !chosen.contains(file);
+            let left: Vec<_> = all.iter().filter(is_left).filter(|f| f.changed.plus(older_than) <= now).collect();
+            prop_assert!(left.is_empty() || free + freed >= wanted);
+            let oldest_left = left.iter().map(|file| (file.changed, file.cid)).min();
+            prop_assert!(oldest_left.is_none_or(|left| of_disk.iter().all(|f| (f.changed, f.cid) < left)));
+        }
+    }
+
+    #[test]
+    fn the_last_copy_never_goes(holders in prop::collection::btree_set(2u8..7, 0..5),
+        absent in prop::collection::btree_set(2u8..7, 0..5), copies in 0usize..4, after in 0u64..1000) {
+        prop_assume!(after != 600);
+        let mut set = held(&[]);
+        for seed in &holders {
+            keeps(&mut set, *seed);
+            if !absent.contains(seed) {
+                is_present(&mut set, *seed, 600);
+            }
+        }
+        let heard = if after < 600 { holders.difference(&absent).count() } else { 0 };
+        let needed = if copies == 0 { USUAL_COPIES } else { copies };
+        let found = safe(&set, copies, moment(NOW.plus(after)));
+        prop_assert_eq!(found.is_some(), heard >= needed && after >= PAUSE);
+        prop_assert!(found.is_none_or(|found| found.holders > 0));
+    }
+}
