@@ -27,6 +27,7 @@
 //!   `replicator.rs`, the shells.
 
 pub mod buckets;
+mod catalog;
 mod check;
 mod choose;
 mod discarding;
@@ -63,14 +64,21 @@ mod volume;
 mod watch;
 mod writers;
 
-pub use index::{SharedFile, Signers, State, index, index_of};
+pub use catalog::Pages;
+pub use catalog::format::{
+    CatalogEntries, CatalogEntry, CatalogError, CatalogReader, pieces as catalog_pieces,
+};
+pub use catalog::known::{CatalogVersion, Catalogs, TooManyLines};
+pub use catalog::stated::{NotStated, StatedCatalog};
+pub use index::{SharedFile, Signers, State, index, index_of, index_of_with, index_with};
 pub use info::{Description, FilePath, INFO_NAME, InfoError, MAX_INFO_BYTES, Summary, Whole};
 pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use offer::Offer;
 pub use propose::Proposal;
 pub use protocol::{
-    Answer, DiscardedFile, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES,
-    MAX_WAITING, MissingRow, Request, UnsharedRow, WaitingFile,
+    Answer, CatalogFile, CatalogLine, CatalogPage, CatalogRobot, DiscardedFile, DroppedFile, FolderRow,
+    LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES, MAX_WAITING, MissingRow, Request, UnsharedRow,
+    WaitingFile,
 };
 pub use reasons::{MAX_REASON_BYTES, reason_item, reasons};
 pub use replicate::{

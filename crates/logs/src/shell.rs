@@ -1,5 +1,9 @@
 //! The I/O shell of the service: its settings, its requests, and its two supervised tasks.
 
+use crate::catalog::publisher::run_publisher;
+use crate::catalog::reader::run_reader;
+use crate::catalog::rows::CatalogRows;
+use crate::catalog::shared::SharedCatalogs;
 use crate::dropped::{Dropped, DroppedFiles};
 use crate::folder::FolderSettings;
 use crate::index::index_of;
@@ -87,6 +91,7 @@ pub struct Logs {
     ledger: Ledger,
     proposer: ProposerSettings,
     replicator: ReplicatorSettings,
+    catalog_rows: CatalogRows,
 }
 
 impl Protocol for Logs {
@@ -114,6 +119,7 @@ impl Endpoint for Logs {
             Request::Share { file } => unshare::share(ledger, &file).await,
             Request::Unshared { cid } => unshare::list(swarm, ledger, cid).await,
             Request::Discard { cids, reason } => discarding::discard(swarm, ledger, &cids, reason).await,
+            Request::Catalog { after } => self.catalog(after),
             Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, &cids).await,
         }
     }
@@ -144,8 +150,10 @@ impl Service for Logs {
             dropped: DroppedFiles::open(context.table("dropped"))?,
             parallel: PARALLEL_FETCHES,
             check: proposer.rescan * CHECKS,
+            catalogs: SharedCatalogs::default(),
         };
-        Ok(Self { context, ledger, proposer, replicator })
+        let catalog_rows = CatalogRows::open(&context);
+        Ok(Self { context, ledger, proposer, replicator, catalog_rows })
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
@@ -182,9 +190,20 @@ impl Logs {
         let replicator = self.context.supervise("replicator", move || {
             run_replicator(settings.clone(), swarm.clone(), node_of.clone(), ledger.clone())
         });
+        let catalogs = || (self.replicator.catalogs.clone(), self.catalog_rows.clone());
+        let (node_parts, (known, rows)) = (parts(), catalogs());
+        let publisher = self
+            .context
+            .supervise("catalogue", move || run_publisher(node_parts.clone(), known.clone(), rows.clone()));
+        let ((swarm, node_of, _), (known, rows)) = (parts(), catalogs());
+        let reader = self.context.supervise("catalogues", move || {
+            run_reader((swarm.clone(), node_of.clone()), known.clone(), rows.clone())
+        });
         tokio::select! {
             never = proposer => match never {},
             never = replicator => match never {},
+            never = publisher => match never {},
+            never = reader => match never {},
         }
     }
 
@@ -218,6 +237,16 @@ impl Logs {
         })?;
         tracing::info!(disk, files, "a user said that the files of a missing disk are gone");
         Ok(Answer::DiskForgotten { files })
+    }
+
+    /// Returns the next page of the catalogues that this node has read.
+    fn catalog(&self, after: Option<String>) -> Result<Answer, Failure> {
+        let wrong = |text: &str| {
+            Failure::new(FailureKind::Wrong, format!("{text:?} is not the CID of a shared file"))
+        };
+        let after = after.map(|text| buckets::parse(&text).ok_or_else(|| wrong(&text))).transpose()?;
+        let page = self.replicator.catalogs.current().page(after);
+        Ok(Answer::Catalog(page))
     }
 
     /// Returns what a file contains, from its info file in the store.
