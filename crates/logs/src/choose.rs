@@ -46,12 +46,6 @@ impl Shortage {
         self.left_out += 1;
         self.is_short |= is_short;
     }
-
-    /// Returns this shortage with `files` more files that are left out because the whole quota is used.
-    #[must_use]
-    pub(crate) fn and(self, files: usize) -> Self {
-        Self { left_out: self.left_out + files, is_short: self.is_short || files > 0 }
-    }
 }
 
 /// The properties of an own file that matter for the choice.

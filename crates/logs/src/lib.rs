@@ -14,11 +14,12 @@
 //! `share/info/CID`, so that users can choose it from a list before any of it is fetched.
 //!
 //! The swarm remembers a limited number of records per peer. A shared file needs three records of its uploader and one
-//! record of each other holder. Files that exceed the quota are left out and counted. A newer version of a path
-//! replaces the older one: the uploader withdraws the older version, and the holders unpin it.
+//! record of each other holder. A node makes records about a limited number of files. If it has more, it publishes the
+//! list of all of them as one IPFS object, its *catalogue*. A newer version of a path replaces the older one: the
+//! uploader withdraws the older version, and the holders unpin it.
 //!
-//! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index()`] is pure as well. The service
-//! [`Logs`] runs them with the folder, the node and the disk.
+//! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index_with`], which merges records and
+//! catalogues, is pure as well. The service [`Logs`] runs them with the folder, the node and the disk.
 //!
 //! # In short
 //! - **Inputs**: the shared folder, the set, the time, and the pins of the store.

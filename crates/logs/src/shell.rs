@@ -153,6 +153,8 @@ impl Service for Logs {
             catalogs: SharedCatalogs::default(),
         };
         let catalog_rows = CatalogRows::open(&context);
+        let catalogs = replicator.catalogs.clone();
+        context.listed_by.set(move |cid| catalogs.current().robots_of(cid).collect());
         Ok(Self { context, ledger, proposer, replicator, catalog_rows })
     }
 

@@ -1,6 +1,6 @@
 //! The context that the daemon gives to a service.
 
-use crate::{FileId, LocalFacts, PrivatePlaces, ServiceError, WantedFiles, holds_key, supervise};
+use crate::{FileId, ListedBy, LocalFacts, PrivatePlaces, ServiceError, WantedFiles, holds_key, supervise};
 use control::{Failure, FailureKind, Places};
 use ipfs::node::Node;
 use serde::Serialize;
@@ -77,6 +77,8 @@ pub struct Context {
     pub nearby: watch::Sender<Vec<Ipv4Addr>>,
     /// Files of which a service needs a copy. All services of the daemon share it.
     pub wanted_files: watch::Sender<WantedFiles>,
+    /// The robots that list files in their catalogues.
+    pub listed_by: ListedBy,
     /// The environment of the daemon's process.
     pub environment: Arc<Environment>,
     /// Files and folders of the daemon itself, which no service shares with other peers.
@@ -99,7 +101,20 @@ impl Context {
         let (environment, private, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
         let (folders, nearby, wanted_files) =
             (Arc::default(), watch::Sender::default(), watch::Sender::default());
-        Self { name, swarm, node, facts, nearby, wanted_files, environment, private, folders, store, stop }
+        Self {
+            name,
+            swarm,
+            node,
+            facts,
+            nearby,
+            wanted_files,
+            listed_by: ListedBy::default(),
+            environment,
+            private,
+            folders,
+            store,
+            stop,
+        }
     }
 
     /// Returns this context with another environment and a token that ends supervised tasks.

@@ -2,6 +2,7 @@
 
 mod attack;
 mod avahi_discovery;
+mod catalog;
 mod class;
 mod crashes;
 mod discover;
@@ -17,6 +18,7 @@ mod storage;
 mod table;
 
 pub use attack::{Attack, Attacked, Means, Outcome, attack};
+pub use catalog::{Catalog, Catalogued, catalog};
 pub use class::{Class, ClassRuns, class};
 pub use crashes::{Crashes, Survived, crashes};
 pub use discover::{Discover, Discovered, Listing, discover};

@@ -27,11 +27,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Maximum size of a catalogue in bytes.
-pub const MAX_BYTES: u64 = 32 << 20;
+pub(crate) const MAX_BYTES: u64 = 32 << 20;
 /// Maximum number of lines of a catalogue.
-pub const MAX_LINES: usize = 100_000;
+pub(crate) const MAX_LINES: usize = 100_000;
 /// Maximum length of a line in bytes, with the line feed. The description has at most 1024 bytes.
-pub const MAX_LINE_BYTES: usize = 1280;
+pub(crate) const MAX_LINE_BYTES: usize = 1280;
 /// Minimum length, in bytes, of a piece that ends at a hash. Smaller blocks cost more links than they save.
 const MIN_PIECE_BYTES: usize = 4 << 10;
 /// Maximum length of a piece in bytes.

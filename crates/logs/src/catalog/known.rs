@@ -212,11 +212,6 @@ impl<'a> Counting<'a> {
         Self { set, catalogs, now, robots, has_roles: !set.policy().roots().is_empty() }
     }
 
-    /// Returns the robots whose catalogues count.
-    pub(crate) fn robots(&self) -> impl Iterator<Item = PeerId> {
-        self.robots.keys().copied()
-    }
-
     /// Returns the time at which the first of the catalogues ceases to count.
     pub(crate) fn edge(&self) -> Option<Time> {
         self.robots.values().filter_map(|counted| counted.until).min()
@@ -237,13 +232,12 @@ impl<'a> Counting<'a> {
     /// Adds the robots whose catalogues keep a file to those that propose it in `share/safe`, and then those that share
     /// the file. `item` is the item of the file there.
     pub(crate) fn add_holders(&self, cid: &Cid, item: &Item, signers: &mut Signers) {
-        let may_keep = |counted: &Counted| counted.may_keep;
-        let keepers = self.claims(cid).filter(|(claim, counted)| claim.keeps && may_keep(counted));
         if self.is_discarded(cid) {
             return;
         }
+        let keepers = self.claims(cid).filter(|(claim, counted)| claim.keeps && counted.may_keep);
         self.add(item, keepers, signers);
-        let sharers = self.claims(cid).filter(|(claim, counted)| claim.shares && may_keep(counted));
+        let sharers = self.claims(cid).filter(|(claim, counted)| claim.shares && counted.may_keep);
         let sharers: Vec<_> = sharers.collect();
         let is_kept = signers.keys().any(|holder| !sharers.iter().any(|(claim, _)| claim.robot == *holder));
         if is_kept {

@@ -93,7 +93,7 @@ struct Reader {
 }
 
 fn is_of_interest(bucket: &BucketPath) -> bool {
-    buckets::CATALOG.contains(bucket)
+    buckets::CATALOG.contains(bucket) || buckets::IPFS_ADDRESSES.contains(bucket)
 }
 
 /// Fetches and reads the catalogues of other robots until the future is dropped.
