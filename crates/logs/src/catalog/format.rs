@@ -218,6 +218,7 @@ pub(crate) mod tests {
     use crate::index::tests::{cid, description};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::sync::LazyLock;
 
     /// Returns the CID of the file with this number. Its last bytes are as random as those of a true CID.
     pub(crate) fn numbered(number: u32) -> Cid {
@@ -231,7 +232,10 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn entry(number: u32) -> CatalogEntry {
-        let info = description(1, &format!("run{number}.bag")).to_data().unwrap();
+        // The keypair behind a peer ID takes milliseconds.
+        static DESCRIPTION: LazyLock<Description> = LazyLock::new(|| description(1, "a.bag"));
+        let filename = format!("run{number}.bag");
+        let info = Description { filename, ..DESCRIPTION.clone() }.to_data().unwrap();
         CatalogEntry { shares: true, keeps: false, info: Some(info) }
     }
 
@@ -264,8 +268,9 @@ pub(crate) mod tests {
 
     #[test]
     fn too_many_files_are_left_out() {
+        let entry = CatalogEntry { shares: true, ..CatalogEntry::default() };
         let entries: CatalogEntries =
-            (0..MAX_LINES as u32 + 5).map(|number| (numbered(number), entry(0))).collect();
+            (0..MAX_LINES as u32 + 5).map(|number| (numbered(number), entry.clone())).collect();
         let written = pieces(&entries);
         assert!(written.iter().map(|piece| piece.len() as u64).sum::<u64>() <= MAX_BYTES);
         assert_eq!(read(&written).unwrap().len(), MAX_LINES);
@@ -295,6 +300,8 @@ pub(crate) mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn a_catalogue_is_the_same_after_writing_and_reading_in_any_parts(
             numbers in prop::collection::btree_set(0..100_000u32, 0..300),

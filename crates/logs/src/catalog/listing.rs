@@ -86,10 +86,10 @@ mod tests {
     #[test]
     fn own_files_and_the_newest_files_come_first_when_there_are_too_many() {
         let mut kept = BTreeMap::new();
-        let most = MAX_LINES as u32;
+        let (most, known) = (MAX_LINES as u32, description(1, "a.bag"));
         for number in 0..most + 10 {
             let changed = Time(u64::from(number));
-            kept.insert(numbered(number), Description { changed, ..description(1, "a.bag") });
+            kept.insert(numbered(number), Description { changed, ..known.clone() });
         }
         let listing = Listing { own: cids(0..5), others: cids(5..most + 10), ..Listing::default() };
         let entries = listing.entries(&kept);
