@@ -520,7 +520,7 @@ mod tests {
         let begun = Instant::now();
         let answered = fixture::files(Vec::new()).answered;
         let answered = Answered { time: Timestamp(Time(1000)), ..answered };
-        let mut files = report.files(Form::Text, &set, answered, &Names::default());
+        let mut files = report.files(Form::Text, (&set, &Catalogs::default()), answered, &Names::default());
         let listed = begun.elapsed();
         assert_eq!((files.files.len(), files.files[3].file.bytes), (20_000, Some(3000)));
         files.view = View { columns: Some(80), ..View::default() };
