@@ -7,11 +7,11 @@
 //! same statements without end. Records beyond the limit wait, only the latest one for each item, and are admitted when
 //! the limit allows. So the latest record about an item arrives in the end.
 //!
-//! News about items that this node does not know has a lower limit as well. Otherwise a key that nobody has heard of
-//! could push its whole quota at once, and keep all robots of a class busy for many seconds. A second limit holds for
-//! such news of all signers together, because one peer can have many keys. A signer of records in the set has a small
-//! reserve beyond it, so that a flood by others does not delay its news. Records that find no space to wait are brought
-//! by the next comparison. A comparison has its own pace, so these limits do not apply to it.
+//! Records that a signer pushes have a lower limit as well. Otherwise one key could push its whole quota at once, and
+//! keep all robots of a class busy for many seconds. A further limit holds for news about unknown items of all signers
+//! together, because one peer can have many keys. A signer of records in the set has a small reserve beyond it, so that
+//! a flood by others does not delay its news. Records that find no space to wait are brought by the next comparison. A
+//! comparison has its own pace, so these limits do not apply to it.
 
 use dcache::{Item, Key, PeerId, Record, Set, Signature, Statement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,10 @@ const BACK: u64 = 2 * PARTS / 1000;
 /// Additional parts per millisecond for each record in the set, so that each may be renewed every 150 s. Services renew
 /// a record at half of its lifetime. The shortest lifetime of a bucket is ten minutes, so they need half of this rate.
 const BACK_FOR_EACH: u64 = PARTS / 150_000;
-/// Limit of unknown items that one signer pushes: 32 at once, and 64 per second. A robot that starts states about ten.
-const NEWS: Limit = Limit { most: 32 * PARTS, back: 64 * PARTS / 1000 };
+/// Limit of records that one signer pushes: 32 at once, and 64 per second. A robot that starts states about ten. Each
+/// record costs every robot of the swarm a check of the signature, so a signer with many records may not renew all of them
+/// at once.
+const PUSHED: Limit = Limit { most: 32 * PARTS, back: 64 * PARTS / 1000 };
 /// Limit of unknown items that all signers together push beyond their reserves: 64 at once, and 16 per second. News at
 /// this rate costs a robot about 1 % of a processor.
 const NEWS_OF_ALL: Limit = Limit { most: 64 * PARTS, back: 16 * PARTS / 1000 };
@@ -103,9 +105,9 @@ impl Spent {
 #[derive(Debug)]
 struct Signer<Source> {
     spent: Spent,
-    /// The cost of unknown items that were pushed.
-    spent_on_news: Spent,
-    /// The part of it within the reserve.
+    /// The cost of records that were pushed.
+    spent_on_pushed: Spent,
+    /// The cost of unknown items that were pushed, within the reserve.
     spent_of_reserve: Spent,
     waiting: BTreeMap<Item, Waiting<Source>>,
     /// Time at which the next waiting record may be taken, as computed last.
@@ -121,40 +123,63 @@ enum Within {
     NewsOfAll,
 }
 
+/// Whether a record is news, as far as it matters for the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// A comparison brought the record.
+    Asked,
+    /// It was pushed, and replaces a record in the set.
+    Known,
+    /// It was pushed, and the set has no record of its signer about the item.
+    Unknown,
+}
+
+impl News {
+    fn of(key: &Key, is_pushed: bool, set: &Set) -> Self {
+        match is_pushed {
+            false => Self::Asked,
+            true if set.get(key).is_some() => Self::Known,
+            true => Self::Unknown,
+        }
+    }
+}
+
 impl<Source> Signer<Source> {
     fn new() -> Self {
-        let (spent, spent_on_news, spent_of_reserve) = Default::default();
-        Self { spent, spent_on_news, spent_of_reserve, waiting: BTreeMap::new(), next: Duration::ZERO }
+        let (spent, spent_on_pushed, spent_of_reserve) = Default::default();
+        Self { spent, spent_on_pushed, spent_of_reserve, waiting: BTreeMap::new(), next: Duration::ZERO }
     }
 
     /// Takes the cost of one record if the limits allow it. Otherwise notes when they will.
-    fn spend(&mut self, held: usize, is_new: bool, elapsed: Duration, news: &mut Spent) -> bool {
-        let (wait, within) = self.wait(held, is_new, elapsed, news);
+    fn spend(&mut self, held: usize, news: News, elapsed: Duration, of_all: &mut Spent) -> bool {
+        let (wait, within) = self.wait(held, news, elapsed, of_all);
         if !wait.is_zero() {
             self.next = elapsed + wait;
             return false;
         }
         self.spent.cost += PARTS;
-        self.spent_on_news.cost += if is_new { PARTS } else { 0 };
+        self.spent_on_pushed.cost += if news == News::Asked { 0 } else { PARTS };
         match within {
             Within::NoOther => {}
             Within::Reserve => self.spent_of_reserve.cost += PARTS,
-            Within::NewsOfAll => news.cost += PARTS,
+            Within::NewsOfAll => of_all.cost += PARTS,
         }
         true
     }
 
     /// Returns the time after which the limits allow another record.
-    fn wait(&mut self, held: usize, is_new: bool, elapsed: Duration, news: &mut Spent) -> (Duration, Within) {
+    fn wait(&mut self, held: usize, news: News, elapsed: Duration, of_all: &mut Spent) -> (Duration, Within) {
         let wait = self.spent.wait(Limit::of_signer(held), elapsed);
-        if !is_new {
-            return (wait, Within::NoOther);
-        }
-        let wait = wait.max(self.spent_on_news.wait(NEWS, elapsed));
+        let mut wait_of_pushed = || self.spent_on_pushed.wait(PUSHED, elapsed);
+        let wait = match news {
+            News::Asked => return (wait, Within::NoOther),
+            News::Known => return (wait.max(wait_of_pushed()), Within::NoOther),
+            News::Unknown => wait.max(wait_of_pushed()),
+        };
         if held > 0 && self.spent_of_reserve.wait(RESERVE, elapsed).is_zero() {
             return (wait, Within::Reserve);
         }
-        let wait_for_all = news.wait(NEWS_OF_ALL, elapsed);
+        let wait_for_all = of_all.wait(NEWS_OF_ALL, elapsed);
         let turn = if wait_for_all.is_zero() { Duration::ZERO } else { TURN };
         (wait.max(wait_for_all).max(turn), Within::NewsOfAll)
     }
@@ -214,10 +239,10 @@ impl<Source: Copy> SignerRates<Source> {
         }) {
             return false;
         }
-        let (held, is_new) = (set.held_of(key.signer), arrival.is_pushed && set.get(key).is_none());
+        let (held, news) = (set.held_of(key.signer), News::of(key, arrival.is_pushed, set));
         let (wait, _) = match of {
-            Some(of) => of.wait(held, is_new, elapsed, &mut self.spent_on_news),
-            None => Signer::<Source>::new().wait(held, is_new, elapsed, &mut self.spent_on_news),
+            Some(of) => of.wait(held, news, elapsed, &mut self.spent_on_news),
+            None => Signer::<Source>::new().wait(held, news, elapsed, &mut self.spent_on_news),
         };
         !wait.is_zero()
     }
@@ -236,10 +261,10 @@ impl<Source: Copy> SignerRates<Source> {
             self.forget_one();
         }
         let Arrival { source, is_pushed } = arrival;
-        let is_new = is_pushed && set.get(&Key::from(record)).is_none();
+        let news = News::of(&Key::from(record), is_pushed, set);
         let of = self.signers.entry(signer).or_insert_with(Signer::new);
         let was_next = of.next;
-        let is_allowed = of.spend(set.held_of(signer), is_new, elapsed, &mut self.spent_on_news);
+        let is_allowed = of.spend(set.held_of(signer), news, elapsed, &mut self.spent_on_news);
         if is_allowed {
             // An earlier record about the same item need not wait any more.
             self.waiting -= usize::from(of.waiting.remove(record.item()).is_some());
@@ -267,9 +292,9 @@ impl<Source: Copy> SignerRates<Source> {
             };
             let oldest = of.waiting.values().min_by_key(|waiting| waiting.serial);
             let oldest = oldest.map(|waiting| (Key::from(&waiting.record), waiting.is_pushed));
-            let (held, news) = (set.held_of(signer), &mut self.spent_on_news);
+            let (held, of_all) = (set.held_of(signer), &mut self.spent_on_news);
             let is_allowed = oldest.as_ref().is_some_and(|(key, is_pushed)| {
-                of.spend(held, *is_pushed && set.get(key).is_none(), elapsed, news)
+                of.spend(held, News::of(key, *is_pushed, set), elapsed, of_all)
             });
             let taken = oldest.filter(|_| is_allowed).and_then(|(key, _)| of.waiting.remove(&key.item));
             let (next, is_queued) = (of.next, !of.waiting.is_empty());

@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::relay_users;
 use crate::shared::{Shared, key_of};
 use channels::{Heard, InterfaceFilter, Network};
-use ipfs::node::{Driver, Node, NodeConfig, StartError, Zones};
+use ipfs::node::{Driver, Node, NodeConfig, Serving, StartError, Zones};
 use ipfs::store::{OpenReport, StoreConfig};
 use ipfs::{Keypair, Multiaddr, upnp};
 use seal::SwarmKey;
@@ -80,8 +80,8 @@ async fn live(
     let network_key = key.map(|key| key.libp2p().into());
     let config = NodeConfig { network_key, topics, ..node_config(&shared)? };
     let (node, driver, report) = Node::start(config).await?;
-    // The service `uploads` decides this as soon as it has read the permission file of the robot.
-    node.set_private(true);
+    // The service `logs` changes this as soon as it knows the permission file of the robot and the private files.
+    node.serve_far(Serving::None);
     log(&report);
     // The tasks end when this future is dropped.
     let mut tasks = JoinSet::new();

@@ -29,6 +29,7 @@ mod reachability;
 mod relay;
 mod service_stream;
 mod service_streams;
+mod serving;
 mod session;
 mod sources;
 mod streams;
@@ -71,6 +72,7 @@ pub use reachability::outside::{NatKind, Outside, RouterPort};
 pub use relay::server::Admission;
 pub use service_stream::{ServiceStream, StreamReader, StreamWriter};
 pub use service_streams::{InboundStreams, StreamError};
+pub use serving::Serving;
 use table::Fetches;
 pub use table::{RunningFetch, Source};
 pub use types::{ConnectError, ListenFailure, NetworkKey, NodeConfig, PinError, StartError, Zones};
@@ -175,10 +177,19 @@ impl Node {
         self.limits.set(rates);
     }
 
-    /// Sets whether this node gives blocks only to peers on its own networks. Other peers are told that it does not have
-    /// them. Takes effect at once.
-    pub fn set_private(&self, is_private: bool) {
-        self.limits.set_private(is_private);
+    /// Sets which blocks this node gives to peers that are not on its own networks. They are told that it does not have the
+    /// others. Takes effect at once. Peers on its own networks get all blocks.
+    pub fn serve_far(&self, serving: Serving) {
+        self.limits.serve_far(serving);
+    }
+
+    /// Replaces the set of private roots; see [`Store::set_private_roots`].
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub async fn set_private_roots(&self, roots: BTreeSet<Cid>) -> Result<(), PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.set_private_roots(&roots)?)).await
     }
 
     /// Returns the traffic between this node and each connected peer.

@@ -155,6 +155,11 @@ impl Store {
         self.index().size_of(&BlockKey::of(cid))
     }
 
+    /// Returns whether a pin whose root is not private contains the block. Does not access the disk.
+    pub fn is_open(&self, cid: &Cid) -> bool {
+        cid.hash().code() == IDENTITY || self.index().is_open(&BlockKey::of(cid))
+    }
+
     /// Reads a block and checks it against its hash. A damaged block is removed; then the result is `None`, unless a
     /// file that is served in place contains the block.
     ///

@@ -10,8 +10,9 @@ use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
 use lab::experiments::{
-    Attack, Catalog, Class, Crashes, Discover, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, Table,
-    attack, catalog, class, crashes, discover, heal, irc, limits_held, merge, pair, spread, storage, table,
+    Attack, Catalog, Class, Copies, Crashes, Discover, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage,
+    Table, attack, catalog, class, copies, crashes, discover, heal, irc, limits_held, merge, pair, spread,
+    storage, table,
 };
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
@@ -42,6 +43,7 @@ enum Command {
     ContentNode(ContentNode),
     Storage(Storage),
     Table(Table),
+    Copies(Copies),
     Crashes(Crashes),
     Limits(LimitsHeld),
     Attack(Attack),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Irc(options) => run_irc(&options).map_err(Into::into),
         Command::Storage(options) => storage(&options).map_err(Into::into),
         Command::Table(options) => run_table(&options).map_err(Into::into),
+        Command::Copies(options) => run_copies(&options).map_err(Into::into),
         Command::Crashes(options) => run_crashes(&options).map_err(Into::into),
         Command::Limits(options) => run_limits(&options).map_err(Into::into),
         Command::Attack(options) => run_attack(&options).map_err(Into::into),
@@ -104,6 +107,15 @@ fn run_heal(options: &Heal) -> lab::Result {
     match options.json {
         true => println!("{}", healed.json()),
         false => healed.print(),
+    }
+    Ok(())
+}
+
+fn run_copies(options: &Copies) -> lab::Result {
+    let copied = copies(&Lab::new("copies")?, options)?;
+    match options.json {
+        true => println!("{}", copied.json()),
+        false => copied.print(),
     }
     Ok(())
 }

@@ -56,9 +56,12 @@ pub(crate) fn described(bucket: &BucketPath) -> Option<Cid> {
     buckets::SHARE_INFO.contains(bucket).then(|| parse(bucket.names().last()?)).flatten()
 }
 
-/// Returns whether a record in `bucket` can change which files a node fetches, or from which peers.
+/// Returns whether a record in `bucket` can change which files a node fetches, from which peers, or to which peers it gives
+/// them.
 pub fn concerns_copies(bucket: &BucketPath) -> bool {
-    service::concerns_providers(bucket) || buckets::KEEPS.contains(bucket)
+    service::concerns_providers(bucket)
+        || buckets::KEEPS.contains(bucket)
+        || buckets::UPLOAD_TERMS.contains(bucket)
 }
 
 #[expect(clippy::expect_used, reason = "a CID has at most 62 characters")]

@@ -58,6 +58,7 @@ mod shares;
 mod shell;
 mod sources;
 mod space;
+mod terms;
 mod unlisted;
 mod unshare;
 mod versions;
@@ -87,4 +88,5 @@ pub use replicate::{
 };
 pub use select::{SelectedFolder, SharedFolder};
 pub use shell::{Logs, Settings};
+pub use terms::Terms;
 pub use versions::is_withdrawn;

@@ -159,7 +159,7 @@ impl Decide for Proposal {
                 Some(file) if is_fresh(file.proposers.get(&self.me), edge) => {
                     renewals.extend(file.proposers.get(&self.me).copied().flatten());
                 }
-                // What the catalogue lists is not renewed.
+                // The catalogue states the same, so this is not renewed.
                 _ if listed.as_ref().is_some_and(|listed| listed.contains(cid)) => {}
                 _ => {
                     decision.statements.propose(item, Validity::stated(now, LIFETIME));

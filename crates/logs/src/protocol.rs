@@ -159,7 +159,7 @@ pub struct CatalogPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogRobot {
-    /// The robot.
+    /// Peer ID of the robot.
     pub robot: PeerId,
     /// CID of its catalogue.
     pub root: String,
@@ -173,7 +173,7 @@ pub struct CatalogRobot {
 pub struct CatalogFile {
     /// CID of the file's IPFS directory.
     pub cid: String,
-    /// What each robot states about the file.
+    /// The statements of each robot about the file.
     pub lines: Vec<CatalogLine>,
     /// The different descriptions of the file, as in `share/info/CID`.
     pub infos: Vec<String>,

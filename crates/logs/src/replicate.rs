@@ -8,6 +8,7 @@ mod holders;
 mod leaving;
 mod letting_go;
 mod outlook;
+mod private;
 mod rules;
 
 use crate::buckets::{self, LIFETIME, Station};
@@ -70,6 +71,8 @@ pub struct Replication {
     unlisted: UnlistedLooks,
     /// Files whose fetch was tried and has not succeeded yet.
     tried: BTreeSet<Cid>,
+    /// Files that were private at the last decision.
+    private: BTreeSet<Cid>,
     copies: Copies,
 }
 
@@ -123,6 +126,7 @@ impl Replication {
             shares,
             unlisted,
             tried,
+            private: BTreeSet::new(),
             copies: Copies::default(),
         }
     }
@@ -230,6 +234,11 @@ impl Replication {
         &self.shares
     }
 
+    /// Returns the files of this node, at the last decision, whose uploaders deny that their logs leave their own networks.
+    pub(crate) fn private(&self) -> &BTreeSet<Cid> {
+        &self.private
+    }
+
     /// Returns the number of files that the last decision left out because the record quota of this node is used up.
     pub(crate) fn left_out(&self) -> usize {
         self.shortage.left_out
@@ -247,6 +256,7 @@ impl Decide for Replication {
         if self.has_all_catalogs(set, time) {
             self.unlisted.look((&self.kept, self.me), &files, now);
         }
+        self.private = self.find_private(set, time);
         let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
         let has_quota = self.shortage.left_out == 0;
         let lists = (&files, &self.kept, &*self.catalogued);

@@ -3,6 +3,7 @@
 mod copies;
 mod lending;
 mod pins;
+mod serving;
 mod space;
 mod wanted;
 
@@ -38,6 +39,8 @@ pub(crate) struct ReplicatorSettings {
     pub(crate) keep_others: bool,
     /// Files of which another service of this node needs a copy.
     pub(crate) wanted_files: watch::Sender<WantedFiles>,
+    /// Whether content of this node may leave its own networks; `None` until this is known.
+    pub(crate) may_leave: watch::Sender<Option<bool>>,
     /// Maximum size, in bytes, of a file that is fetched.
     pub(crate) max_file_bytes: u64,
     /// Number of copies that the swarm should have of each file.
@@ -137,6 +140,8 @@ struct Replicator {
     no_room: Vec<NoRoom>,
     person_pins: PersonPins,
     space: FreeSpace,
+    /// The private roots that the node knows; `None` before the first decision.
+    private_roots: Option<BTreeSet<Cid>>,
 }
 
 /// Fetches, checks and keeps shared files, until the future is dropped.
@@ -173,6 +178,7 @@ pub(crate) async fn run_replicator(
         no_room,
         person_pins,
         space,
+        private_roots: None,
     };
     tokio::select! {
         ended = replicator.run(losses, pin_changes) => ended,
@@ -192,6 +198,7 @@ impl Replicator {
         let mut pressure = self.space.pressure();
         let mut wanted_files = self.settings.wanted_files.subscribe();
         let mut catalogs = self.settings.catalogs.subscribe();
+        let mut may_leave = self.settings.may_leave.subscribe();
         loop {
             self.release().await?;
             self.release_unneeded().await?;
@@ -204,6 +211,7 @@ impl Replicator {
                 Ok(()) = pressure.changed() => {}
                 Ok(()) = wanted_files.changed() => {}
                 Ok(()) = catalogs.changed() => {}
+                Ok(()) = may_leave.changed() => {}
                 Some(ended) = self.fetches.join_next_with_id() => self.ended(ended).await?,
                 () = tokio::time::sleep_until(retry) => {}
             }
@@ -266,6 +274,7 @@ impl Replicator {
             }
         }
         self.attempts.retain(|cid, attempt| attempt.is_under_way() || wanted.contains_key(cid));
+        self.restrict(&wanted).await?;
         self.tell_providers(&wanted);
         self.stop_unneeded();
         let recall = self.lend(&wanted);

@@ -144,6 +144,7 @@ impl Service for Logs {
         let replicator = ReplicatorSettings {
             keep_others: settings.keep_others,
             wanted_files: context.wanted_files.clone(),
+            may_leave: context.may_leave.clone(),
             max_file_bytes: settings.max_file_mib.saturating_mul(MIB),
             copies: CopyRules { copies: settings.copies, heal: settings.heal_seconds },
             free_floor: settings.free_floor_mib,

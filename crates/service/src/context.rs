@@ -79,6 +79,9 @@ pub struct Context {
     pub wanted_files: watch::Sender<WantedFiles>,
     /// The robots that list files in their catalogues.
     pub listed_by: ListedBy,
+    /// Whether content of this node may leave its own networks; `None` until this is known. All services of the daemon share
+    /// it.
+    pub may_leave: watch::Sender<Option<bool>>,
     /// The environment of the daemon's process.
     pub environment: Arc<Environment>,
     /// Files and folders of the daemon itself, which no service shares with other peers.
@@ -99,8 +102,8 @@ impl Context {
         facts: watch::Receiver<LocalFacts>,
     ) -> Self {
         let (environment, private, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
-        let (folders, nearby, wanted_files) =
-            (Arc::default(), watch::Sender::default(), watch::Sender::default());
+        let (folders, nearby) = (Arc::default(), watch::Sender::default());
+        let (wanted_files, may_leave) = (watch::Sender::default(), watch::Sender::default());
         Self {
             name,
             swarm,
@@ -109,6 +112,7 @@ impl Context {
             nearby,
             wanted_files,
             listed_by: ListedBy::default(),
+            may_leave,
             environment,
             private,
             folders,

@@ -3,14 +3,15 @@
 
 use crate::wake::WakeLimit;
 use crate::{Decide, Decision};
-use dcache::{BucketPath, Record, is_about_roles};
+use dcache::{BucketPath, PeerId, Record, is_about_roles};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swarm::{SayError, Stopped, Swarm};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-/// Maximum time between two decisions. A role can change without a record that wakes the decider.
+/// Maximum time between two decisions. A role can change without a record that wakes the decider. Each node has its own
+/// time between two thirds of this and all of it. Otherwise robots that were switched on together would decide together.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Minimum time before a decision about new records, as a multiple of the duration of the last decision.
 const IDLE_SHARE: u32 = 10;
@@ -30,6 +31,8 @@ pub struct DecisionLoop<D> {
     is_of_interest: fn(&BucketPath) -> bool,
     gather: Duration,
     wake: Instant,
+    /// Maximum time between two decisions of this node.
+    max_wait: Duration,
     /// Duration of the last decision.
     took: Duration,
     /// Whether the statements of the last decision exceeded the record quota of this node.
@@ -43,7 +46,20 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         let (changes, clock, decider) = (swarm.changes(), swarm.clock_sets(), Arc::new(Mutex::new(decider)));
         let (wake, took, is_beyond_quota) = (Instant::now(), Duration::ZERO, false);
         let limit = WakeLimit::new(wake);
-        Self { swarm, decider, changes, clock, limit, is_of_interest, gather, wake, took, is_beyond_quota }
+        let max_wait = max_wait(swarm.me());
+        Self {
+            swarm,
+            decider,
+            changes,
+            clock,
+            limit,
+            is_of_interest,
+            gather,
+            wake,
+            max_wait,
+            took,
+            is_beyond_quota,
+        }
     }
 
     /// Returns access to the decider, to change its inputs.
@@ -66,7 +82,7 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         let (Decision { statements, actions, wake }, now, took) = decided.await?;
         self.took = took;
         // The time of day has a resolution of one second, so a shorter wait would decide again at the same time.
-        let wait = wake.map_or(MAX_WAIT, |wake| Duration::from_secs(wake.since(now).max(1)));
+        let wait = wake.map_or(self.max_wait, |wake| Duration::from_secs(wake.since(now).max(1)));
         let wait = match self.swarm.say_what_counts(statements).await {
             Err(SayError::Stopped(stopped)) => return Err(stopped),
             Err(error) => {
@@ -79,7 +95,7 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
             }
         };
         let decided = Instant::now();
-        self.wake = (decided + wait.min(MAX_WAIT)).max(self.limit.earliest(decided));
+        self.wake = (decided + wait.min(self.max_wait)).max(self.limit.earliest(decided));
         Ok(actions)
     }
 
@@ -114,6 +130,12 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
     }
 }
 
+/// Returns the maximum time between two decisions of this node.
+fn max_wait(me: PeerId) -> Duration {
+    let [byte, ..] = *me.public_key();
+    MAX_WAIT * (510 + u32::from(byte)) / 765
+}
+
 async fn clock_set(clock: &mut watch::Receiver<u64>) {
     if clock.changed().await.is_err() {
         // This cannot happen: the loop holds a handle of the swarm, which holds the sender.
@@ -132,5 +154,17 @@ async fn record_of_interest(
             // This cannot happen: the loop holds a handle of the swarm, which holds the sender.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_node_has_its_own_time_between_forty_and_sixty_seconds() {
+        let times: Vec<u64> =
+            [0, 1, 128, 255].map(|byte| max_wait(PeerId::from_public_key([byte; 32])).as_secs()).into();
+        assert_eq!(times, [40, 40, 50, 60]);
     }
 }

@@ -15,10 +15,10 @@ mod receipts;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::stated::{Receipt, Terms, is_uploaded, uploaders};
+use crate::stated::{Receipt, is_uploaded, state_terms, uploaders};
 use dcache::{Data, Digest, Item, Kind, Moment, PeerId, Set, Time, buckets};
 use ipfs::Cid;
-use logs::{SharedFile, State, choose_files, index_of, is_withdrawn};
+use logs::{SharedFile, State, Terms, choose_files, index_of, is_withdrawn};
 use serde::{Deserialize, Serialize};
 use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +53,8 @@ pub struct UploadRules {
     pub destination: Option<String>,
     /// Whether the logs of this node may be uploaded.
     pub is_allowed: bool,
+    /// Whether the logs of this node may not even leave its own networks.
+    pub is_denied: bool,
     /// Whether this node carries files that it does not upload itself.
     pub carries: bool,
     /// Maximum size, in bytes, of all files of other robots that this node keeps until they are uploaded.
@@ -212,9 +214,9 @@ impl Uploading {
         }
     }
 
-    /// Sets whether the logs of this node may be uploaded.
-    pub fn set_allowed(&mut self, is_allowed: bool) {
-        self.rules.is_allowed = is_allowed;
+    /// Sets whether the logs of this node may be uploaded, and whether they may not even leave its own networks.
+    pub fn set_permission(&mut self, is_allowed: bool, is_denied: bool) {
+        (self.rules.is_allowed, self.rules.is_denied) = (is_allowed, is_denied);
     }
 
     /// Replaces the list of files that are pinned on this node.
@@ -259,7 +261,8 @@ impl Decide for Uploading {
         let elapsed = self.stopwatch.read(now.time);
         self.has_role = may_state_receipts(set, self.me, now.time);
         let terms = Terms { is_allowed: self.rules.is_allowed, destination: self.rules.destination.clone() };
-        let mut decision = Decision::state(terms.statements(set, self.me, now.time), None);
+        let terms = state_terms(&terms, self.rules.is_denied, (set, self.me), now.time);
+        let mut decision = Decision::state(terms, None);
         self.state_receipts(set, now.time, &mut decision);
         // Only the order among uploaders depends on the other ones.
         let uploaders = if self.uploads() { uploaders(set, self.me, now.time) } else { BTreeSet::new() };

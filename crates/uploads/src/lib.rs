@@ -64,5 +64,5 @@ pub use s3::{CertificatesError, Patience, S3, S3Config, S3Error};
 pub use settings::{OpenError, Place, PlaceError, Settings};
 pub use shell::Uploads;
 pub use source::{ContentSource, FileSource, Source, SourceError};
-pub use stated::{Receipt, Terms, is_uploaded, receipts, receipts_of};
+pub use stated::{Receipt, is_uploaded, receipts, receipts_of};
 pub use trouble::Trouble;

@@ -153,6 +153,7 @@ impl Uploads {
         UploadRules {
             destination: self.destination(),
             is_allowed: false,
+            is_denied: false,
             carries: self.settings.carry,
             max_carried: self.settings.max_carried_bytes(),
         }
@@ -171,7 +172,7 @@ impl Uploads {
         self.read_pins(&node).await?;
         loop {
             if Instant::now() >= look_due {
-                self.read_permission(&node).await;
+                self.read_permission().await;
                 self.look_at_gate().await;
                 look_due = Instant::now() + LOOK;
             }
@@ -246,7 +247,7 @@ impl Uploads {
         self.state.set_closed(closed);
     }
 
-    async fn read_permission(&self, node: &Node) {
+    async fn read_permission(&self) {
         let file = self.context.environment.expand(self.settings.permission_file.clone());
         let permission = Permission { file, allow: self.settings.allow };
         let read = tokio::task::spawn_blocking(move || permission.read()).await;
@@ -258,7 +259,8 @@ impl Uploads {
                 "the permission file cannot be read, so the logs of this robot are not uploaded"
             );
         }
-        node.set_private(permitted.is_denied());
+        let may_leave = Some(!permitted.is_denied());
+        self.context.may_leave.send_if_modified(|known| std::mem::replace(known, may_leave) != may_leave);
         self.state.set_permitted(permitted);
     }
 }

@@ -5,52 +5,32 @@ use dcache::{
     BucketPath, Data, Item, Key, Kind, PeerId, Record, Role, Set, Statements, Time, Validity, buckets,
 };
 use ipfs::Cid;
+use logs::Terms;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Maximum size, in bytes, of the place in a receipt. A record has at most 1024 bytes.
 const MAX_PLACE: usize = 600;
-/// Number of terms of one peer, and of receipts of one file, that are read. An honest peer states one, and a second one
-/// for a moment when it changes.
+/// Number of receipts of one file that are read. An honest peer states one, and a second one for a moment when it changes.
 const MAX_READ: usize = 8;
 
-/// Terms of a peer: whether its logs may be uploaded, and where it uploads logs to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
-    /// Whether the logs of this peer may be uploaded.
-    #[serde(rename = "allow")]
-    pub is_allowed: bool,
-    /// Place to which the peer uploads logs, such as `s3://bucket/prefix`; absent if it uploads none.
-    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-}
-
-impl Terms {
-    /// Returns the terms that a peer states at `now`. If it states several, one that denies uploads counts.
-    pub fn of(set: &Set, peer: PeerId, now: Time) -> Option<Self> {
-        let bucket = buckets::UPLOAD_TERMS.of(peer);
-        let stated = set.bucket(&bucket, now).take(MAX_READ);
-        let terms = stated.filter_map(|view| serde_json::from_str::<Self>(view.item.data.as_str()).ok());
-        terms.min_by_key(|terms| terms.is_allowed)
+/// Returns the statements by which `me` states these terms in place of its former ones. A peer that never stated terms,
+/// and uploads nothing, need not state that its logs may not be uploaded: without terms, nothing may be uploaded either. If
+/// `denies`, it states this anyway, so that other peers do not give its logs to other networks.
+pub(crate) fn state_terms(terms: &Terms, denies: bool, (set, me): (&Set, PeerId), now: Time) -> Statements {
+    let (mut statements, bucket) = (Statements::new(), buckets::UPLOAD_TERMS.of(me));
+    // The name of a destination can be too long for a record.
+    let without_name = || data(&Terms { destination: None, ..*terms });
+    let Some(data) = data(terms).or_else(without_name) else { return statements };
+    let item = Item { bucket: bucket.clone(), data };
+    let former: Vec<Item> = set.bucket(&bucket, now).map(|view| view.item.clone()).collect();
+    if denies || *terms != Terms::default() || !former.is_empty() {
+        renew(&mut statements, (set, me), item.clone(), buckets::UPLOAD_TERMS.lifetime(), now);
     }
-
-    /// Returns the statements by which `me` states these terms in place of its former ones. A peer that never stated
-    /// terms, and permits nothing and uploads nothing, states none: without terms, nothing may be uploaded either.
-    pub(crate) fn statements(&self, set: &Set, me: PeerId, now: Time) -> Statements {
-        let (mut statements, bucket) = (Statements::new(), buckets::UPLOAD_TERMS.of(me));
-        // The name of a destination can be too long for a record.
-        let without_name = || data(&Self { destination: None, ..*self });
-        let Some(data) = data(self).or_else(without_name) else { return statements };
-        let item = Item { bucket: bucket.clone(), data };
-        let former: Vec<Item> = set.bucket(&bucket, now).map(|view| view.item.clone()).collect();
-        if *self != Self::default() || !former.is_empty() {
-            renew(&mut statements, (set, me), item.clone(), buckets::UPLOAD_TERMS.lifetime(), now);
-        }
-        for former in former.into_iter().filter(|former| *former != item) {
-            statements.propose(former, Validity::over(now));
-        }
-        statements
+    for former in former.into_iter().filter(|former| *former != item) {
+        statements.propose(former, Validity::over(now));
     }
+    statements
 }
 
 /// Statement of an uploader that a file is in the storage.
@@ -157,19 +137,21 @@ mod tests {
 
     /// Makes peer 2 state its terms. Returns the number of new records.
     fn state(set: &mut Set, terms: &Terms, now: Time) -> usize {
-        let statements = terms.statements(set, peer(2), now);
+        let statements = state_terms(terms, false, (set, peer(2)), now);
         publish(set, 2, statements, now)
     }
 
     #[test]
     fn terms_are_stated_once_and_replace_the_former_ones() {
         let mut set = swarm();
-        assert!(Terms::default().statements(&set, peer(2), NOW).is_empty(), "nobody has to deny");
+        let of_default = |set: &Set, denies| state_terms(&Terms::default(), denies, (set, peer(2)), NOW);
+        assert!(of_default(&set, false).is_empty(), "nobody has to deny");
+        assert!(!of_default(&set, true).is_empty());
         let allowed = Terms { is_allowed: true, destination: None };
         assert_eq!(state(&mut set, &allowed, NOW), 1);
         assert_eq!(Terms::of(&set, peer(2), NOW), Some(allowed.clone()));
         let day = NOW.plus(24 * 3600);
-        assert!(allowed.statements(&set, peer(2), day).is_empty());
+        assert_eq!(state(&mut set, &allowed, day), 0);
         let half = NOW.plus(buckets::UPLOAD_TERMS.lifetime() / 2);
         assert_eq!(state(&mut set, &allowed, half), 1);
         let denied = Terms::default();

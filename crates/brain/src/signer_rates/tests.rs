@@ -65,6 +65,22 @@ fn news_of_a_signer_that_nobody_knows_is_admitted_slowly_and_comparisons_bring_t
     assert!(say(&mut rates, &mut set, record(2, 0, 1), elapsed), "other signers are not affected");
 }
 
+#[test]
+fn renewals_of_many_records_that_a_signer_pushes_are_admitted_slowly() {
+    let (mut rates, mut set, mut elapsed) = (SignerRates::default(), Set::default(), SECOND);
+    for data in 0..200 {
+        assert!(say(&mut rates, &mut set, record(1, data, data + 1), elapsed));
+    }
+    let mut admitted = 0;
+    for number in 0..2000 {
+        elapsed += Duration::from_millis(2);
+        admitted += usize::from(rates.take(&record(1, number % 200, 1000 + number), PUSHED, &set, elapsed));
+        admitted += std::iter::from_fn(|| rates.due(&set, elapsed)).count();
+    }
+    // 32 at once, and 64 in each of 4 s.
+    assert!((270..=300).contains(&admitted), "{admitted}");
+}
+
 /// Pushes a record. Returns whether it was admitted at once.
 fn push(rates: &mut SignerRates<u8>, set: &mut Set, record: Record, elapsed: Duration) -> bool {
     if rates.is_full(&Key::from(&record), PUSHED, set, elapsed) {

@@ -70,12 +70,12 @@ telemetry::faults! {
         "turn off client isolation at the access point, use another network, or connect all robots with a common server";
 
     NETWORK_NOT_HEARD = "network.not-heard":
-        "{number} on {channel} are heard, but do not answer: they do not hear this host";
+        "no answer comes from {number} heard on {channel}: the network does not carry what this host sends";
         "check the firewall of this host and the access point: UDP must be let out and in";
 
     NETWORK_SILENT_PEERS = "network.silent-peers":
-        "{names} stated to be on a network of this host within the last minutes, but are neither heard there nor reached: \
-         they were switched off, or the network keeps its hosts apart (client isolation)";
+        "{names} stated to be on a network of this host within the last minutes, but nothing is heard from there, and no \
+         connection succeeds: they were switched off, or the network keeps its hosts apart (client isolation)";
         "run doctor again in five minutes: a robot that was switched off is no longer present then";
 
     PEER_ABSENT = "peer.absent":

@@ -76,7 +76,8 @@ impl Selector {
         }
         let Some(name) = robot.name.as_ref().map(|name| normal(&name.value)) else { return false };
         let has_end = |end: &String| peer.as_ref().is_some_and(|peer| peer.ends_with(end));
-        name == self.name && self.end.as_ref().is_none_or(has_end) || name == normal(&self.text)
+        // A robot may call itself by the handle of another one. So a handle never means a name.
+        name == self.name && self.end.as_ref().is_none_or(has_end)
     }
 
     /// Returns all robots that the selector means, present ones first.
@@ -142,7 +143,10 @@ pub(crate) fn handles(robots: &[Robot]) -> Vec<Option<String>> {
             let is_only = members.len() == 1 || present == 1 && robot.place != Place::Away;
             let name = robot.name.as_ref().map(|name| name.value.clone());
             handles[*number] = match (&handles[*number], name) {
-                (Some(id), Some(name)) if !is_only => Some(format!("{name}{TILDE}{}", end_of(id, length))),
+                // A name that looks like a handle would not be taken for a name.
+                (Some(id), Some(name)) if !is_only || Selector::new(&name).end.is_some() => {
+                    Some(format!("{name}{TILDE}{}", end_of(id, length)))
+                }
                 (_, name) => name,
             };
         }

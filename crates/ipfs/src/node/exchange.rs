@@ -17,6 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::half_read::HalfRead;
 use super::limits::Limits;
 use super::link::{self, Link};
+use super::serving::Serving;
 use super::streams::{self, SendError};
 use super::work::{self, Disk, Done};
 use crate::store::{BlockKey, Store, StoreError};
@@ -325,8 +326,9 @@ impl Exchange {
             match output {
                 Output::Send { peer, message } => self.send(peer, message),
                 Output::LookUp { peer, cids } => {
-                    let may_serve = self.may_serve(&peer);
-                    let size = |cid: &Cid| may_serve.then(|| self.store.size_of(cid)).flatten();
+                    let serving = self.serving(&peer);
+                    let size =
+                        |cid: &Cid| self.store.size_of(cid).filter(|_| serving.includes(&self.store, cid));
                     let answers: Vec<_> = cids.into_iter().map(|cid| (cid, size(&cid))).collect();
                     self.engine.looked_up(peer, answers);
                 }
@@ -365,18 +367,15 @@ impl Exchange {
         self.work.spawn(work::send(peer, sending, sent));
     }
 
-    fn may_serve(&self, peer: &PeerId) -> bool {
-        self.links.get(peer).is_some_and(|link| link.share.may_serve())
+    fn serving(&self, peer: &PeerId) -> Serving {
+        self.links.get(peer).map_or(Serving::None, |link| link.share.serving())
     }
 
     fn load(&mut self, peer: PeerId, cids: Vec<Cid>) {
-        if !self.may_serve(&peer) {
-            return self.engine.loaded(peer, Vec::new(), &cids);
-        }
         let Some(visit) = self.links.get(&peer).map(|link| link.visit) else {
             return;
         };
-        self.work.spawn(self.disk.clone().load(peer, visit, cids));
+        self.work.spawn(self.disk.clone().load((peer, visit), cids, self.serving(&peer)));
     }
 
     fn store_block(&mut self, cid: Cid, block: (Bytes, PeerId)) {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::meter::Meter;
 use super::networks::Networks;
 use super::probes::Passed;
+use super::serving::{FarServing, Serving};
 
 /// Maximum number of bytes that are read or written at one time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -69,8 +70,8 @@ pub struct LinkTraffic {
 /// The rate limits of a node, and the share of each peer in them.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// Whether far peers get no blocks of this node.
-    is_private: AtomicBool,
+    /// The blocks that far peers may get.
+    far: FarServing,
     /// Buckets in the order of the fields of [`Rates`].
     buckets: [Bucket; 4],
     links: Mutex<BTreeMap<PeerId, Connections>>,
@@ -92,9 +93,9 @@ impl Limits {
         }
     }
 
-    /// Sets whether far peers get no blocks of this node.
-    pub(super) fn set_private(&self, is_private: bool) {
-        self.is_private.store(is_private, Ordering::Relaxed);
+    /// Sets which blocks far peers may get.
+    pub(super) fn serve_far(&self, serving: Serving) {
+        self.far.set(serving);
     }
 
     #[cfg(test)]
@@ -194,9 +195,9 @@ impl Share {
         }
     }
 
-    /// Returns whether the peer may get blocks of this node.
-    pub(super) fn may_serve(&self) -> bool {
-        self.is_near.load(Ordering::Relaxed) || !self.limits.is_private.load(Ordering::Relaxed)
+    /// Returns the blocks of this node that the peer may get.
+    pub(super) fn serving(&self) -> Serving {
+        if self.is_near.load(Ordering::Relaxed) { Serving::All } else { self.limits.far.get() }
     }
 
     /// Returns the number of bytes to read or write at one time.

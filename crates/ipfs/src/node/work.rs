@@ -8,6 +8,7 @@ use cid::Cid;
 use libp2p::{PeerId, Stream};
 use tokio::sync::Semaphore;
 
+use super::serving::Serving;
 use super::streams::SendError;
 use super::worker::blocking;
 use crate::store::{Store, StoreError};
@@ -36,12 +37,12 @@ impl Disk {
         Self { store, places: Arc::new(Semaphore::new(DISK_WORKERS)) }
     }
 
-    /// Reads blocks for a peer.
-    pub(super) async fn load(self, peer: PeerId, visit: u64, cids: Vec<Cid>) -> Done {
+    /// Reads blocks for a peer that may get these.
+    pub(super) async fn load(self, (peer, visit): (PeerId, u64), cids: Vec<Cid>, serving: Serving) -> Done {
         let Self { store, places } = self;
         let _permit = places.acquire().await;
         let all = cids.clone();
-        let read = tokio::task::spawn_blocking(move || read_blocks(&store, cids)).await;
+        let read = tokio::task::spawn_blocking(move || read_blocks(&store, cids, serving)).await;
         let (blocks, missing) = read.unwrap_or((Vec::new(), all));
         Done::Loaded { peer, visit, blocks, missing }
     }
@@ -68,9 +69,14 @@ pub(super) async fn send(
     Done::Sent { peer, sending, result }
 }
 
-fn read_blocks(store: &Store, cids: Vec<Cid>) -> (Vec<Block>, Vec<Cid>) {
+fn read_blocks(store: &Store, cids: Vec<Cid>, serving: Serving) -> (Vec<Block>, Vec<Cid>) {
     let (mut blocks, mut missing) = (Vec::new(), Vec::new());
     for cid in cids {
+        // The block may have become private since the peer was told that it is here.
+        if !serving.includes(store, &cid) {
+            missing.push(cid);
+            continue;
+        }
         match store.get(&cid) {
             Ok(Some(data)) => blocks.push(Block { cid, data }),
             Ok(None) => missing.push(cid),

@@ -10,6 +10,8 @@ use super::references::{DROPPED, Number, Place, References};
 struct Slot {
     size: u32,
     holds: u32,
+    /// Number of its pins whose root is not private.
+    open_pins: u32,
     /// Number of the block in the order of storing; 0 for a block that is not stored.
     age: u64,
     /// Place in a file that is served in place.
@@ -201,6 +203,34 @@ impl Index {
             }
         }
         self.tidy(key);
+    }
+
+    /// Adds the hold of a pin. `is_open` tells whether its root is not private.
+    pub(super) fn pin(&mut self, key: BlockKey, is_open: bool) {
+        self.hold(key.clone());
+        if is_open {
+            self.set_open(&key, true);
+        }
+    }
+
+    /// Removes the hold of a pin. `was_open` tells whether its root was not private.
+    pub(super) fn unpin(&mut self, key: &BlockKey, was_open: bool) {
+        if was_open {
+            self.set_open(key, false);
+        }
+        self.release(key);
+    }
+
+    /// Counts one more, or one less, pin of the block whose root is not private.
+    pub(super) fn set_open(&mut self, key: &BlockKey, is_open: bool) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.open_pins = if is_open { slot.open_pins + 1 } else { slot.open_pins.saturating_sub(1) };
+        }
+    }
+
+    /// Returns whether a pin whose root is not private contains the block.
+    pub(super) fn is_open(&self, key: &BlockKey) -> bool {
+        self.slots.get(key).is_some_and(|slot| slot.open_pins > 0)
     }
 
     /// Returns the oldest blocks without a hold. Together they have at least `bytes` bytes, unless all blocks without a

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cid::Cid;
@@ -53,19 +53,23 @@ impl Store {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut roots = BTreeSet::new();
         let dags: Vec<&Whole> = dags.iter().filter(|dag| roots.insert(dag.root)).collect();
-        let _one_at_a_time = self.changing_pins();
+        let private = self.changing_pins();
         self.sync()?;
         self.sync_files(&dags)?;
+        let is_open = |root: &Cid| !private.contains(root);
         let mut before = Vec::new();
         for dag in &dags {
-            before.extend(self.inner.pins.blocks(&dag.root)?.into_iter().flatten());
+            let keys = self.inner.pins.blocks(&dag.root)?.into_iter().flatten();
+            before.extend(keys.map(|key| (key, is_open(&dag.root))));
         }
         let pins: Vec<Pin> = dags.iter().map(|dag| Pin { root: dag.root, time, bytes: dag.bytes }).collect();
         let pinned = pins.iter().cloned().zip(dags.iter().map(|dag| dag.keys.as_slice())).collect();
         self.save(Change { pinned, is_by_person, ..Change::default() })?;
         let mut index = self.index();
-        dags.iter().flat_map(|dag| &dag.keys).for_each(|key| index.hold(key.clone()));
-        before.iter().for_each(|key| index.release(key));
+        for dag in &dags {
+            dag.keys.iter().for_each(|key| index.pin(key.clone(), is_open(&dag.root)));
+        }
+        before.iter().for_each(|(key, was_open)| index.unpin(key, *was_open));
         drop(index);
         self.inner.pin_changes.send_modify(|number| *number += 1);
         Ok(pins)
@@ -76,8 +80,8 @@ impl Store {
     /// # Errors
     /// When the pin database fails.
     pub fn unpin(&self, root: &Cid) -> Result<bool, StoreError> {
-        let _one_at_a_time = self.changing_pins();
-        Ok(self.remove_pins(&BTreeSet::from([*root]))? > 0)
+        let private = self.changing_pins();
+        Ok(self.remove_pins(&BTreeSet::from([*root]), &private)? > 0)
     }
 
     /// Unpins several roots in one commit, except those that a person pinned. Returns the number of roots that were
@@ -86,9 +90,33 @@ impl Store {
     /// # Errors
     /// When the pin database fails; then all are still pinned.
     pub fn unpin_all(&self, roots: &[Cid]) -> Result<usize, StoreError> {
-        let _one_at_a_time = self.changing_pins();
+        let private = self.changing_pins();
         let by_persons = self.pins_by_persons()?;
-        self.remove_pins(&roots.iter().filter(|root| !by_persons.contains(*root)).copied().collect())
+        let roots = roots.iter().filter(|root| !by_persons.contains(*root)).copied().collect();
+        self.remove_pins(&roots, &private)
+    }
+
+    /// Replaces the set of private roots. Their blocks count as open only if another pin contains them. A root need not be
+    /// pinned yet.
+    ///
+    /// # Errors
+    /// When the pin database fails. Then a part of the change is made.
+    pub fn set_private_roots(&self, roots: &BTreeSet<Cid>) -> Result<(), StoreError> {
+        let mut private = self.changing_pins();
+        let changed: Vec<Cid> = private.symmetric_difference(roots).copied().collect();
+        for root in changed {
+            let keys = self.inner.pins.blocks(&root)?.unwrap_or_default();
+            let is_open = !roots.contains(&root);
+            let mut index = self.index();
+            keys.iter().for_each(|key| index.set_open(key, is_open));
+            drop(index);
+            if is_open {
+                private.remove(&root);
+            } else {
+                private.insert(root);
+            }
+        }
+        Ok(())
     }
 
     /// Returns the roots that a person pinned.
@@ -99,12 +127,12 @@ impl Store {
         self.inner.pins.by_persons()
     }
 
-    fn remove_pins(&self, roots: &BTreeSet<Cid>) -> Result<usize, StoreError> {
+    fn remove_pins(&self, roots: &BTreeSet<Cid>, private: &BTreeSet<Cid>) -> Result<usize, StoreError> {
         let (mut unpinned, mut released) = (Vec::new(), Vec::new());
         for root in roots {
             if let Some(keys) = self.inner.pins.blocks(root)? {
                 unpinned.push(*root);
-                released.extend(keys);
+                released.extend(keys.into_iter().map(|key| (key, !private.contains(root))));
             }
         }
         let number = unpinned.len();
@@ -112,7 +140,7 @@ impl Store {
             self.save(Change { unpinned, ..Change::default() })?;
         }
         let mut index = self.index();
-        released.iter().for_each(|key| index.release(key));
+        released.iter().for_each(|(key, was_open)| index.unpin(key, *was_open));
         drop(index);
         if number > 0 {
             self.inner.pin_changes.send_modify(|number| *number += 1);
@@ -215,7 +243,7 @@ impl Store {
         Ok(())
     }
 
-    fn changing_pins(&self) -> std::sync::MutexGuard<'_, ()> {
+    fn changing_pins(&self) -> MutexGuard<'_, BTreeSet<Cid>> {
         self.inner.changing_pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -228,15 +256,17 @@ pub(super) fn hold_pins(pins: &PinDatabase, index: &mut Index) -> Result<Vec<Cid
             tracing::error!(%root, "blocks of this pinned root are missing; it must be fetched again");
             incomplete.push(root);
         }
-        keys.into_iter().for_each(|key| index.hold(key));
+        // No root is private before [`Store::set_private_roots`].
+        keys.into_iter().for_each(|key| index.pin(key, true));
     })?;
     let unheld = index.unheld_files();
     index.drop_files(&unheld);
     Ok(incomplete)
 }
 
-/// Lock of all changes of pins: the state of files that is saved with a pin must not be older than the pin.
-pub(super) type ChangingPins = Mutex<()>;
+/// Lock of all changes of pins, with the private roots. The state of files that is saved with a pin must not be older than
+/// the pin.
+pub(super) type ChangingPins = Mutex<BTreeSet<Cid>>;
 
 fn device(file: &std::io::Result<File>) -> Option<u64> {
     use std::os::unix::fs::MetadataExt as _;

@@ -378,3 +378,56 @@ fn only_the_owner_can_access_a_new_store() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&directory), mode(&directory.join("pins.redb"))), (0o700, 0o600));
 }
+
+/// The root with this number and the blocks of its DAG: its own one, and one that it shares with the next root.
+fn overlapping(number: u32) -> Whole {
+    let keys = [number, number + 10, number + 11].map(|number| BlockKey::of(&block(number).0));
+    Whole { root: block(number).0, bytes: 3 * SIZE as u64, keys: keys.to_vec() }
+}
+
+proptest::proptest! {
+    // Each step syncs the disk.
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_block_is_open_exactly_while_a_pin_contains_it_whose_root_is_not_private(
+        steps in proptest::collection::vec((0..5u8, 0..3u32), 0..12),
+    ) {
+        let folder = TempDir::new().unwrap();
+        let (mut store, _) = open(&folder, 100 * SIZE as u64);
+        for number in (0..3).chain(10..14) {
+            put(&store, number).unwrap();
+        }
+        let (mut pinned, mut private) = (BTreeSet::new(), BTreeSet::new());
+        for (step, number) in steps {
+            let root = overlapping(number);
+            match step {
+                0 | 1 => {
+                    store.pin(&[root]).unwrap();
+                    pinned.insert(number);
+                }
+                2 => {
+                    store.unpin(&root.root).unwrap();
+                    pinned.remove(&number);
+                }
+                3 => {
+                    if !private.remove(&number) {
+                        private.insert(number);
+                    }
+                    let roots = private.iter().map(|number| block(*number).0).collect();
+                    store.set_private_roots(&roots).unwrap();
+                }
+                _ => {
+                    drop(store);
+                    store = open(&folder, 100 * SIZE as u64).0;
+                    private.clear();
+                }
+            }
+            for number in (0..3).chain(10..14) {
+                let key = BlockKey::of(&block(number).0);
+                let expected = pinned.difference(&private).any(|root| overlapping(*root).keys.contains(&key));
+                proptest::prop_assert_eq!(store.is_open(&block(number).0), expected, "block {}", number);
+            }
+        }
+    }
+}

@@ -39,7 +39,7 @@ const MAX_PIECE_BYTES: usize = 64 << 10;
 /// Mean number of lines until a piece ends at a hash. With usual descriptions, a piece has about 16 KiB.
 const MEAN_LINES: u32 = 64;
 
-/// What a robot states about one file in its catalogue.
+/// The statements of a robot about one file in its catalogue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CatalogEntry {
     /// Whether the file is in a shared folder of the robot.

@@ -54,7 +54,7 @@ fn propose(set: &mut Set, seed: u8, item: Item) {
 
 fn permit(set: &mut Set, seed: u8, is_allowed: bool, destination: Option<&str>) {
     let terms = Terms { is_allowed, destination: destination.map(str::to_owned) };
-    let former = terms.statements(set, peer(seed), NOW);
+    let former = state_terms(&terms, false, (set, peer(seed)), NOW);
     publish(set, seed, former, NOW);
     let data = Data::new(&serde_json::to_string(&terms).unwrap()).unwrap();
     propose(set, seed, Item { bucket: buckets::UPLOAD_TERMS.of(peer(seed)), data });
@@ -182,7 +182,7 @@ fn own_files_are_uploaded_with_the_own_permission_and_not_carried() {
     let mut uploading = Uploading::new(peer(1), uploader_rules());
     uploading.set_kept([cid(1)].into());
     assert_eq!(decide(&mut uploading, &set, NOW).0, []);
-    uploading.set_allowed(true);
+    uploading.set_permission(true, false);
     assert_eq!(decide(&mut uploading, &set, NOW), (vec![cid(1)], vec![], vec![]));
 }
 

@@ -110,7 +110,7 @@ impl State {
     /// Passes the state to the decider.
     pub(super) fn fill(&self, decider: &mut Uploading) {
         let tables = self.tables();
-        decider.set_allowed(tables.permitted.is_allowed);
+        decider.set_permission(tables.permitted.is_allowed, tables.permitted.is_denied());
         decider.set_begun(tables.begun.clone());
         decider.set_done(tables.done.clone());
         decider.set_carried(tables.carried.clone());

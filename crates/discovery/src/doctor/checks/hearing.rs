@@ -33,7 +33,13 @@ fn of_lan(observed: &Observed, lan: &str) -> Finding {
     let Some(pinged) = observed.pinged else {
         return works(CODE, format!("{} heard on {lan}", are(heard.len())));
     };
-    let answers = |neighbour: &&&Neighbour| neighbour.answered.is_some_and(|age| age <= pinged);
+    // Where multicasts are filtered, robots answer over unicasts.
+    let has_answered = |peer| {
+        let of_lan = |other: &&Neighbour| other.peer == peer && other.reach == Reach::Lan;
+        let mut ages = observed.neighbours.iter().filter(of_lan).filter_map(|other| other.answered);
+        ages.any(|age| age <= pinged)
+    };
+    let answers = |neighbour: &&&Neighbour| has_answered(neighbour.peer);
     let answering = heard.iter().filter(answers).count();
     // A robot that was heard before the ping may have been switched off since then.
     let deaf = heard.iter().filter(|neighbour| !answers(neighbour) && neighbour.heard < pinged).count();
@@ -103,5 +109,24 @@ mod tests {
         assert_eq!(verdict(&[(500, Some(500)), (600, None)]), Verdict::Warning);
         assert_eq!(verdict(&[(500, Some(500)), (5000, None)]), Verdict::Works);
         assert_eq!(verdict(&[(99_000, None)]), Verdict::Unknown);
+    }
+
+    #[test]
+    fn an_answer_over_a_unicast_counts() {
+        let peer = Keypair::from_seed([1; 32]).peer_id();
+        let on = |channel: &str, answered: Option<u64>| Neighbour {
+            peer,
+            channel: channel.into(),
+            reach: Reach::Lan,
+            heard: at(500),
+            answered: answered.map(at),
+        };
+        let observed = Observed {
+            channels: vec![Channel { name: "eth0".into(), reach: Some(Reach::Lan) }],
+            neighbours: vec![on("eth0", None), on("udp 10.0.0.2:1240", Some(400))],
+            pinged: Some(at(1000)),
+            ..Observed::default()
+        };
+        assert_eq!(check(&observed)[0].verdict, Verdict::Works);
     }
 }

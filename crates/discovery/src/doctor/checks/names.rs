@@ -17,24 +17,33 @@ const MAX_NAME: usize = 64;
 const END: usize = 6;
 
 pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
-    let mut by_name: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    if !observed.hostname.is_empty() {
-        by_name.entry(&observed.hostname).or_default().push("this one".to_owned());
+    let own = folded(&observed.hostname);
+    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    if !own.is_empty() {
+        by_name.entry(own.clone()).or_default().push("this one".to_owned());
     }
     for robot in &observed.present {
         let Some(name) = &robot.name else { continue };
-        by_name.entry(name).or_default().push(handle(name, robot.peer));
+        by_name.entry(folded(name)).or_default().push(handle(name, robot.peer));
     }
-    let clashes = by_name.iter().filter(|(_, robots)| robots.len() > 1);
-    let clash = |(name, robots): (&&str, &Vec<String>)| {
+    let mut clashes: Vec<_> = by_name.iter().filter(|(_, robots)| robots.len() > 1).collect();
+    // Strangers can make any number of clashes, and must not hide that of this robot.
+    clashes.sort_by_key(|(name, _)| **name != own);
+    let clash = |(name, robots): (&String, &Vec<String>)| {
         let name: String = name.chars().take(MAX_NAME).collect();
         warning(&report!(NAME_CLASH, number = robots.len(), name = name, peers = names(robots)))
     };
-    let clashes: Vec<Finding> = clashes.take(MAX_CLASHES).map(clash).collect();
+    let clashes: Vec<Finding> = clashes.into_iter().take(MAX_CLASHES).map(clash).collect();
     match clashes.is_empty() {
         true => vec![works("name", format!("no other robot is called {}", observed.hostname))],
         false => clashes,
     }
+}
+
+/// Returns a name in the form in which names are compared on the command line.
+fn folded(name: &str) -> String {
+    let name = name.to_lowercase();
+    name.strip_suffix(".local").map_or(name.clone(), str::to_owned)
 }
 
 /// Returns the text that means one of several robots of a name on the command line.
@@ -64,5 +73,8 @@ mod tests {
         assert_eq!((found.len(), found[0].code.as_str()), (1, "name.clash"));
         assert!(found[0].message.starts_with("3 robots are called duckie (this one, duckie~"), "{found:?}");
         assert_eq!(check(vec![robot(1, "other"), robot(2, "third")])[0].code, "name");
+        let hidden = ["a", "a", "b", "b", "c", "c", "d", "d", "DUCKIE.local"];
+        let found = check(hidden.iter().zip(1..).map(|(name, seed)| robot(seed, name)).collect());
+        assert!(found[0].message.starts_with("2 robots are called duckie (this one, DUCKIE"), "{found:?}");
     }
 }
