@@ -96,9 +96,10 @@ impl Content {
     }
 
     async fn pin(&self, cid: &str) -> Result<Answer, Failure> {
-        let (node, root, swarm) = (self.context.current_node()?, parse(cid)?, self.context.swarm.clone());
+        let (node, root) = (self.context.current_node()?, parse(cid)?);
+        let known = (self.context.swarm.clone(), self.context.listed_by.clone());
         let order = Order::Pin(cid.to_owned());
-        let job = self.jobs.run(order, |reporter| fetch_and_pin(swarm, node, root, reporter)).await?;
+        let job = self.jobs.run(order, |reporter| fetch_and_pin(known, node, root, reporter)).await?;
         Ok(Answer::Started { job })
     }
 

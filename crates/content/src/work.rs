@@ -4,7 +4,7 @@ use crate::protocol::Pinned;
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchLimits, FetchProgress, Node};
 use ipfs::unixfs::{AddError, Content, Format};
-use service::{Context, ProgressReporter, providers_of};
+use service::{Context, ListedBy, ProgressReporter, providers_of};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(crate) async fn add(
 
 /// Fetches the missing blocks below `root` and pins it.
 pub(crate) async fn fetch_and_pin(
-    swarm: Swarm,
+    (swarm, listed_by): (Swarm, ListedBy),
     node: Node,
     root: Cid,
     reporter: ProgressReporter,
@@ -57,7 +57,8 @@ pub(crate) async fn fetch_and_pin(
     let max_bytes = node.usage().max_bytes;
     let max_blocks = usize::try_from(max_bytes / SMALLEST_BLOCK).unwrap_or(usize::MAX);
     let limits = FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: 0 };
-    let mut providers = providers_of(&swarm, vec![root]).await.map_err(|error| error.to_string())?;
+    let mut providers =
+        providers_of(&swarm, &listed_by, vec![root]).await.map_err(|error| error.to_string())?;
     let (progress, watched) = watch::channel(FetchProgress::default());
     let told = |progress: FetchProgress| reporter.report(progress.bytes, progress.claimed_bytes);
     tokio::select! {

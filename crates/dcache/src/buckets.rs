@@ -129,6 +129,9 @@ families! {
     /// The peer permits or denies that its logs are uploaded, and uploads logs to this place.
     UPLOAD_TERMS: OfPeer ("pri" / ID / "uploads")
         Broader, OWNER, OWNER, For(7 * DAY), Leading, Swarm, Text, ADDRESS;
+    /// The peer has put the list of all files that it shares and keeps into IPFS under this CID.
+    CATALOG: OfPeer ("pri" / ID / "catalog")
+        Broader, OWNER, OWNER, For(4 * DAY), Leading, Swarm, Text, ADDRESS;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
         Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;

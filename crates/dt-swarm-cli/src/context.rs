@@ -14,7 +14,8 @@ use crate::swarm_file::Swarm;
 use crate::target::{Knowledge, Target};
 use clap::{Args, ValueHint};
 use control::{Client, Places, Protocol};
-use dcache::{PeerId, Policy, buckets};
+use dcache::{PeerId, Policy, Set, Time, buckets};
+use logs::Catalogs;
 use seal::SwarmKey;
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ pub(crate) struct Reading {
     pub(crate) connection: Connection,
     pub(crate) answer: Answer,
     pub(crate) names: Names,
+    /// The catalogues that the daemon has read. They are known only of the daemon on this computer.
+    pub(crate) catalogs: Catalogs,
 }
 
 impl Reading {
@@ -71,7 +74,7 @@ impl Reading {
     ) -> Result<Self, CliError> {
         let answer = ask(&mut connection, patterns, policy)?;
         let names = Names::read(&answer.set, answer.now)?;
-        Ok(Self { connection, answer, names })
+        Ok(Self { connection, answer, names, catalogs: Catalogs::default() })
     }
 }
 
@@ -128,10 +131,23 @@ impl Context {
         self.read_by(ask::records, patterns)
     }
 
-    /// Asks for the records about shared files, and for those whose bucket matches one of the patterns. Each pattern is
-    /// a separate question.
+    /// Asks for the records about shared files, for the catalogues, and for the records whose bucket matches one of the
+    /// patterns. Each pattern is a separate question.
     pub(crate) fn read_shared(&self, patterns: &[&str]) -> Result<Reading, CliError> {
-        self.read_by(ask::records_in_parts, &[&shared_files::BUCKETS[..], patterns].concat())
+        let mut reading =
+            self.read_by(ask::records_in_parts, &[&shared_files::BUCKETS[..], patterns].concat())?;
+        reading.catalogs = self.catalogs(&reading.answer.set, reading.answer.now)?;
+        Ok(reading)
+    }
+
+    /// Asks for the catalogues that the daemon has read, if a record names any. Another computer does not answer this
+    /// question.
+    pub(crate) fn catalogs(&self, set: &Set, now: Time) -> Result<Catalogs, CliError> {
+        if !shared_files::has_catalogs(set, now) || !self.is_here()? {
+            return Ok(Catalogs::default());
+        }
+        let Ok(mut client) = self.client() else { return Ok(Catalogs::default()) };
+        shared_files::catalogs(&mut client)
     }
 
     /// Asks for the records whose bucket matches one of the patterns. Each pattern is a separate question.

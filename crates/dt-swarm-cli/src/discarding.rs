@@ -45,7 +45,7 @@ pub(crate) struct ChangedFile {
 /// Finds the file that has this name or CID. A CID that is in no record is also accepted.
 pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
     let reading = context.read_shared(&[HOSTNAMES])?;
-    let files = shared_files::list(&reading.answer.set, reading.answer.now);
+    let files = shared_files::list(&reading.answer.set, &reading.catalogs, reading.answer.now);
     match shared_files::find(&files, name) {
         Err(CliError::NoSuchFile(_)) if logs::buckets::parse(name).is_some() => {
             Ok(FileRef { cid: name.to_owned(), name: None, bytes: None })
@@ -63,7 +63,7 @@ pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
 /// [`CliError::NotDiscardedNow`] when a key file signs and the file is not discarded.
 pub(crate) fn find_discarded(context: &Context, name: &str, has_key: bool) -> Result<FileRef, CliError> {
     let reading = context.read_shared(&[HOSTNAMES])?;
-    let files = shared_files::list(&reading.answer.set, reading.answer.now);
+    let files = shared_files::list(&reading.answer.set, &reading.catalogs, reading.answer.now);
     let (file, is_discarded) = match shared_files::find_discarded(&files, name) {
         Err(CliError::NoSuchFile(_)) if logs::buckets::parse(name).is_some() => {
             (FileRef { cid: name.to_owned(), name: None, bytes: None }, false)
@@ -76,7 +76,7 @@ pub(crate) fn find_discarded(context: &Context, name: &str, has_key: bool) -> Re
 /// Finds the files that this peer shared, without the discarded ones.
 pub(crate) fn of_peer(context: &Context, peer: PeerId) -> Result<Vec<FileRef>, CliError> {
     let reading = context.read_shared(&[HOSTNAMES])?;
-    let files = shared_files::list(&reading.answer.set, reading.answer.now);
+    let files = shared_files::list(&reading.answer.set, &reading.catalogs, reading.answer.now);
     Ok(shared_files::of(&files, peer).map(shared_files::reference).collect())
 }
 

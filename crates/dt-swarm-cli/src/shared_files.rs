@@ -2,13 +2,17 @@
 
 use crate::error::CliError;
 use crate::output::fields::FileRef;
+use control::Client;
 use dcache::{PeerId, Set, Time, buckets};
 use ipfs::Cid;
-use logs::{Description, FilePath, Offer, SharedFile, State, USUAL_COPIES};
+use logs::{
+    Answer, Catalogs, Description, FilePath, Logs, Offer, Pages, Request, SharedFile, State, USUAL_COPIES,
+};
 use std::collections::BTreeMap;
 
 /// Patterns of the buckets that [`list`] reads.
-pub(crate) const BUCKETS: [&str; 6] = [
+pub(crate) const BUCKETS: [&str; 7] = [
+    buckets::CATALOG.pattern(),
     buckets::SHARE_FILES.pattern(),
     buckets::SHARE_INFO.pattern(),
     buckets::SHARE_VERIFIED.pattern(),
@@ -49,9 +53,31 @@ pub(crate) fn state(file: &SharedFile, wanted_copies: usize, is_uploaded: bool) 
     }
 }
 
+/// Returns whether a record names a catalogue.
+pub(crate) fn has_catalogs(set: &Set, now: Time) -> bool {
+    set.matching(&buckets::CATALOG.matcher(), now).next().is_some()
+}
+
+/// Asks a daemon for the catalogues that it has read.
+pub(crate) fn catalogs(client: &mut Client) -> Result<Catalogs, CliError> {
+    let (mut pages, mut after) = (Pages::default(), None);
+    loop {
+        let page = match client.call::<Logs>(&Request::Catalog { after: after.take() }) {
+            Ok(Answer::Catalog(page)) => page,
+            Ok(other) => return Err(client.unexpected(&other).into()),
+            // An earlier version of the daemon does not know the question, and reads no catalogues.
+            Err(_) => return Ok(Catalogs::default()),
+        };
+        after = pages.add(page);
+        if after.is_none() {
+            return Ok(pages.finish());
+        }
+    }
+}
+
 /// Lists the files that are known at `now`, sorted by name and CID. Files without a name are last.
-pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
-    let mut files: Vec<SharedFile> = logs::index(set, now).into_values().collect();
+pub(crate) fn list(set: &Set, catalogs: &Catalogs, now: Time) -> Vec<SharedFile> {
+    let mut files: Vec<SharedFile> = logs::index_with(set, catalogs, now).into_values().collect();
     files.sort_by_cached_key(|file| {
         let name = file.description.as_ref().map(|known| known.filename.clone());
         (name.is_none(), name, file.cid.to_string())
@@ -235,14 +261,15 @@ mod tests {
         let mut rubbish = Station::Files.item(&buckets::parse(CIDS[0]).unwrap());
         rubbish.data = Data::new("cid\u{1b}[2J").unwrap();
         propose(&mut set, rubbish);
-        assert_eq!(find(&list(&set, NOW), "b").unwrap().cid.to_string(), CIDS[0]);
-        assert_eq!(find(&list(&set, NOW), CIDS[3]).unwrap().description, None);
-        assert!(matches!(find(&list(&set, NOW), "a"), Err(CliError::Ambiguous { .. })));
-        assert!(matches!(find(&list(&set, NOW), "c"), Err(CliError::NoSuchFile(_))));
+        assert_eq!(find(&list(&set, &Catalogs::default(), NOW), "b").unwrap().cid.to_string(), CIDS[0]);
+        assert_eq!(find(&list(&set, &Catalogs::default(), NOW), CIDS[3]).unwrap().description, None);
+        assert!(matches!(find(&list(&set, &Catalogs::default(), NOW), "a"), Err(CliError::Ambiguous { .. })));
+        assert!(matches!(find(&list(&set, &Catalogs::default(), NOW), "c"), Err(CliError::NoSuchFile(_))));
         let [uploader, other] = [1, 2].map(|seed| Keypair::from_seed([seed; 32]).peer_id());
-        let number = |peer| super::of(&list(&set, NOW), peer).count();
+        let number = |peer| super::of(&list(&set, &Catalogs::default(), NOW), peer).count();
         assert_eq!((number(uploader), number(other)), (4, 0));
-        let order: Vec<String> = list(&set, NOW).iter().map(|file| file.cid.to_string()).collect();
+        let order: Vec<String> =
+            list(&set, &Catalogs::default(), NOW).iter().map(|file| file.cid.to_string()).collect();
         assert_eq!(order, [CIDS[1], CIDS[2], CIDS[0], CIDS[3]]);
     }
 
@@ -259,7 +286,7 @@ mod tests {
             changed: Time(changed),
             uploader,
         };
-        let mut file = list(&set, NOW).remove(0);
+        let mut file = list(&set, &Catalogs::default(), NOW).remove(0);
         (file.description, file.is_described_by_uploader) = (Some(description), is_signed);
         file.proposers.clear();
         file

@@ -21,8 +21,8 @@ use gateway::{BLOCK_TIMEOUT, Holders};
 use http_server::{Settings, run_server};
 use rand::TryRng as _;
 use service::{
-    Banner, Context, Environment, Folders, LocalFacts, OpenError, PrivatePlaces, Registration, Router,
-    Services, SettingsError, supervise,
+    Banner, Context, Environment, Folders, ListedBy, LocalFacts, OpenError, PrivatePlaces, Registration,
+    Router, Services, SettingsError, supervise,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -407,7 +407,8 @@ fn holders(swarm: Swarm) -> Holders {
         let swarm = swarm.clone();
         Box::pin(async move {
             // The request fails only while the daemon is stopping.
-            let known = service::providers_of(&swarm, vec![root]).await.unwrap_or_default();
+            let known =
+                service::providers_of(&swarm, &ListedBy::default(), vec![root]).await.unwrap_or_default();
             known.into_values().flatten().collect()
         })
     })

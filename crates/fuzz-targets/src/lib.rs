@@ -22,6 +22,7 @@ pub mod answer;
 pub mod bag;
 pub mod bitswap;
 pub mod bucket;
+pub mod catalog;
 pub mod cid;
 pub mod dag;
 pub mod description;
@@ -73,6 +74,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "bag", check: bag::check, seeds: bag::seeds },
     Target { name: "bitswap", check: bitswap::check, seeds: bitswap::seeds },
     Target { name: "bucket", check: bucket::check, seeds: bucket::seeds },
+    Target { name: "catalog", check: catalog::check, seeds: catalog::seeds },
     Target { name: "cid", check: cid::check, seeds: cid::seeds },
     Target { name: "dag", check: dag::check, seeds: dag::seeds },
     Target { name: "description", check: description::check, seeds: description::seeds },

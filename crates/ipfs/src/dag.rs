@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use cid::Cid;
 use prost::Message as _;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost::encoding::{self, DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 /// Codec of blocks that are plain bytes.
 pub const RAW: u64 = 0x55;
@@ -134,6 +134,32 @@ pub fn node(cid: &Cid, block: &Bytes) -> Result<Node, DagError> {
         5 => Err(DagError::Unsupported(*cid, "sharded (HAMT) directory")),
         _ => Err(DagError::Unsupported(*cid, "UnixFS node of unknown kind")),
     }
+}
+
+/// A part of a file that is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FilePart {
+    pub(crate) cid: Cid,
+    /// Size of its content in bytes.
+    pub(crate) size: u64,
+    /// Size in bytes of all its blocks.
+    pub(crate) total_size: u64,
+}
+
+/// Returns the dag-pb block of a file with these parts, in the same bytes as Kubo, and the size of its content.
+pub(crate) fn file_node(parts: &[FilePart]) -> (Vec<u8>, u64) {
+    let size = parts.iter().map(|part| part.size).sum();
+    let block_sizes = parts.iter().map(|part| part.size).collect();
+    let inner = RawUnixFs { kind: 2, data: None, file_size: Some(size), block_sizes };
+    let mut block = Vec::new();
+    // The links come before the data, although their field has the higher number.
+    for part in parts {
+        let (hash, name) = (Some(part.cid.to_bytes().into()), Some(String::new()));
+        let link = RawLink { hash, name, size: Some(part.total_size) };
+        encoding::message::encode(2, &link, &mut block);
+    }
+    encoding::bytes::encode(1, &inner.encode_to_vec(), &mut block);
+    (block, size)
 }
 
 fn parse(cid: &Cid, block: &Bytes) -> Result<(Vec<Link>, Bytes), DagError> {

@@ -280,6 +280,15 @@ impl Node {
             .await
     }
 
+    /// Adds a file whose leaves are these pieces; otherwise as [`Node::add_file`].
+    ///
+    /// # Errors
+    /// As [`unixfs::add_pieces`]. Dropping the future cancels the work.
+    pub async fn add_pieces(&self, pieces: Vec<Bytes>) -> Result<Added, AddError> {
+        let progress = watch::Sender::default();
+        self.add(progress, move |store, progress| unixfs::add_pieces(store, &pieces, progress)).await
+    }
+
     async fn add(
         &self,
         progress: watch::Sender<u64>,

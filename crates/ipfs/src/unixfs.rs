@@ -7,7 +7,9 @@ mod read;
 mod seek;
 mod walk;
 
-pub use add::{AddError, Added, Content, DirectoryEntry, Format, Progress, add_directory, add_file};
+pub use add::{
+    AddError, Added, Content, DirectoryEntry, Format, Progress, add_directory, add_file, add_pieces,
+};
 pub use export::{ExportError, export};
 pub use read::{Listed, ReadError, cat, file_size, list, read_through};
 pub use seek::{Cursor, FileNode, MAX_FILE_DEPTH, Part, SeekError};

@@ -10,8 +10,9 @@ use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
 use lab::experiments::{
-    Attack, Class, Copies, Crashes, Discover, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, Table,
-    attack, class, copies, crashes, discover, heal, irc, limits_held, merge, pair, spread, storage, table,
+    Attack, Catalog, Class, Copies, Crashes, Discover, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage,
+    Table, attack, catalog, class, copies, crashes, discover, heal, irc, limits_held, merge, pair, spread,
+    storage, table,
 };
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
@@ -36,6 +37,7 @@ enum Command {
     Merge(Merge),
     Irc(Irc),
     Class(Class),
+    Catalog(Catalog),
     Pair(Pair),
     /// Run one of our IPFS nodes alone, controlled by commands on its standard input
     ContentNode(ContentNode),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Discover(options) => run_discover(&options).map_err(Into::into),
         Command::Heal(options) => run_heal(&options).map_err(Into::into),
         Command::Merge(options) => run_merge(&options).map_err(Into::into),
+        Command::Catalog(options) => run_catalog(&options).map_err(Into::into),
         Command::Class(options) => run_class(&options).map_err(Into::into),
         Command::Pair(options) => run_pair(&options).map_err(Into::into),
         Command::ContentNode(options) => content_node(options),
@@ -167,6 +170,15 @@ fn run_class(options: &Class) -> lab::Result {
     match options.json {
         true => println!("{}", runs.json()),
         false => runs.print(),
+    }
+    Ok(())
+}
+
+fn run_catalog(options: &Catalog) -> lab::Result {
+    let catalogued = catalog(&Lab::new("catalog")?, options)?;
+    match options.json {
+        true => println!("{}", catalogued.json()),
+        false => catalogued.print(),
     }
     Ok(())
 }

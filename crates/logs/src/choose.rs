@@ -12,6 +12,11 @@ use std::collections::BTreeMap;
 /// Maximum fraction of a signer's record quota that own files may use. Files of other peers may use the same fraction.
 /// So neither own files nor files of other peers can use up the whole quota.
 const PART: (usize, usize) = (3, 4);
+/// Maximum number of own files about which a robot makes single records. Its catalogue lists all of them. With this and
+/// [`MOST_OF_OTHERS`], the records of 45 robots fit into the sets of the swarm.
+pub(crate) const MOST_OWN: usize = 256;
+/// Maximum number of files of other peers about which a robot states by single records that it keeps them.
+pub(crate) const MOST_OF_OTHERS: usize = 512;
 /// Number of records about an own file: one each in `share/files`, `share/info/CID` and `share/safe`.
 const RECORDS_OF_OWN: usize = 3;
 /// Maximum fraction of the free quota that one kind of files may use: of the quota that all other kinds leave free. A
@@ -40,12 +45,6 @@ impl Shortage {
     pub(crate) fn add(&mut self, is_short: bool) {
         self.left_out += 1;
         self.is_short |= is_short;
-    }
-
-    /// Returns this shortage with `files` more files that are left out because the whole quota is used.
-    #[must_use]
-    pub(crate) fn and(self, files: usize) -> Self {
-        Self { left_out: self.left_out + files, is_short: self.is_short || files > 0 }
     }
 }
 
@@ -81,12 +80,12 @@ impl OwnFile {
 
 /// Returns the maximum number of own files that `me` may propose.
 fn most_own(set: &Set, me: PeerId) -> usize {
-    set.capacity(me) * PART.0 / PART.1 / RECORDS_OF_OWN
+    (set.capacity(me) * PART.0 / PART.1 / RECORDS_OF_OWN).min(MOST_OWN)
 }
 
 /// Returns the maximum number of files of other peers that `me` may state to keep.
 pub(crate) fn most_of_others(set: &Set, me: PeerId) -> usize {
-    set.capacity(me) * PART.0 / PART.1
+    (set.capacity(me) * PART.0 / PART.1).min(MOST_OF_OTHERS)
 }
 
 /// Returns the items about which the uploader of a file makes statements while the file is shared.

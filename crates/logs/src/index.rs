@@ -2,8 +2,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, Station};
+use crate::catalog::known::{Catalogs, Counting};
 use crate::info::Description;
-use dcache::{Key, Kind, PeerId, Record, Role, Set, Time, View};
+use dcache::{Data, Key, Kind, PeerId, Record, Role, Set, Time, View};
 use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +104,7 @@ pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
             }
         }
     }
-    complete(files, set, now)
+    complete(files, (set, None), now)
 }
 
 /// Returns those of the files `cids` that are in one of the four buckets at `now`. The cost does not depend on the
@@ -113,22 +114,65 @@ pub fn index_of<'a>(
     cids: impl IntoIterator<Item = &'a Cid>,
     now: Time,
 ) -> BTreeMap<Cid, SharedFile> {
+    index_of_with(set, (&Catalogs::default(), None), cids, now)
+}
+
+/// Returns all files that are in one of the four buckets or in a catalogue at `now`, by CID.
+pub fn index_with(set: &Set, catalogs: &Catalogs, now: Time) -> BTreeMap<Cid, SharedFile> {
+    if catalogs.is_empty() {
+        return index(set, now);
+    }
+    let items = Station::ALL.into_iter().flat_map(|station| set.bucket(&station.bucket(), now));
+    let in_buckets = items.filter_map(|view| buckets::parse(view.item.data.as_str()));
+    let cids: BTreeSet<Cid> = in_buckets.chain(catalogs.cids().copied()).collect();
+    index_of_with(set, (catalogs, None), &cids, now)
+}
+
+/// Returns those of the files `cids` that are in one of the four buckets, or in a catalogue of another robot than
+/// `except`, at `now`. The cost does not depend on the number of other files.
+pub fn index_of_with<'a>(
+    set: &Set,
+    (catalogs, except): (&Catalogs, Option<PeerId>),
+    cids: impl IntoIterator<Item = &'a Cid>,
+    now: Time,
+) -> BTreeMap<Cid, SharedFile> {
+    index_counting(set, &Counting::new(set, catalogs, except, now), cids, now)
+}
+
+/// As [`index_of_with`], with the catalogues that count at `now`.
+pub(crate) fn index_counting<'a>(
+    set: &Set,
+    counting: &Counting<'_>,
+    cids: impl IntoIterator<Item = &'a Cid>,
+    now: Time,
+) -> BTreeMap<Cid, SharedFile> {
     let mut files = BTreeMap::new();
     for cid in cids {
         for station in Station::ALL {
-            if let Some(view) = set.item(&station.item(cid), now) {
+            let item = station.item(cid);
+            let mut signers = set.item(&item, now).as_ref().map(signers).unwrap_or_default();
+            match station {
+                Station::Files => counting.add_sharers(cid, &item, &mut signers),
+                Station::Safe => counting.add_holders(cid, &item, &mut signers),
+                Station::Verified | Station::Discard => {}
+            }
+            if !signers.is_empty() {
                 let file = files.entry(*cid).or_insert_with(|| SharedFile::new(*cid));
-                arrive(file, station, signers(&view));
+                arrive(file, station, signers);
             }
         }
     }
-    complete(files, set, now)
+    complete(files, (set, Some(counting)), now)
 }
 
 /// Adds the descriptions to the files, and the discards by their uploaders.
-fn complete(mut files: BTreeMap<Cid, SharedFile>, set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
+fn complete(
+    mut files: BTreeMap<Cid, SharedFile>,
+    (set, counting): (&Set, Option<&Counting<'_>>),
+    now: Time,
+) -> BTreeMap<Cid, SharedFile> {
     for file in files.values_mut() {
-        describe(file, set, now);
+        describe(file, (set, counting), now);
         file.heed_uploader(set, now);
     }
     files
@@ -161,21 +205,20 @@ const MAX_DESCRIPTIONS: usize = 4;
 /// keeps the file. In a swarm with roles the first two are swapped, since only roles can state there that a file is
 /// good. Then come uploaders and signers with a role. The number of signers without a role does not count, because one
 /// host can have any number of keys.
-fn describe(file: &mut SharedFile, set: &Set, now: Time) {
+fn describe(file: &mut SharedFile, (set, counting): (&Set, Option<&Counting<'_>>), now: Time) {
     let bucket = buckets::info(&file.cid);
     let has_roles = !set.policy().roots().is_empty();
     let has_role = |peer: &PeerId| has_roles && set.role(*peer, now) >= Some(Role::Trusted);
     let (mut claimants, mut read_of) = (BTreeSet::new(), BTreeMap::<PeerId, usize>::new());
-    let read = |view: View<'_>| {
-        let signers: Signers =
-            signers(&view).into_iter().filter(|(peer, _)| file.is_involved(set, *peer)).collect();
+    let read = |(data, mut signers): (&Data, Signers)| {
+        signers.retain(|peer, _| file.is_involved(set, *peer));
         let mut is_read = false;
         for signer in signers.keys() {
             let read = read_of.entry(*signer).or_default();
             *read += 1;
             is_read |= *read <= MAX_DESCRIPTIONS;
         }
-        let description = is_read.then(|| Description::from_data(&view.item.data).ok()).flatten()?;
+        let description = is_read.then(|| Description::from_data(data).ok()).flatten()?;
         let until = signers.values().copied().max_by_key(|until| until.unwrap_or(Time(u64::MAX)))?;
         let is_by_uploader = signers.contains_key(&description.uploader);
         if is_by_uploader {
@@ -187,10 +230,13 @@ fn describe(file: &mut SharedFile, set: &Set, now: Time) {
         let rank = (words, is_by_uploader && has_role(&description.uploader), of_roles);
         Some((rank, (is_by_uploader, has_roles && vouches), description, until))
     };
-    let best = set.bucket(&bucket, now).filter_map(read).max_by_key(|(rank, ..)| *rank);
+    let stated = set.bucket(&bucket, now).map(|view| (&view.item.data, signers(&view)));
+    let listed = counting.map(|counting| counting.infos(&file.cid)).unwrap_or_default();
+    let best = stated.chain(listed).filter_map(read).max_by_key(|(rank, ..)| *rank);
     if let Some((_, by, description, until)) = best {
         (file.is_described_by_uploader, file.is_described_by_role) = by;
         let sharers = set.records_about(&Station::Files.item(&file.cid)).iter().map(Record::signer);
+        let sharers = sharers.chain(file.proposers.keys().copied());
         let is_believed = has_role(&description.uploader);
         let is_rival = |peer: PeerId| peer != description.uploader && (!is_believed || has_role(&peer));
         file.is_contested = claimants.into_iter().chain(sharers).any(is_rival);

@@ -132,7 +132,7 @@ impl Description {
         read.checked()
     }
 
-    fn checked(self) -> Result<Self, InfoError> {
+    pub(crate) fn checked(self) -> Result<Self, InfoError> {
         match &self.path {
             _ if !is_file_name(&self.filename) => Err(InfoError::Name(self.filename)),
             Some(path) if path.filename() != self.filename => Err(InfoError::Path(path.to_string())),

@@ -6,6 +6,7 @@ mod paths;
 mod unshared;
 mod volumes;
 
+use crate::catalog::listing::Listing;
 use crate::info::Description;
 use crate::let_go::{LetGo, LetGoFiles, Reason};
 use crate::quota::LeftOut;
@@ -95,6 +96,8 @@ pub(crate) struct Ledger {
     lost: Arc<Notify>,
     no_room: watch::Sender<Vec<NoRoom>>,
     left_out: watch::Sender<LeftOut>,
+    listing: watch::Sender<Listing>,
+    catalogued: watch::Sender<Option<Arc<BTreeSet<Cid>>>>,
 }
 
 impl Ledger {
@@ -154,7 +157,8 @@ impl Ledger {
             unlisted,
             changing,
         }));
-        Ok(Self { me, rows, tables, changed, lost, no_room, left_out })
+        let (listing, catalogued) = (watch::Sender::default(), watch::Sender::default());
+        Ok(Self { me, rows, tables, changed, lost, no_room, left_out, listing, catalogued })
     }
 
     /// Returns the files taken from the shared folders, also those on missing volumes.
@@ -187,6 +191,17 @@ impl Ledger {
     /// Returns the channel with the files that are left out because the record quota of this node is used up.
     pub(crate) fn left_out(&self) -> &watch::Sender<LeftOut> {
         &self.left_out
+    }
+
+    /// Returns the channel with the files that the catalogue of this node should list.
+    pub(crate) fn listing(&self) -> &watch::Sender<Listing> {
+        &self.listing
+    }
+
+    /// Returns the channel with the files that the published catalogue of this node lists; `None` until they are known
+    /// after the start.
+    pub(crate) fn catalogued(&self) -> &watch::Sender<Option<Arc<BTreeSet<Cid>>>> {
+        &self.catalogued
     }
 
     /// Returns a receiver of the list of files for which there is no space now.

@@ -14,11 +14,12 @@
 //! `share/info/CID`, so that users can choose it from a list before any of it is fetched.
 //!
 //! The swarm remembers a limited number of records per peer. A shared file needs three records of its uploader and one
-//! record of each other holder. Files that exceed the quota are left out and counted. A newer version of a path
-//! replaces the older one: the uploader withdraws the older version, and the holders unpin it.
+//! record of each other holder. A node makes records about a limited number of files. If it has more, it publishes the
+//! list of all of them as one IPFS object, its *catalogue*. A newer version of a path replaces the older one: the
+//! uploader withdraws the older version, and the holders unpin it.
 //!
-//! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index()`] is pure as well. The service
-//! [`Logs`] runs them with the folder, the node and the disk.
+//! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index_with`], which merges records and
+//! catalogues, is pure as well. The service [`Logs`] runs them with the folder, the node and the disk.
 //!
 //! # In short
 //! - **Inputs**: the shared folder, the set, the time, and the pins of the store.
@@ -27,6 +28,7 @@
 //!   `replicator.rs`, the shells.
 
 pub mod buckets;
+mod catalog;
 mod check;
 mod choose;
 mod discarding;
@@ -68,15 +70,22 @@ mod volume;
 mod watch;
 mod writers;
 
-pub use index::{SharedFile, Signers, State, index, index_of};
+pub use catalog::Pages;
+pub use catalog::format::{
+    CatalogEntries, CatalogEntry, CatalogError, CatalogReader, pieces as catalog_pieces,
+};
+pub use catalog::known::{CatalogVersion, Catalogs, TooManyLines};
+pub use catalog::stated::{NotStated, StatedCatalog};
+pub use index::{SharedFile, Signers, State, index, index_of, index_of_with, index_with};
 pub use info::{Description, FilePath, INFO_NAME, InfoError, MAX_INFO_BYTES, Summary, Whole};
 pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use offer::Offer;
 pub use period::{Period, PeriodError};
 pub use propose::Proposal;
 pub use protocol::{
-    Answer, DiscardedFile, DroppedFile, FolderRow, FreeRow, FreedRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS,
-    MAX_FREE_ROWS, MAX_NAMES, MAX_WAITING, MissingRow, Request, UnsharedRow, WaitingFile,
+    Answer, CatalogFile, CatalogLine, CatalogPage, CatalogRobot, DiscardedFile, DroppedFile, FolderRow,
+    FreeRow, FreedRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_FREE_ROWS, MAX_NAMES, MAX_WAITING,
+    MissingRow, Request, UnsharedRow, WaitingFile,
 };
 pub use reasons::{MAX_REASON_BYTES, reason_item, reasons};
 pub use replicate::{

@@ -2,8 +2,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};
-use crate::choose::{OwnFile, Shortage, choose, renewal_edge};
-use crate::index::{State, index_of};
+use crate::catalog::stated::Valid;
+use crate::choose::{MOST_OWN, OwnFile, Shortage, choose, renewal_edge};
+use crate::index::{SharedFile, State, index_of};
 use crate::ledger::Taken;
 use crate::scan::Unseen;
 use crate::settle::{Fingerprint, Found};
@@ -13,6 +14,7 @@ use ipfs::Cid;
 use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 
 /// Returns the settled files to add: new ones, changed ones, and those that lost blocks. `kept` holds the files that
 /// are complete, and the files that must not be shared.
@@ -67,13 +69,15 @@ pub(crate) fn changing(found: &Found, taken: &BTreeMap<String, Taken>) -> BTreeS
 pub struct Proposal {
     me: PeerId,
     own: BTreeMap<Cid, OwnFile>,
+    /// Files in the catalogue of this node; `None` until it is known after the start.
+    catalogued: Option<Arc<BTreeSet<Cid>>>,
     shortage: Shortage,
 }
 
 impl Proposal {
     /// Creates the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
-        Self { me, own: BTreeMap::new(), shortage: Shortage::default() }
+        Self { me, own: BTreeMap::new(), catalogued: None, shortage: Shortage::default() }
     }
 
     /// Replaces the list of this node's own complete files.
@@ -85,6 +89,37 @@ impl Proposal {
     /// record quota is too small for all.
     pub(crate) fn set_own_files(&mut self, own: BTreeMap<Cid, OwnFile>) {
         self.own = own;
+    }
+
+    /// Replaces the list of files that the published catalogue of this node lists. A node with more files than
+    /// [`MOST_OWN`] makes single records only about files that are not in it.
+    pub(crate) fn set_catalogued(&mut self, catalogued: Option<Arc<BTreeSet<Cid>>>) {
+        self.catalogued = catalogued;
+    }
+
+    /// Returns the own files about which this node makes single records: all of them, or of too many those that have
+    /// single records and those that are not in the catalogue yet.
+    fn in_motion(
+        &self,
+        files: &BTreeMap<Cid, SharedFile>,
+        listed: Option<&BTreeSet<Cid>>,
+    ) -> BTreeMap<Cid, OwnFile> {
+        let is_stated = |cid: &Cid| {
+            let stated = |file: &SharedFile| {
+                file.proposers.contains_key(&self.me) || file.holders.contains_key(&self.me)
+            };
+            files.get(cid).is_some_and(stated)
+        };
+        let is_new = |cid: &Cid| listed.is_some_and(|listed| !listed.contains(cid));
+        let in_motion = self.own.iter().filter(|(cid, _)| is_stated(cid) || is_new(cid));
+        in_motion.map(|(cid, file)| (*cid, file.clone())).collect()
+    }
+
+    /// Returns the files that the catalogue of this node lists, if a valid record names the catalogue; `None` while they
+    /// are not known.
+    fn listed(&self, set: &Set, now: Time) -> Option<Arc<BTreeSet<Cid>>> {
+        let is_named = Valid::of(set, self.me, now).is_some();
+        self.catalogued.as_ref().map(|files| if is_named { files.clone() } else { Arc::default() })
     }
 
     /// Returns the number of own files that the last decision left out.
@@ -108,7 +143,10 @@ impl Decide for Proposal {
         }
         let files = index_of(set, self.own.keys(), now);
         let edge = renewal_edge(set, self.me, LIFETIME, self.shortage.is_short, now);
-        let (chosen, shortage) = choose(&self.own, &files, (set, self.me, now));
+        let is_many = self.own.len() > MOST_OWN;
+        let listed = if is_many { self.listed(set, now) } else { None };
+        let in_motion = is_many.then(|| self.in_motion(&files, listed.as_deref()));
+        let (chosen, shortage) = choose(in_motion.as_ref().unwrap_or(&self.own), &files, (set, self.me, now));
         let mut renewals = Vec::new();
         for cid in &chosen {
             let item = Station::Files.item(cid);
@@ -121,6 +159,8 @@ impl Decide for Proposal {
                 Some(file) if is_fresh(file.proposers.get(&self.me), edge) => {
                     renewals.extend(file.proposers.get(&self.me).copied().flatten());
                 }
+                // The catalogue states the same, so this is not renewed.
+                _ if listed.as_ref().is_some_and(|listed| listed.contains(cid)) => {}
                 _ => {
                     decision.statements.propose(item, Validity::stated(now, LIFETIME));
                 }

@@ -4,7 +4,7 @@
 mod returning;
 mod take_error;
 
-use crate::choose::OwnFile;
+use crate::choose::{OwnFile, Shortage};
 use crate::folder::{FolderSettings, SharedFolder};
 use crate::info::{Description, INFO_NAME, Summary, Whole};
 use crate::ledger::{Ledger, Taken};
@@ -513,8 +513,13 @@ impl Proposer {
     }
 
     async fn publish(&mut self) -> Result<(), ProposerError> {
-        let (taken, kept) = (self.ledger.taken(), &self.kept() - &self.ledger.away());
-        let kept = &kept - &self.ledger.withheld();
+        let (taken, away) = (self.ledger.taken(), self.ledger.away());
+        let shared = &self.kept() - &self.ledger.withheld();
+        let kept = &shared - &away;
+        let now = self.swarm.read(|_, now| now).await?;
+        let missed = self.ledger.long_missing(now);
+        let listed = taken.iter().filter(|(file, _)| !missed.contains(&file.volume));
+        let listed = listed.map(|(_, taken)| taken.cid).filter(|cid| shared.contains(cid)).collect();
         let own = taken.into_iter().filter(|(_, taken)| kept.contains(&taken.cid));
         let own_file = |(file, taken): (SharedPath, Taken)| {
             let Fingerprint { size, modified, .. } = taken.fingerprint;
@@ -522,12 +527,30 @@ impl Proposer {
         };
         let own = own.map(own_file);
         self.decisions.decider().set_own_files(own.collect());
+        let catalogued = self.ledger.catalogued().borrow().clone();
+        let has_catalog = catalogued.as_ref().is_some_and(|files| !files.is_empty());
+        self.decisions.decider().set_catalogued(catalogued);
         self.decisions.decide().await?;
         let (shortage, open) = (self.decisions.decider().shortage(), self.pace.open());
+        self.tell_listed(listed, shortage.left_out > 0);
+        let left_out = if has_catalog { 0 } else { shortage.left_out };
+        let shortage = Shortage { left_out, ..shortage };
         if self.ledger.left_out().send_if_modified(|left_out| left_out.note_own(shortage, open)) {
             self.ledger.tell_changed();
         }
         Ok(())
+    }
+}
+
+impl Proposer {
+    /// Tells which files of the shared folders the catalogue of this robot should list. Files on a missing disk
+    /// stay listed for as long as a record would, so that other robots do not copy them all while a stick is unplugged.
+    fn tell_listed(&self, listed: BTreeSet<Cid>, lacks_records: bool) {
+        self.ledger.listing().send_if_modified(|listing| {
+            let is_new = listing.own.as_ref() != Some(&listed) || listing.lacks_records.0 != lacks_records;
+            (listing.own, listing.lacks_records.0) = (Some(listed), lacks_records);
+            is_new
+        });
     }
 }
 

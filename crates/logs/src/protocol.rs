@@ -86,6 +86,12 @@ pub enum Request {
         /// CIDs of the files, at most [`MAX_FREE_ROWS`].
         cids: Vec<String>,
     },
+    /// Asks for the files in the catalogues of robots that this node has read. The answer is [`Answer::Catalog`].
+    Catalog {
+        /// CID of the last file of the page before; absent for the first page.
+        #[serde(default)]
+        after: Option<String>,
+    },
     /// Undoes that files were discarded, or that this node let go of files. The answer is [`Answer::Discarded`].
     Undiscard {
         /// CIDs of the files, at most [`MAX_DISCARDS`].
@@ -160,6 +166,8 @@ pub enum Answer {
         /// The files, in the order of the request.
         files: Vec<FreedRow>,
     },
+    /// The answer to [`Request::Catalog`].
+    Catalog(CatalogPage),
     /// The answer to [`Request::Discard`] and [`Request::Undiscard`], once the decision is stored on the disk.
     Discarded {
         /// The affected files, in the order of the request.
@@ -195,6 +203,54 @@ pub struct FreedRow {
     pub bytes: u64,
     /// Reason why the file was not deleted, as a sentence.
     pub reason: Option<String>,
+}
+
+/// A page of the catalogues of robots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogPage {
+    /// The robots whose catalogues were read.
+    pub robots: Vec<CatalogRobot>,
+    /// The files, in the order of the binary form of their CIDs. There are no more files after an empty page.
+    pub files: Vec<CatalogFile>,
+}
+
+/// A robot whose catalogue was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogRobot {
+    /// Peer ID of the robot.
+    pub robot: PeerId,
+    /// CID of its catalogue.
+    pub root: String,
+    /// Sequence number of the record that names it.
+    pub sequence: u64,
+}
+
+/// A file in the catalogues of robots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogFile {
+    /// CID of the file's IPFS directory.
+    pub cid: String,
+    /// The statements of each robot about the file.
+    pub lines: Vec<CatalogLine>,
+    /// The different descriptions of the file, as in `share/info/CID`.
+    pub infos: Vec<String>,
+}
+
+/// The line about a file in the catalogue of a robot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogLine {
+    /// Place of the robot in [`CatalogPage::robots`].
+    pub robot: usize,
+    /// Whether the file is in a shared folder of the robot.
+    pub shares: bool,
+    /// Whether the robot keeps the file for another robot.
+    pub keeps: bool,
+    /// Place of the description in [`CatalogFile::infos`]; absent when the robot states none.
+    pub info: Option<usize>,
 }
 
 /// A copy that a node let go of, because other nodes keep the file.

@@ -12,6 +12,7 @@ mod private;
 mod rules;
 
 use crate::buckets::{self, LIFETIME, Station};
+use crate::catalog::known::Catalogs;
 use crate::choose::Shortage;
 use crate::index::{SharedFile, Signers, State};
 use crate::info::Description;
@@ -28,9 +29,11 @@ use dcache::{Item, Moment, PeerId, Set, Statements, Time, Validity};
 pub use holders::Holders;
 use ipfs::Cid;
 pub use outlook::choose_files;
+pub(crate) use outlook::start;
 use rules::Rules;
 use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Maximum validity of a statement, in seconds.
 const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
@@ -58,6 +61,12 @@ pub struct Replication {
     away: BTreeSet<Cid>,
     is_short: bool,
     shortage: Shortage,
+    /// Number of statements of the last decision for which there are no records. The catalogue makes them.
+    unsaid: usize,
+    /// The catalogues that this node has read.
+    catalogs: Arc<Catalogs>,
+    /// Files that the catalogue of this node lists.
+    catalogued: Arc<BTreeSet<Cid>>,
     shares: Shares,
     unlisted: UnlistedLooks,
     /// Files whose fetch was tried and has not succeeded yet.
@@ -111,6 +120,9 @@ impl Replication {
             away: BTreeSet::new(),
             is_short,
             shortage,
+            unsaid: 0,
+            catalogs: Arc::default(),
+            catalogued: Arc::default(),
             shares,
             unlisted,
             tried,
@@ -181,6 +193,27 @@ impl Replication {
         self.away = away;
     }
 
+    /// Replaces the catalogues that this node has read, and the list of files that its own catalogue lists.
+    pub(crate) fn set_catalogs(&mut self, catalogs: Arc<Catalogs>, catalogued: Arc<BTreeSet<Cid>>) {
+        (self.catalogs, self.catalogued) = (catalogs, catalogued);
+    }
+
+    /// Returns the kept files of other peers that this node neither lets go of nor is about to. Its catalogue lists them.
+    pub(crate) fn listed_of_others(&self) -> BTreeSet<Cid> {
+        let is_listed = |(cid, description): &(&Cid, &Description)| {
+            description.uploader != self.me
+                && !self.copies.leaving.is_leaving(cid)
+                && !self.is_let_go(cid)
+                && !self.lost.contains(*cid)
+        };
+        self.kept.iter().filter(is_listed).map(|(cid, _)| *cid).collect()
+    }
+
+    /// Returns the number of statements of the last decision that only the catalogue of this node makes.
+    pub(crate) fn unsaid(&self) -> usize {
+        self.unsaid
+    }
+
     /// Notes whether own files are left out because the record quota of this node is used up.
     pub(crate) fn set_short(&mut self, is_short: bool) {
         self.is_short = is_short;
@@ -219,11 +252,15 @@ impl Decide for Replication {
         let time = now.time;
         let (files, edge) = self.outlook(set, time);
         self.shares = Shares::new(&self.kept, &files, (set, self.me, time));
-        self.unlisted.look((&self.kept, self.me), &files, now);
+        // A catalogue that was not read yet may list any file.
+        if self.has_all_catalogs(set, time) {
+            self.unlisted.look((&self.kept, self.me), &files, now);
+        }
         self.private = self.find_private(set, time);
         let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
         let has_quota = self.shortage.left_out == 0;
-        let copies = self.copies.look(set, (&files, &self.kept), (self.me, now, has_quota));
+        let lists = (&files, &self.kept, &*self.catalogued);
+        let copies = self.copies.look(set, lists, (self.me, now, has_quota));
         let mut decision = self.let_go(set, &files, now);
         decision.wake = decision.wake.into_iter().chain(edge).chain(copies.wake).min();
         decision.statements.append(copies.statements);
@@ -240,7 +277,7 @@ impl Decide for Replication {
             decision.actions.push(Action::Drop(*cid));
         }
         decision.statements.append(self.withdraw(&files, set, time));
-        let is_short = self.is_short || self.shortage.is_short;
+        let is_short = self.is_short || self.shortage.is_short || self.unsaid > 0;
         if is_short {
             decision.statements.append(self.forsake(set, time));
         }
@@ -250,7 +287,9 @@ impl Decide for Replication {
         steps.retain(|(cid, _)| !is_done(cid) && !self.is_replaced(cid) && !self.is_let_go(cid));
         steps.retain(|(cid, step)| !self.away.contains(cid) || matches!(step, Step::Drop | Step::Withdraw));
         steps.retain(|(cid, step)| self.fits_copies(cid, *step));
+        let unsaid = self.leave_to_catalog(&mut steps, &files, set);
         self.follow(steps, &files, (set, &rules), &mut decision);
+        self.unsaid += unsaid;
         decision
     }
 }

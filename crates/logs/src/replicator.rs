@@ -8,6 +8,7 @@ mod space;
 mod wanted;
 
 use crate::buckets::concerns_copies;
+use crate::catalog::shared::SharedCatalogs;
 use crate::check::{Fault, check};
 use crate::dropped::DroppedFiles;
 use crate::index::SharedFile;
@@ -52,6 +53,8 @@ pub(crate) struct ReplicatorSettings {
     pub(crate) parallel: usize,
     /// Time between two checks that the kept blocks and files are still there.
     pub(crate) check: Duration,
+    /// The catalogues that this node has read.
+    pub(crate) catalogs: SharedCatalogs,
 }
 
 /// Maximum number of files with a failed fetch that each decision considers in addition to its choice of new files.
@@ -194,6 +197,7 @@ impl Replicator {
         self.compare_with_pins().await?;
         let mut pressure = self.space.pressure();
         let mut wanted_files = self.settings.wanted_files.subscribe();
+        let mut catalogs = self.settings.catalogs.subscribe();
         let mut may_leave = self.settings.may_leave.subscribe();
         loop {
             self.release().await?;
@@ -206,6 +210,7 @@ impl Replicator {
                 Some(()) = pin_changes.recv() => self.follow_pins().await?,
                 Ok(()) = pressure.changed() => {}
                 Ok(()) = wanted_files.changed() => {}
+                Ok(()) = catalogs.changed() => {}
                 Ok(()) = may_leave.changed() => {}
                 Some(ended) = self.fetches.join_next_with_id() => self.ended(ended).await?,
                 () = tokio::time::sleep_until(retry) => {}
@@ -242,6 +247,7 @@ impl Replicator {
         self.set_inputs();
         self.set_copies().await?;
         let actions = self.decisions.decide().await?;
+        self.tell_listed();
         self.release_unlisted().await?;
         let others = if self.settings.keep_others { self.decisions.decider().left_out() } else { 0 };
         self.ledger.left_out().send_if_modified(|left_out| left_out.note_others(others));
@@ -288,6 +294,20 @@ impl Replicator {
         decider.set_short(is_short);
         decider.set_tried(self.tried());
         decider.unlisted().noted = self.ledger.unlisted();
+        let catalogued = self.ledger.catalogued().borrow().clone();
+        decider.set_catalogs(self.settings.catalogs.current(), catalogued.unwrap_or_default());
+    }
+
+    /// Tells which files of other robots the catalogue of this robot should list.
+    fn tell_listed(&self) {
+        let decider = self.decisions.decider();
+        let (listed, lacks_records) = (decider.listed_of_others(), decider.unsaid() > 0);
+        drop(decider);
+        self.ledger.listing().send_if_modified(|listing| {
+            let is_new = listing.others.as_ref() != Some(&listed) || listing.lacks_records.1 != lacks_records;
+            (listing.others, listing.lacks_records.1) = (Some(listed), lacks_records);
+            is_new
+        });
     }
 
     /// Returns the files whose fetch is under way or failed. They stay in the decisions, so that their providers are

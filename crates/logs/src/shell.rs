@@ -1,5 +1,9 @@
 //! The I/O shell of the service: its settings, its requests, and its supervised tasks.
 
+use crate::catalog::publisher::run_publisher;
+use crate::catalog::reader::run_reader;
+use crate::catalog::rows::CatalogRows;
+use crate::catalog::shared::SharedCatalogs;
 use crate::dropped::{Dropped, DroppedFiles};
 use crate::folder::FolderSettings;
 use crate::freeing::{Freeing, OwnRule};
@@ -99,6 +103,7 @@ pub struct Logs {
     proposer: ProposerSettings,
     replicator: ReplicatorSettings,
     freeing: Freeing,
+    catalog_rows: CatalogRows,
 }
 
 impl Protocol for Logs {
@@ -130,6 +135,7 @@ impl Endpoint for Logs {
                 self.freeing.list(&self.context.current_node()?, older_than, until_free).await
             }
             Request::Free { cids } => self.free(&cids).await,
+            Request::Catalog { after } => self.catalog(after),
             Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, &cids).await,
         }
     }
@@ -161,10 +167,12 @@ impl Service for Logs {
             dropped: DroppedFiles::open(context.table("dropped"))?,
             parallel: PARALLEL_FETCHES,
             check: proposer.rescan * CHECKS,
+            catalogs: SharedCatalogs::default(),
         };
         let freeing = Freeing {
             swarm: context.swarm.clone(),
             ledger: ledger.clone(),
+            catalogs: replicator.catalogs.clone(),
             copies: settings.copies,
             wanted_files: context.wanted_files.clone(),
             dropped: replicator.dropped.clone(),
@@ -174,7 +182,10 @@ impl Service for Logs {
                 floor: settings.free_floor_mib,
             },
         };
-        Ok(Self { context, ledger, proposer, replicator, freeing })
+        let catalog_rows = CatalogRows::open(&context);
+        let catalogs = replicator.catalogs.clone();
+        context.listed_by.set(move |cid| catalogs.current().robots_of(cid).collect());
+        Ok(Self { context, ledger, proposer, replicator, freeing, catalog_rows })
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
@@ -213,9 +224,20 @@ impl Logs {
         });
         let (freeing, node_of) = (self.freeing.clone(), node.clone());
         let freeing = self.context.supervise("freeing", move || freeing.clone().run(node_of.clone()));
+        let catalogs = || (self.replicator.catalogs.clone(), self.catalog_rows.clone());
+        let (node_parts, (known, rows)) = (parts(), catalogs());
+        let publisher = self
+            .context
+            .supervise("catalogue", move || run_publisher(node_parts.clone(), known.clone(), rows.clone()));
+        let ((swarm, node_of, _), (known, rows)) = (parts(), catalogs());
+        let reader = self.context.supervise("catalogues", move || {
+            run_reader((swarm.clone(), node_of.clone()), known.clone(), rows.clone())
+        });
         tokio::select! {
             never = proposer => match never {},
             never = replicator => match never {},
+            never = publisher => match never {},
+            never = reader => match never {},
             never = freeing => match never {},
         }
     }
@@ -263,6 +285,16 @@ impl Logs {
         })?;
         tracing::info!(disk, files, "a user said that the files of a missing disk are gone");
         Ok(Answer::DiskForgotten { files })
+    }
+
+    /// Returns the next page of the catalogues that this node has read.
+    fn catalog(&self, after: Option<String>) -> Result<Answer, Failure> {
+        let wrong = |text: &str| {
+            Failure::new(FailureKind::Wrong, format!("{text:?} is not the CID of a shared file"))
+        };
+        let after = after.map(|text| buckets::parse(&text).ok_or_else(|| wrong(&text))).transpose()?;
+        let page = self.replicator.catalogs.current().page(after);
+        Ok(Answer::Catalog(page))
     }
 
     /// Returns what a file contains, from its info file in the store.

@@ -1,6 +1,6 @@
 //! The context that the daemon gives to a service.
 
-use crate::{FileId, LocalFacts, PrivatePlaces, ServiceError, WantedFiles, holds_key, supervise};
+use crate::{FileId, ListedBy, LocalFacts, PrivatePlaces, ServiceError, WantedFiles, holds_key, supervise};
 use control::{Failure, FailureKind, Places};
 use ipfs::node::Node;
 use serde::Serialize;
@@ -77,6 +77,8 @@ pub struct Context {
     pub nearby: watch::Sender<Vec<Ipv4Addr>>,
     /// Files of which a service needs a copy. All services of the daemon share it.
     pub wanted_files: watch::Sender<WantedFiles>,
+    /// The robots that list files in their catalogues.
+    pub listed_by: ListedBy,
     /// Whether content of this node may leave its own networks; `None` until this is known. All services of the daemon share
     /// it.
     pub may_leave: watch::Sender<Option<bool>>,
@@ -109,6 +111,7 @@ impl Context {
             facts,
             nearby,
             wanted_files,
+            listed_by: ListedBy::default(),
             may_leave,
             environment,
             private,

@@ -23,6 +23,7 @@ mod decision_loop;
 mod facts;
 mod handover;
 mod jobs;
+mod listed_by;
 mod private;
 mod providers;
 mod registry;
@@ -42,6 +43,7 @@ pub use handover::{Handover, HandoverError};
 pub use jobs::{
     Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress, ProgressReporter,
 };
+pub use listed_by::ListedBy;
 pub use private::{FileId, Overlap, PrivatePlace, PrivatePlaces, holds_key};
 pub use providers::{
     MAX_ADDRESSES, MAX_HOLDERS, ProviderSearch, ProviderTable, choose_holders, concerns_providers,

@@ -1,6 +1,6 @@
 //! Finds the peers that hold some content, and the addresses of these peers.
 
-use crate::{Decide, Decision};
+use crate::{Decide, Decision, ListedBy};
 use dcache::{BucketPath, Data, Digest, Item, Moment, PeerId, Set, Time, buckets};
 use ipfs::node::Provider;
 use ipfs::{Cid, Multiaddr};
@@ -22,14 +22,17 @@ pub fn concerns_providers(bucket: &BucketPath) -> bool {
     buckets::SHARE.contains(bucket) || buckets::IPFS_ADDRESSES.contains(bucket)
 }
 
-/// Returns the peers, except `me`, that state that they share, verified or keep `root`. They come with the addresses at
-/// which they accept IPFS connections. Each peer signs its own addresses.
-pub fn holders_of(set: &Set, root: &Cid, me: PeerId, now: Time) -> Vec<Provider> {
+/// Returns the peers, except `me`, that state that they share, verified or keep `root`, in records or in `listed_by`.
+/// They come with the addresses at which they accept IPFS connections. Each peer signs its own addresses.
+pub fn holders_of(set: &Set, (root, listed_by): (&Cid, &ListedBy), me: PeerId, now: Time) -> Vec<Provider> {
     let items = items_of(root);
     let views = items.iter().filter_map(|item| set.item(item, now));
-    let peers: BTreeSet<PeerId> = views
+    let mut peers: BTreeSet<PeerId> = views
         .flat_map(|view| view.proposals.iter().map(|record| record.signer()).collect::<Vec<_>>())
         .collect();
+    // A catalogue counts as long as a record names it.
+    let is_named = |robot: &PeerId| set.bucket(&buckets::CATALOG.of(*robot), now).next().is_some();
+    peers.extend(listed_by.robots(root).into_iter().filter(is_named));
     let others = peers.into_iter().filter(|peer| *peer != me).collect();
     let chosen = choose_holders(others, me, now).into_iter();
     let mut providers: Vec<Provider> = chosen.filter_map(|peer| provider(set, peer, now)).collect();
@@ -73,12 +76,19 @@ pub fn choose_holders(mut peers: Vec<PeerId>, me: PeerId, now: Time) -> Vec<Peer
 pub struct ProviderSearch {
     me: PeerId,
     roots: BTreeSet<Cid>,
+    listed_by: ListedBy,
 }
 
 impl ProviderSearch {
     /// Creates the decider of the node `me`, without any roots to search for.
     pub fn new(me: PeerId) -> Self {
-        Self { me, roots: BTreeSet::new() }
+        Self { me, roots: BTreeSet::new(), listed_by: ListedBy::default() }
+    }
+
+    /// Returns this decider with the catalogues of robots.
+    #[must_use]
+    pub fn with_catalogs(self, listed_by: ListedBy) -> Self {
+        Self { listed_by, ..self }
     }
 
     /// Replaces the roots to search for.
@@ -96,7 +106,10 @@ impl Decide for ProviderSearch {
         if self.roots.is_empty() {
             return Decision::default();
         }
-        let found = self.roots.iter().map(|root| (*root, holders_of(set, root, self.me, now.time)));
+        let found = self
+            .roots
+            .iter()
+            .map(|root| (*root, holders_of(set, (root, &self.listed_by), self.me, now.time)));
         let edges = self.roots.iter().filter_map(|root| edge(set, root, now.time));
         let wake = edges.chain(set.next_edge(&[], now.time)).min();
         Decision { actions: found.collect(), wake, ..Decision::default() }
@@ -107,13 +120,17 @@ impl Decide for ProviderSearch {
 ///
 /// # Errors
 /// When the daemon is stopping.
-pub async fn providers_of(swarm: &Swarm, roots: Vec<Cid>) -> Result<ProviderTable, Stopped> {
+pub async fn providers_of(
+    swarm: &Swarm,
+    listed_by: &ListedBy,
+    roots: Vec<Cid>,
+) -> Result<ProviderTable, Stopped> {
     if roots.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let me = swarm.me();
+    let (me, listed_by) = (swarm.me(), listed_by.clone());
     let read = move |set: &Set, now| {
-        let known = roots.iter().map(|root| (*root, holders_of(set, root, me, now)));
+        let known = roots.iter().map(|root| (*root, holders_of(set, (root, &listed_by), me, now)));
         known.filter(|(_, providers)| !providers.is_empty()).collect()
     };
     swarm.read(read).await
@@ -168,7 +185,7 @@ mod tests {
             }
         }
         let me = Keypair::from_seed([200; 32]).peer_id();
-        let found = holders_of(&set, &root, me, NOW);
+        let found = holders_of(&set, (&root, &ListedBy::default()), me, NOW);
         assert_eq!(found.len(), MAX_HOLDERS);
         assert!(found.iter().all(|(_, addresses)| addresses.len() == MAX_ADDRESSES));
     }

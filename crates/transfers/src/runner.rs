@@ -90,7 +90,8 @@ impl Drop for Runner {
 /// When the disk fails, or the daemon is stopping.
 pub(crate) async fn run_downloads(downloads: Downloads, node: Node) -> Result<Infallible, RunnerError> {
     let swarm = downloads.context.swarm.clone();
-    let search = ProviderSearch::new(swarm.me());
+    let listed_by = downloads.context.listed_by.clone();
+    let search = ProviderSearch::new(swarm.me()).with_catalogs(listed_by);
     let search = DecisionLoop::new(swarm, search, concerns_providers, GATHER);
     let (fetches, running) = (JoinSet::new(), BTreeMap::new());
     let mut runner = Runner { downloads, node, search, fetches, running };

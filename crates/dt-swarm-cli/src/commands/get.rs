@@ -131,8 +131,8 @@ impl Command for Get {
             buckets::UPLOADS.pattern(),
             HOSTNAMES,
         ])?;
-        let Reading { answer, .. } = &reading;
-        let files = shared_files::list(&answer.set, answer.now);
+        let Reading { answer, catalogs, .. } = &reading;
+        let files = shared_files::list(&answer.set, catalogs, answer.now);
         if self.from == Origin::Uploads {
             return from_storage::get(self, context, &reading, &files).map(GetOutput::new);
         }

@@ -99,7 +99,7 @@ impl Command for Log {
         let reading = context.read_shared(&patterns)?;
         let (set, now, peer) = (&reading.answer.set, reading.answer.now, reading.answer.pong.peer);
         let wanted_copies = shared_files::wanted_copies(set, peer, now);
-        let files = shared_files::list(set, now);
+        let files = shared_files::list(set, &reading.catalogs, now);
         let file = shared_files::find(&files, &self.file)?;
         let uploads = UploadedCopy::read(set, &file.cid, now, &reading.names);
         let discarders = Discarder::of(file, set, now, &reading.names);

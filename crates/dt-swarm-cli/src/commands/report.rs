@@ -34,7 +34,7 @@ use crate::terminal::{USUAL_WIDTH, terminal};
 use crate::text::{clean, count};
 use clap::{Args, ValueHint};
 use dcache::{Set, Time, buckets};
-use logs::{SharedFile, State};
+use logs::{Catalogs, SharedFile, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -227,9 +227,9 @@ impl Command for Report {
         if let Some(path) = &self.html {
             page_file::check(&page::PAGE, path, self.force)?;
         }
-        let Reading { answer, names, .. } = context.read_shared(&OTHER_BUCKETS)?;
+        let Reading { answer, names, catalogs, .. } = context.read_shared(&OTHER_BUCKETS)?;
         let answered = Answered::new(&answer, &names);
-        let mut files = self.files(context.form(), &answer.set, answered, &names);
+        let mut files = self.files(context.form(), (&answer.set, &catalogs), answered, &names);
         files.local = Local::ask(context);
         if let Some(path) = &self.html {
             files.write(path, self.order())?;
@@ -247,8 +247,8 @@ impl Report {
         let mut changes = Changes::begin(context, longest)?;
         let (report, asked) = (self.clone(), context.clone());
         Ok(live_table::watch(context, move || {
-            let (set, answered, names) = changes.next()?;
-            let mut files = report.files(asked.form(), set, answered, &names);
+            let (set, catalogs, answered, names) = changes.next()?;
+            let mut files = report.files(asked.form(), (set, catalogs), answered, &names);
             if is_here {
                 files.local = Local::ask(&asked);
             }
@@ -257,14 +257,20 @@ impl Report {
     }
 
     /// Returns the files that the options choose, out of the records of the daemon.
-    fn files(&self, form: Form, set: &Set, answered: Answered, names: &Names) -> Files {
+    fn files(
+        &self,
+        form: Form,
+        (set, catalogs): (&Set, &Catalogs),
+        answered: Answered,
+        names: &Names,
+    ) -> Files {
         let now = answered.time.0;
         let wanted_copies = shared_files::wanted_copies(set, answered.daemon.peer.peer, now);
         let file = |file: &SharedFile| {
             let uploads = UploadedCopy::read(set, &file.cid, now, names);
             File::new(file, (uploads, Discarder::of(file, set, now, names)), wanted_copies, names)
         };
-        let mut files: Vec<File> = shared_files::list(set, now).iter().map(file).collect();
+        let mut files: Vec<File> = shared_files::list(set, catalogs, now).iter().map(file).collect();
         let shared_files = files.len();
         let robot = self.robot.as_deref().map(Selector::new);
         files.retain(|file| self.takes(file, robot.as_ref(), now));
@@ -514,7 +520,7 @@ mod tests {
         let begun = Instant::now();
         let answered = fixture::files(Vec::new()).answered;
         let answered = Answered { time: Timestamp(Time(1000)), ..answered };
-        let mut files = report.files(Form::Text, &set, answered, &Names::default());
+        let mut files = report.files(Form::Text, (&set, &Catalogs::default()), answered, &Names::default());
         let listed = begun.elapsed();
         assert_eq!((files.files.len(), files.files[3].file.bytes), (20_000, Some(3000)));
         files.view = View { columns: Some(80), ..View::default() };

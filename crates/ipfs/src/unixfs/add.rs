@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use cid::{Cid, Version};
+use multihash_codetable::{Code, MultihashDigest as _};
 use rust_unixfs::dir::builder::{
     BufferingTreeBuilder, TreeBuildingFailed, TreeConstructionFailed, TreeOptions,
 };
 use rust_unixfs::file::adder::FileAdder;
 
 use super::is_safe_name;
-use crate::dag;
+use crate::dag::{self, FilePart};
 use crate::store::{InPlace, Protection, Store, StoreError};
 
 /// Length of a chunk of a file in bytes: the default of Kubo, which the adder takes without copying. A file that is
@@ -20,6 +21,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Maximum size of a directory block in bytes. Kubo splits larger directories over several blocks (HAMT), which is not
 /// supported here.
 const MAX_DIRECTORY_BYTES: u64 = 256 * 1024;
+/// Maximum number of links in a node of a file: the number of Kubo.
+const MAX_FILE_LINKS: usize = 174;
 /// Maximum number of names in a path inside a directory.
 const MAX_PATH_NAMES: usize = 32;
 
@@ -141,6 +144,35 @@ pub fn add_directory(
     Ok(Added { root, total_size, protection: adding.protection })
 }
 
+/// Adds a file whose leaves are these pieces, in this order. A file that is written again with few changes then shares
+/// the blocks of all other pieces. With pieces of 256 KiB, the root is that of [`add_file`].
+///
+/// # Errors
+/// As [`add_file`].
+pub fn add_pieces(store: &Store, pieces: &[Bytes], progress: &mut Progress<'_>) -> Result<Added, AddError> {
+    let mut adding = Adding::new(store, Format::V1, progress);
+    let mut level = Vec::new();
+    for piece in pieces {
+        adding.content_bytes += piece.len() as u64;
+        level.push(adding.node(dag::RAW, piece, piece.len() as u64)?);
+    }
+    if level.is_empty() {
+        level.push(adding.node(dag::RAW, &[], 0)?);
+    }
+    while level.len() > 1 {
+        let mut above = Vec::new();
+        for parts in level.chunks(MAX_FILE_LINKS) {
+            let (block, size) = dag::file_node(parts);
+            let node = adding.node(dag::DAG_PB, &block, size)?;
+            let below = parts.iter().map(|part| part.total_size).sum::<u64>();
+            above.push(FilePart { total_size: node.total_size + below, ..node });
+        }
+        level = above;
+    }
+    let root = level.pop().ok_or_else(|| AddError::Path(String::new()))?;
+    Ok(Added { root: root.cid, total_size: root.total_size, protection: adding.protection })
+}
+
 fn check_path(path: &str) -> Result<(), AddError> {
     let mut names = path.split('/');
     if path.split('/').count() <= MAX_PATH_NAMES && names.all(is_safe_name) {
@@ -202,6 +234,13 @@ impl<'a, 'p> Adding<'a, 'p> {
         } else {
             Err(AddError::Cancelled)
         }
+    }
+
+    /// Stores one block of a file with content of `size` bytes in and below it.
+    fn node(&mut self, codec: u64, block: &[u8], size: u64) -> Result<FilePart, AddError> {
+        let cid = Cid::new_v1(codec, Code::Sha2_256.digest(block));
+        let total_size = self.block(&cid, block)?;
+        Ok(FilePart { cid, size, total_size })
     }
 
     /// Adds the content of one file. Returns its root and the size of its blocks.

@@ -388,3 +388,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_of_pieces_has_the_cid_of_a_file_with_chunks_of_their_length() {
+    const CHUNK: usize = 256 * 1024;
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    for length in [0, 1, CHUNK, CHUNK + 1, 175 * CHUNK] {
+        let content = pattern(length);
+        let pieces: Vec<Bytes> = content.chunks(CHUNK).map(Bytes::copy_from_slice).collect();
+        let (in_pieces, whole) = (
+            add_pieces(&store, &pieces, &mut |_, _, _| true).unwrap(),
+            add_file(&store, &Content::Bytes(content), Format::V1, &mut |_, _, _| true).unwrap(),
+        );
+        assert_eq!((in_pieces.root, in_pieces.total_size), (whole.root, whole.total_size), "{length}");
+    }
+}
+
+#[test]
+fn pieces_of_any_length_are_read_back_and_stored_once() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let pieces: Vec<Bytes> = (1..=400u32).map(|number| vec![number as u8; number as usize].into()).collect();
+    let add = |pieces: &[Bytes]| {
+        let before = store.usage().blocks;
+        let added = add_pieces(&store, pieces, &mut |_, _, _| true).unwrap();
+        (added.root, store.usage().blocks - before)
+    };
+    let (root, stored) = add(&pieces);
+    assert_eq!(cat(&store, &root, "", MIB).unwrap(), pieces.concat());
+    assert_eq!(walk_complete(&store, &root, None).unwrap().keys.len(), stored);
+    let mut changed = pieces;
+    changed[200] = Bytes::from_static(b"another piece");
+    let (other, stored) = add(&changed);
+    assert_ne!(root, other);
+    assert_eq!(stored, 3, "one leaf, the node above it, and the root are new");
+}

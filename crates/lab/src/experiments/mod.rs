@@ -2,6 +2,7 @@
 
 mod attack;
 mod avahi_discovery;
+mod catalog;
 mod class;
 mod copies;
 mod crashes;
@@ -18,6 +19,7 @@ mod storage;
 mod table;
 
 pub use attack::{Attack, Attacked, Means, Outcome, attack};
+pub use catalog::{Catalog, Catalogued, catalog};
 pub use class::{Class, ClassRuns, class};
 pub use copies::{Copied, Copies, copies};
 pub use crashes::{Crashes, Survived, crashes};

@@ -2,6 +2,7 @@
 //! read now.
 
 use super::{Ledger, Taken};
+use crate::buckets::LIFETIME;
 use crate::let_go::{LetGo, Reason};
 use crate::propose::deleted;
 use crate::settle::Fingerprint;
@@ -144,6 +145,13 @@ impl Ledger {
             }
         }
         missing.into_values().collect()
+    }
+
+    /// Returns the volumes that have been missing for longer than a record about a file lasts.
+    pub(crate) fn long_missing(&self, now: Time) -> BTreeSet<VolumeId> {
+        let is_long =
+            |missing: &Missing| missing.volume.as_ref().is_none_or(|volume| volume.seen.plus(LIFETIME) < now);
+        self.missing().into_iter().filter(is_long).map(|missing| missing.id).collect()
     }
 
     /// Returns the files of each missing volume, by which a folder without a marker is recognised.

@@ -6,12 +6,15 @@ use super::holders::AddressBook;
 use super::rules::Rules;
 use super::{Action, Replication, Step, statements};
 use crate::buckets::{self, Station};
-use crate::choose::{Shortage, items_of_own, most_of_others};
+use crate::catalog::format::MAX_LINES;
+use crate::catalog::stated::Valid;
+use crate::choose::{MOST_OWN, Shortage, items_of_own, most_of_others};
 use crate::index::SharedFile;
 use crate::info::Description;
 use crate::shares::uploader;
 use crate::versions::{Replaced, is_withdrawn, withdraw};
-use dcache::{Item, Kind, PeerId, Room, Set, Statements, Time, Validity};
+use dcache::buckets::CATALOG;
+use dcache::{Item, Key, Kind, PeerId, Role, Room, Set, Statements, Time, Validity};
 use ipfs::Cid;
 use service::Decision;
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,21 +105,75 @@ impl Replication {
         for (stated, _) in later.into_iter().filter(|(_, items)| room.reserve(items)) {
             decision.statements.append(stated);
         }
-        self.shortage = shortage.and(unsaid);
+        (self.shortage, self.unsaid) = (shortage, unsaid);
+    }
+
+    /// Removes the statements about files beyond those about which this node makes single records. Its catalogue makes
+    /// them. Returns the number of files about which nothing is stated.
+    pub(super) fn leave_to_catalog(
+        &self,
+        steps: &mut Vec<(Cid, Step)>,
+        files: &BTreeMap<Cid, SharedFile>,
+        set: &Set,
+    ) -> usize {
+        let is_own = |cid: &Cid| self.kept.get(cid).is_some_and(|known| known.uploader == self.me);
+        let is_held = |cid: &Cid| files.get(cid).is_some_and(|file| file.holders.contains_key(&self.me));
+        let is_many = self.has_many_own();
+        let held = files.keys().filter(|cid| is_held(cid) && !is_own(cid)).count();
+        let mut left = most_of_others(set, self.me).saturating_sub(held);
+        let mut unsaid = BTreeSet::new();
+        for (cid, _) in steps.iter().filter(|(_, step)| matches!(step, Step::Keep | Step::Verify)) {
+            let fits = match is_own(cid) {
+                true => !is_many || self.is_in_motion(cid, set),
+                false if is_held(cid) => true,
+                false => left.checked_sub(1).map(|rest| left = rest).is_some(),
+            };
+            if !fits {
+                unsaid.insert(*cid);
+            }
+        }
+        let is_silent =
+            |cid: &Cid| unsaid.contains(cid) || is_many && is_own(cid) && !self.is_in_motion(cid, set);
+        let is_statement = |step: &Step| matches!(step, Step::Keep | Step::Verify | Step::Describe);
+        steps.retain(|(cid, step)| !is_statement(step) || !is_silent(cid));
+        unsaid.len()
+    }
+
+    fn has_many_own(&self) -> bool {
+        self.kept.values().filter(|known| known.uploader == self.me).count() > MOST_OWN
+    }
+
+    /// Returns whether this node has made single records about an own file.
+    fn is_in_motion(&self, cid: &Cid, set: &Set) -> bool {
+        let mut items = [Station::Files, Station::Safe].into_iter().map(|station| station.item(cid));
+        items.any(|item| set.get(&Key { item, signer: self.me }).is_some())
+    }
+
+    /// Returns whether this node has read a catalogue of each robot that names one. In a swarm with roles, only those of
+    /// robots with a role matter.
+    pub(super) fn has_all_catalogs(&self, set: &Set, now: Time) -> bool {
+        let has_roles = !set.policy().roots().is_empty();
+        let matters = |robot: &PeerId| !has_roles || set.role(*robot, now) >= Some(Role::Trusted);
+        let robots =
+            set.signers_beside(&CATALOG.of(self.me)).filter(|robot| *robot != self.me && matters(robot));
+        let is_read = |robot: PeerId| self.catalogs.versions().contains_key(&robot);
+        robots.into_iter().all(|robot| is_read(robot) || Valid::of(set, robot, now).is_none())
     }
 
     /// Returns the record quota that remains when the records of each own file are reserved until it is safe.
     fn room<'a>(&self, files: &BTreeMap<Cid, SharedFile>, set: &'a Set, now: Time) -> Room<'a> {
         let mut room = Room::new(set, self.me, now);
         let own = self.kept.iter().filter(|(_, description)| description.uploader == self.me);
-        for (cid, description) in own.filter(|(cid, _)| files.contains_key(*cid)) {
+        let is_many = self.has_many_own();
+        let is_in_motion = |cid: &Cid| files.contains_key(cid) && (!is_many || self.is_in_motion(cid, set));
+        for (cid, description) in own.filter(|(cid, _)| is_in_motion(cid)) {
             room.reserve(&items_of_own(cid, Some(description)));
         }
         room
     }
 
-    /// Returns the fetches of these files, and the number of files that are left out because the record quota is used
-    /// up.
+    /// Returns the fetches of these files, and the number of files that are left out because the catalogue of this node
+    /// can list no more files.
     fn begin(
         &self,
         wanted: &[&SharedFile],
@@ -133,8 +190,9 @@ impl Replication {
         let wanted = wanted.iter().copied().filter(|file| self.is_wanted(file, set, rules.now));
         for file in self.in_turn(wanted) {
             let has_room = left > 0 && room.reserve(&[Station::Safe.item(&file.cid)]);
-            // A node without the right to state that it keeps a file keeps it nevertheless.
-            if has_room || !rules.may_keep {
+            // A node without the right to state that it keeps a file keeps it nevertheless. The catalogue lists the files
+            // for which there are no records.
+            if has_room || !rules.may_keep || self.kept.len() + actions.len() < MAX_LINES {
                 left = left.saturating_sub(1);
                 let providers = book.holders_of(file, set, rules);
                 actions.push(Action::Take { file: Box::new(file.clone()), providers });
@@ -201,12 +259,16 @@ mod tests {
     }
 
     #[test]
-    fn the_record_quota_of_a_node_limits_the_files_that_it_fetches() {
+    fn the_record_quota_of_a_node_limits_the_records_about_files_but_not_the_files_that_it_fetches() {
         let set = many_files();
         let mut replication = Replication::new(peer(2));
         let decision = replication.decide(&set, Moment::certain(NOW));
-        assert_eq!((takes(&decision.actions), replication.left_out()), (75, 25));
+        assert_eq!((takes(&decision.actions), replication.left_out()), (100, 0));
         assert!(decision.statements.is_empty());
+        replication.set_kept((0..100).map(|number| (numbered(number), description(1, "a.bag"))).collect());
+        let decision = replication.decide(&set, Moment::certain(NOW));
+        let kept = decision.statements.items().filter(|item| item.bucket == Station::Safe.bucket()).count();
+        assert_eq!((kept, replication.unsaid()), (75, 25), "the catalogue lists the others");
     }
 
     #[test]
@@ -217,7 +279,7 @@ mod tests {
         say(&mut set, 3, Kind::Propose, Station::Files.item(&honest), LIFETIME);
         let decision = Replication::new(peer(2)).decide(&set, Moment::certain(NOW));
         let is_honest = |action: &Action| matches!(action, Action::Take { file, .. } if file.cid == honest);
-        assert!(decision.actions.iter().any(is_honest) && takes(&decision.actions) == 75);
+        assert!(decision.actions.iter().any(is_honest) && takes(&decision.actions) == 101);
     }
 
     #[test]

@@ -215,7 +215,7 @@ impl Copies {
     pub(super) fn look(
         &mut self,
         set: &Set,
-        (files, kept): (&BTreeMap<Cid, SharedFile>, &BTreeMap<Cid, Description>),
+        (files, kept, catalogued): (&BTreeMap<Cid, SharedFile>, &BTreeMap<Cid, Description>, &BTreeSet<Cid>),
         (me, now, has_quota): (PeerId, Moment, bool),
     ) -> Outcome {
         let elapsed = self.stopwatch.read(now.time);
@@ -235,7 +235,7 @@ impl Copies {
         self.short.retain(|cid, _| !kept.contains_key(cid));
         crop(&mut self.short);
         let (needed, pressure) = ((&self.pinned, &self.wanted), self.pressure);
-        let view = View { set, peers: &peers, files, kept, needed, pressure, me, now, elapsed };
+        let view = View { set, peers: &peers, files, kept, catalogued, needed, pressure, me, now, elapsed };
         next = earlier(next, self.leaving.look(&view, self.rules, &mut outcome));
         outcome.wake = next.map(|at| now.time.plus(at.saturating_sub(elapsed).max(1)));
         outcome

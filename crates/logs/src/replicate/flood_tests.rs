@@ -43,7 +43,7 @@ fn a_decision_considers_a_bounded_number_of_files_and_some_of_each_signer() {
     flood(&mut set, 3..4, 20);
     let decision = Replication::new(peer(2)).decide(&set, Moment::certain(NOW));
     let taken = takes(&decision);
-    assert!(taken.len() <= 225, "the record quota of the node also limits the fetches");
+    assert!(taken.len() <= MAX_FILES.strangers);
     let files = Replication::new(peer(2)).outlook(&set, NOW).0;
     assert_eq!(files.len(), MAX_FILES.strangers);
     assert!(

@@ -50,6 +50,8 @@ pub(super) struct View<'a> {
     pub(super) peers: &'a Peers,
     pub(super) files: &'a BTreeMap<Cid, SharedFile>,
     pub(super) kept: &'a BTreeMap<Cid, Description>,
+    /// Files that the catalogue of this node lists.
+    pub(super) catalogued: &'a BTreeSet<Cid>,
     /// Files that a person pinned, and files that another service of this node needs.
     pub(super) needed: (&'a BTreeSet<Cid>, &'a BTreeSet<Cid>),
     pub(super) pressure: Pressure,
@@ -228,7 +230,8 @@ impl Leaving {
     fn confirm(&mut self, view: &View<'_>, outcome: &mut Outcome) {
         let mut number = 0;
         for (cid, file) in view.files {
-            let is_holder = view.kept.contains_key(cid) && file.holders.contains_key(&view.me);
+            let is_stated = file.holders.contains_key(&view.me) || view.catalogued.contains(cid);
+            let is_holder = view.kept.contains_key(cid) && is_stated;
             if !is_holder || self.is_leaving(cid) || number >= MAX_CONFIRMED {
                 continue;
             }

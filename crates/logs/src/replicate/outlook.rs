@@ -8,7 +8,8 @@
 
 use super::Replication;
 use crate::buckets::{self, Station};
-use crate::index::{SharedFile, index_of};
+use crate::catalog::known::Counting;
+use crate::index::{SharedFile, index_counting};
 use crate::versions::Replaced;
 use dcache::{Digest, Kind, PeerId, Record, Role, Set, Time};
 use ipfs::Cid;
@@ -18,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// files. A decision about one file takes about 10 microseconds, and meanwhile the node answers nobody. At most three
 /// files are fetched at a time, so these are enough.
 pub(super) const MAX_FILES: Quota = Quota { members: 512, strangers: 256 };
+/// Maximum number of files of catalogues that one decision considers in addition.
+const MAX_CATALOGUED: usize = 256;
 /// Maximum number of records, as a multiple of the number of files, that one decision examines to find these files.
 const EXAMINED: usize = 4;
 /// Interval, in seconds, at which a node considers other signers if there are more signers than files. It is longer
@@ -39,10 +42,14 @@ impl Replication {
         let mut cids = self.concerned(set);
         let others = candidates(set, self.me, &cids, now);
         cids.extend(others);
+        let counting = Counting::new(set, &self.catalogs, Some(self.me), now);
+        let listed = counting.choose(&|cid| cids.contains(cid), MAX_CATALOGUED);
+        cids.extend(listed);
         let edges = cids.iter().filter_map(|cid| edge(set, cid, now)).chain(set.next_edge(&[], now)).min();
-        let files = index_of(set, &cids, now);
+        let files = index_counting(set, &counting, &cids, now);
+        let edges = edges.into_iter().chain(counting.edge());
         let described = files.values().filter_map(|file| file.described_until).filter(|until| *until > now);
-        let edge = edges.into_iter().chain(described).min();
+        let edge = edges.chain(described).min();
         (files, edge)
     }
 
@@ -147,7 +154,7 @@ fn choose(
 }
 
 /// Returns a number that differs from node to node, and changes with time.
-pub(super) fn start(me: PeerId, now: Time) -> usize {
+pub(crate) fn start(me: PeerId, now: Time) -> usize {
     let digest = Digest::of(format!("{} {me}", now.0 / TURN).as_bytes());
     digest.as_bytes().iter().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)))
 }

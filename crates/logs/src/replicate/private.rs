@@ -3,7 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::Replication;
-use crate::index::index_of;
+use crate::index::index_of_with;
 use crate::terms::Terms;
 use dcache::{PeerId, Set, Time};
 use ipfs::Cid;
@@ -19,7 +19,8 @@ impl Replication {
         let kept = self.kept.iter().filter(|(_, known)| denies(known.uploader)).map(|(cid, _)| *cid);
         let mut private: BTreeSet<Cid> = kept.collect();
         let only_pinned = self.copies.pinned.iter().filter(|cid| !self.kept.contains_key(*cid));
-        for (cid, file) in index_of(set, only_pinned, now) {
+        let catalogs = (&*self.catalogs, Some(self.me));
+        for (cid, file) in index_of_with(set, catalogs, only_pinned, now) {
             let described = file.description.iter().map(|known| known.uploader);
             if described.chain(file.proposers.keys().copied()).any(&mut denies) {
                 private.insert(cid);

@@ -40,7 +40,7 @@ pub(super) fn get(
     reading: &Reading,
     files: &[SharedFile],
 ) -> Result<Vec<GetResult>, CliError> {
-    let Reading { connection, answer, names } = reading;
+    let Reading { connection, answer, names, .. } = reading;
     let host = connection.address()?;
     let wanted = get.files.iter().map(|text| Wanted::find(get, text, files));
     let wanted: Vec<Wanted<'_>> = wanted.collect::<Result<_, _>>()?;

@@ -35,12 +35,12 @@ impl LeftOut {
         let lines = [
             (
                 self.own_files,
-                "of the shared folder left out: the swarm keeps no more records of one robot. Pack small files into one, or \
-                 remove some.",
+                "of the shared folder left out: the catalogue of a robot lists at most 100,000 files. Pack small files into \
+                 one, or remove some.",
             ),
             (
                 self.other_files,
-                "of other robots not kept here: the swarm keeps no more records of one robot.",
+                "of other robots not kept here: the catalogue of a robot lists at most 100,000 files.",
             ),
             (self.open_files, "of the shared folder not shared yet: still open for writing in a program."),
         ];

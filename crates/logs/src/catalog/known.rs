@@ -1,0 +1,464 @@
+//! The catalogues that this node has read, merged by file, and the statements in them that count now.
+//!
+//! A line of a catalogue counts as much as a record of the same robot: `shares` as one in `share/files`, `keeps` as one
+//! in `share/safe`, and `info` as one in `share/info/CID`. It is valid as long as the record that names the catalogue.
+//!
+//! - A robot's own later record about a file has precedence over the line in its catalogue. So a robot can withdraw a
+//!   file without a new version of its catalogue.
+//! - A dismissal that counts for the records of an item also counts for the lines.
+//! - An uploader that shares a file keeps it as well. As with records, it is listed among the holders once another robot
+//!   keeps the file.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::format::CatalogEntries;
+use super::stated::Valid;
+use crate::buckets::Station;
+use crate::index::Signers;
+use dcache::{Data, Item, Key, Kind, PeerId, Record, Set, Time};
+use ipfs::Cid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+/// Maximum number of lines of all catalogues that a node holds in memory. The lines of 30 robots with 20,000 files in
+/// three copies fit four times.
+pub(crate) const MAX_CLAIMS: usize = 250_000;
+
+/// A version of a robot's catalogue that this node has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatalogVersion {
+    /// Root of the catalogue in IPFS.
+    pub root: Cid,
+    /// Sequence number of the record that named it.
+    pub sequence: u64,
+}
+
+/// The line of one robot about a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) robot: PeerId,
+    pub(super) shares: bool,
+    pub(super) keeps: bool,
+    pub(super) info: Option<Data>,
+}
+
+/// The catalogues of robots, merged by file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalogs {
+    robots: BTreeMap<PeerId, CatalogVersion>,
+    files: BTreeMap<Cid, Vec<Claim>>,
+    claims: usize,
+    /// The files of each robot, those with the fewest robots first.
+    rarest: BTreeMap<PeerId, Vec<Cid>>,
+}
+
+/// Error for a catalogue that does not fit beside the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("all catalogues together have more than {MAX_CLAIMS} lines")]
+pub struct TooManyLines;
+
+impl Catalogs {
+    /// Returns the catalogues with this version of a robot's catalogue in place of the former one. The cost is
+    /// proportional to the lines of all catalogues.
+    ///
+    /// # Errors
+    /// When there are too many lines.
+    pub fn with(
+        &self,
+        robot: PeerId,
+        version: CatalogVersion,
+        entries: CatalogEntries,
+    ) -> Result<Self, TooManyLines> {
+        let mut catalogs = self.clone();
+        catalogs.remove(robot);
+        if catalogs.claims + entries.len() > MAX_CLAIMS {
+            return Err(TooManyLines);
+        }
+        catalogs.add(robot, version, entries);
+        catalogs.sort();
+        Ok(catalogs)
+    }
+
+    fn add(&mut self, robot: PeerId, version: CatalogVersion, entries: CatalogEntries) {
+        self.claims += entries.len();
+        for (cid, entry) in entries {
+            let claims = self.files.entry(cid).or_default();
+            // A description that several robots state is in memory once.
+            let known = claims.iter().filter_map(|claim| claim.info.as_ref());
+            let same = known.into_iter().find(|info| Some(*info) == entry.info.as_ref()).cloned();
+            let info = same.or(entry.info);
+            claims.push(Claim { robot, shares: entry.shares, keeps: entry.keeps, info });
+        }
+        self.robots.insert(robot, version);
+    }
+
+    /// Returns the catalogues without that of a robot.
+    #[must_use]
+    pub fn without(&self, robot: PeerId) -> Self {
+        let mut catalogs = self.clone();
+        catalogs.remove(robot);
+        catalogs.sort();
+        catalogs
+    }
+
+    /// Notes that a later record names the version that was read.
+    #[must_use]
+    pub fn renewed(&self, robot: PeerId, version: CatalogVersion) -> Self {
+        let mut catalogs = self.clone();
+        catalogs.robots.insert(robot, version);
+        catalogs
+    }
+
+    fn remove(&mut self, robot: PeerId) {
+        if self.robots.remove(&robot).is_some() {
+            self.files.retain(|_, claims| {
+                claims.retain(|claim| claim.robot != robot);
+                !claims.is_empty()
+            });
+            self.claims = self.files.values().map(Vec::len).sum();
+        }
+    }
+
+    fn sort(&mut self) {
+        let mut rarest: BTreeMap<PeerId, Vec<(usize, Cid)>> = BTreeMap::new();
+        for (cid, claims) in &self.files {
+            for claim in claims {
+                rarest.entry(claim.robot).or_default().push((claims.len(), *cid));
+            }
+        }
+        let sorted = |(robot, mut files): (PeerId, Vec<(usize, Cid)>)| {
+            files.sort_unstable();
+            (robot, files.into_iter().map(|(_, cid)| cid).collect())
+        };
+        self.rarest = rarest.into_iter().map(sorted).collect();
+    }
+
+    /// Returns whether no catalogue was read.
+    pub fn is_empty(&self) -> bool {
+        self.robots.is_empty()
+    }
+
+    /// Returns the versions that were read, by robot.
+    pub fn versions(&self) -> &BTreeMap<PeerId, CatalogVersion> {
+        &self.robots
+    }
+
+    /// Returns all files that are in a catalogue.
+    pub fn cids(&self) -> impl Iterator<Item = &Cid> {
+        self.files.keys()
+    }
+
+    /// Returns the files of one robot's catalogue, those with the fewest robots first.
+    pub(crate) fn rarest(&self, robot: PeerId) -> &[Cid] {
+        self.rarest.get(&robot).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the robots that list a file, whether this counts now or not.
+    pub fn robots_of(&self, cid: &Cid) -> impl Iterator<Item = PeerId> {
+        self.files.get(cid).into_iter().flatten().map(|claim| claim.robot)
+    }
+
+    /// Returns the lines about the files after `after`, in the order of their CIDs.
+    pub(super) fn after(&self, after: Option<Cid>) -> impl Iterator<Item = (&Cid, &[Claim])> {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.files.range((begin, Bound::Unbounded)).map(|(cid, claims)| (cid, claims.as_slice()))
+    }
+
+    /// Makes catalogues of the entries of several robots.
+    pub(super) fn of(robots: BTreeMap<PeerId, (CatalogVersion, CatalogEntries)>) -> Self {
+        let mut catalogs = Self::default();
+        for (robot, (version, entries)) in robots {
+            catalogs.add(robot, version, entries);
+        }
+        catalogs.sort();
+        catalogs
+    }
+}
+
+/// A robot whose catalogue counts now.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    sequence: u64,
+    until: Option<Time>,
+    may_share: bool,
+    may_keep: bool,
+}
+
+/// The statements in catalogues that count at a given time.
+pub(crate) struct Counting<'a> {
+    set: &'a Set,
+    catalogs: &'a Catalogs,
+    now: Time,
+    robots: BTreeMap<PeerId, Counted>,
+    has_roles: bool,
+}
+
+impl<'a> Counting<'a> {
+    /// Finds the robots whose catalogues count, except one.
+    pub(crate) fn new(set: &'a Set, catalogs: &'a Catalogs, except: Option<PeerId>, now: Time) -> Self {
+        let may = |robot: PeerId, station: Station| {
+            let any = Item { bucket: station.bucket(), data: Data::default() };
+            set.may(Kind::Propose, &any, robot, now).is_ok()
+        };
+        let counted = |(robot, version): (&PeerId, &CatalogVersion)| {
+            let stated = Valid::of(set, *robot, now)?;
+            // A version whose successor could not be fetched yet counts as long as the robot names any version.
+            let is_same = stated.catalog.root == version.root;
+            let sequence = if is_same { stated.sequence } else { version.sequence };
+            let (may_share, may_keep) = (may(*robot, Station::Files), may(*robot, Station::Safe));
+            Some((*robot, Counted { sequence, until: stated.until, may_share, may_keep }))
+        };
+        let others = catalogs.robots.iter().filter(|(robot, _)| except != Some(**robot));
+        let robots = others.filter_map(counted).collect();
+        Self { set, catalogs, now, robots, has_roles: !set.policy().roots().is_empty() }
+    }
+
+    /// Returns the time at which the first of the catalogues ceases to count.
+    pub(crate) fn edge(&self) -> Option<Time> {
+        self.robots.values().filter_map(|counted| counted.until).min()
+    }
+
+    fn claims(&self, cid: &Cid) -> impl Iterator<Item = (&Claim, Counted)> {
+        let claims = self.catalogs.files.get(cid).into_iter().flatten();
+        claims.filter_map(|claim| Some((claim, *self.robots.get(&claim.robot)?)))
+    }
+
+    /// Adds the robots whose catalogues share a file to those that propose it in `share/files`. `item` is the item of the
+    /// file there.
+    pub(crate) fn add_sharers(&self, cid: &Cid, item: &Item, signers: &mut Signers) {
+        let sharers = self.claims(cid).filter(|(claim, counted)| claim.shares && counted.may_share);
+        self.add(item, sharers, signers);
+    }
+
+    /// Adds the robots whose catalogues keep a file to those that propose it in `share/safe`, and then those that share
+    /// the file. `item` is the item of the file there.
+    pub(crate) fn add_holders(&self, cid: &Cid, item: &Item, signers: &mut Signers) {
+        if self.is_discarded(cid) {
+            return;
+        }
+        let keepers = self.claims(cid).filter(|(claim, counted)| claim.keeps && counted.may_keep);
+        self.add(item, keepers, signers);
+        let sharers = self.claims(cid).filter(|(claim, counted)| claim.shares && counted.may_keep);
+        let sharers: Vec<_> = sharers.collect();
+        let is_kept = signers.keys().any(|holder| !sharers.iter().any(|(claim, _)| claim.robot == *holder));
+        if is_kept {
+            self.add(item, sharers.into_iter(), signers);
+        }
+    }
+
+    /// Returns whether a role discards the file. A discard by a role has precedence over a line, since the role cannot
+    /// dismiss a line as it dismisses a record.
+    fn is_discarded(&self, cid: &Cid) -> bool {
+        self.has_roles
+            && self.catalogs.files.contains_key(cid)
+            && self.set.item(&Station::Discard.item(cid), self.now).is_some()
+    }
+
+    fn add<'c>(
+        &self,
+        item: &Item,
+        claims: impl Iterator<Item = (&'c Claim, Counted)>,
+        signers: &mut Signers,
+    ) {
+        let mut claims = claims.peekable();
+        if claims.peek().is_none() || self.is_dismissed(item) {
+            return;
+        }
+        for (claim, counted) in claims {
+            let key = Key { item: item.clone(), signer: claim.robot };
+            let is_outdated =
+                self.set.get(&key).is_some_and(|own| own.signature().sequence > counted.sequence);
+            if !is_outdated {
+                let until = signers.entry(claim.robot).or_insert(counted.until);
+                *until = until.zip(counted.until).map(|(one, other)| one.max(other));
+            }
+        }
+    }
+
+    /// Returns whether a dismissal of an item counts now.
+    fn is_dismissed(&self, item: &Item) -> bool {
+        let counts = |record: &Record| {
+            record.kind() == Kind::Dismiss
+                && record.validity().contains(self.now)
+                && self.set.may(Kind::Dismiss, item, record.signer(), self.now).is_ok()
+        };
+        self.set.records_about(item).iter().any(counts)
+    }
+
+    /// Returns the descriptions of a file in catalogues, with the robots that state each.
+    pub(crate) fn infos(&self, cid: &Cid) -> BTreeMap<&Data, Signers> {
+        let mut infos: BTreeMap<&Data, Signers> = BTreeMap::new();
+        for (claim, counted) in self.claims(cid) {
+            if let Some(info) = claim.info.as_ref().filter(|_| counted.may_share) {
+                infos.entry(info).or_default().insert(claim.robot, counted.until);
+            }
+        }
+        infos
+    }
+
+    /// Returns files of catalogues that `is_known` does not accept, at most `most`. The robots take turns, and the files
+    /// with the fewest robots come first.
+    pub(crate) fn choose(&self, is_known: &dyn Fn(&Cid) -> bool, most: usize) -> BTreeSet<Cid> {
+        let lists = self.robots.keys().map(|robot| self.catalogs.rarest(*robot).iter());
+        let mut lists: Vec<_> = lists.collect();
+        let (mut chosen, mut examined) = (BTreeSet::new(), 0);
+        while !lists.is_empty() && chosen.len() < most && examined < most * EXAMINED {
+            lists.retain_mut(|files| {
+                let Some(cid) = files.next() else { return false };
+                examined += 1;
+                if chosen.len() < most && !is_known(cid) {
+                    chosen.insert(*cid);
+                }
+                true
+            });
+        }
+        chosen
+    }
+}
+
+/// Maximum number of lines, as a multiple of the number of files, that one choice examines.
+const EXAMINED: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::CatalogEntry;
+    use super::super::format::tests::{entry, numbered};
+    use super::super::stated::{StatedCatalog, tests::state};
+    use super::*;
+    use crate::buckets::LIFETIME;
+    use crate::index::tests::{NOW, peer, say};
+    use crate::index::{SharedFile, State, index_of_with};
+    use dcache::Policy;
+    use std::num::NonZeroU8;
+
+    fn stated(number: u32) -> StatedCatalog {
+        StatedCatalog { root: numbered(number), files: 1, bytes: 9 }
+    }
+
+    /// Makes a robot name its catalogue, and returns the version.
+    fn publish(set: &mut Set, seed: u8, number: u32) -> CatalogVersion {
+        state(set, seed, Some(stated(number)), NOW);
+        CatalogVersion { root: numbered(number), sequence: Valid::of(set, peer(seed), NOW).unwrap().sequence }
+    }
+
+    fn shared(number: u32) -> CatalogEntries {
+        [(numbered(number), entry(number))].into()
+    }
+
+    fn kept(number: u32) -> CatalogEntries {
+        let entry = CatalogEntry { shares: false, keeps: true, ..entry(number) };
+        [(numbered(number), entry)].into()
+    }
+
+    fn file(set: &Set, catalogs: &Catalogs, now: Time) -> Option<SharedFile> {
+        index_of_with(set, (catalogs, None), [&numbered(7)], now).remove(&numbered(7))
+    }
+
+    /// Returns a set and catalogues in which robot 1 shares file 7, and robot 2 keeps it.
+    fn shared_and_kept() -> (Set, Catalogs) {
+        let mut set = Set::default();
+        let [one, two] = [1, 2].map(|seed| publish(&mut set, seed, 100 + u32::from(seed)));
+        let catalogs = Catalogs::default().with(peer(1), one, shared(7)).unwrap();
+        (set, catalogs.with(peer(2), two, kept(7)).unwrap())
+    }
+
+    #[test]
+    fn a_file_in_a_catalogue_is_listed_like_one_in_records() {
+        let mut set = Set::default();
+        let one = publish(&mut set, 1, 101);
+        let catalogs = Catalogs::default().with(peer(1), one, shared(7)).unwrap();
+        let listed = file(&set, &catalogs, NOW).unwrap();
+        assert_eq!((listed.state, listed.proposers.len()), (State::Shared, 1));
+        assert_eq!(listed.description.unwrap().filename, "run7.bag");
+        assert!(listed.is_described_by_uploader && !listed.is_contested);
+        let (set, catalogs) = shared_and_kept();
+        let listed = file(&set, &catalogs, NOW).unwrap();
+        assert_eq!(listed.state, State::Safe);
+        assert_eq!(listed.holders.into_keys().collect::<BTreeSet<_>>(), BTreeSet::from([peer(1), peer(2)]));
+        let me = index_of_with(&set, (&catalogs, Some(peer(2))), [&numbered(7)], NOW);
+        assert_eq!(me[&numbered(7)].state, State::Shared, "the catalogue of one robot is not considered");
+    }
+
+    #[test]
+    fn a_catalogue_counts_as_long_as_a_record_of_its_robot_names_one() {
+        let (mut set, catalogs) = shared_and_kept();
+        let end = NOW.plus(super::super::stated::LIFETIME);
+        assert!(file(&set, &catalogs, end.plus(1)).is_none());
+        state(&mut set, 1, Some(stated(200)), NOW);
+        assert!(
+            file(&set, &catalogs, NOW).unwrap().holders.contains_key(&peer(1)),
+            "the next version is not read yet"
+        );
+        state(&mut set, 1, None, NOW);
+        assert!(!file(&set, &catalogs, NOW).unwrap().holders.contains_key(&peer(1)));
+        let without = catalogs.without(peer(2));
+        assert!(file(&set, &without, NOW).is_none());
+    }
+
+    #[test]
+    fn a_later_record_of_the_robot_precedes_its_catalogue() {
+        let (mut set, catalogs) = shared_and_kept();
+        let safe = Station::Safe.item(&numbered(7));
+        say(&mut set, 2, Kind::Propose, safe.clone(), LIFETIME);
+        let former = dcache::Statement::new(Kind::Propose, safe, dcache::Validity::over(NOW)).unwrap();
+        let sequence = set.latest_sequence(peer(2)) + 1;
+        let keep = set.get(&Key { item: former.item().clone(), signer: peer(2) }).unwrap().keep();
+        let record = Record::sign(former, &dcache::Keypair::from_seed([2; 32]), sequence, keep);
+        set.admit_verified(record, NOW).unwrap();
+        let listed = file(&set, &catalogs, NOW).unwrap();
+        assert_eq!((listed.state, listed.holders.len()), (State::Shared, 0), "it let go of the file");
+        let next = publish(&mut set, 2, 300);
+        let catalogs = catalogs.with(peer(2), next, kept(7)).unwrap();
+        assert_eq!(
+            file(&set, &catalogs, NOW).unwrap().state,
+            State::Safe,
+            "its next catalogue lists the file again"
+        );
+    }
+
+    #[test]
+    fn a_withdrawal_by_the_uploader_counts_for_catalogues() {
+        let (mut set, catalogs) = shared_and_kept();
+        say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&numbered(7)), LIFETIME);
+        assert!(file(&set, &catalogs, NOW).unwrap().holders.is_empty());
+    }
+
+    #[test]
+    fn a_robot_without_a_role_shares_but_does_not_keep_in_a_swarm_with_roles() {
+        let roots = BTreeSet::from([peer(9)]);
+        let mut set = Set::new(Policy::new(roots, Vec::new(), NonZeroU8::MIN), dcache::Limits::default());
+        let [one, two] = [1, 2].map(|seed| publish(&mut set, seed, 100 + u32::from(seed)));
+        let catalogs = Catalogs::default().with(peer(1), one, shared(7)).unwrap();
+        let catalogs = catalogs.with(peer(2), two, kept(7)).unwrap();
+        let listed = file(&set, &catalogs, NOW).unwrap();
+        assert_eq!((listed.state, listed.proposers.len(), listed.holders.len()), (State::Shared, 1, 0));
+        say(&mut set, 9, Kind::Propose, Station::Discard.item(&numbered(7)), LIFETIME);
+        assert_eq!(file(&set, &catalogs, NOW).unwrap().state, State::Discarded);
+    }
+
+    #[test]
+    fn the_files_of_the_fewest_robots_are_chosen_first() {
+        let (mut set, catalogs) = shared_and_kept();
+        let three = publish(&mut set, 3, 103);
+        let many: CatalogEntries = (0..20).map(|number| (numbered(number), entry(number))).collect();
+        let catalogs = catalogs.with(peer(3), three, many).unwrap();
+        let counting = Counting::new(&set, &catalogs, Some(peer(2)), NOW);
+        let chosen = counting.choose(&|_| false, 19);
+        assert_eq!(chosen.len(), 19);
+        let of_three = Counting::new(&set, &catalogs.without(peer(1)), None, NOW).choose(&|_| false, 1).len();
+        assert_eq!(of_three, 1);
+        assert_eq!(*catalogs.rarest(peer(3)).last().unwrap(), numbered(7), "three robots list it");
+        assert!(counting.choose(&|cid| *cid != numbered(7), 5).contains(&numbered(7)));
+    }
+
+    #[test]
+    fn too_many_lines_are_refused() {
+        let version = CatalogVersion { root: numbered(1), sequence: 1 };
+        let entries: CatalogEntries = (0..90_000)
+            .map(|number| (numbered(number), CatalogEntry { shares: true, ..Default::default() }))
+            .collect();
+        let catalogs = Catalogs::default().with(peer(1), version, entries.clone()).unwrap();
+        let catalogs = catalogs.with(peer(2), version, entries.clone()).unwrap();
+        assert_eq!(catalogs.with(peer(3), version, entries.clone()), Err(TooManyLines));
+        assert!(catalogs.with(peer(2), version, entries).is_ok(), "a new version replaces the former one");
+    }
+}

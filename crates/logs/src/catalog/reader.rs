@@ -1,0 +1,287 @@
+//! The I/O shell that fetches and reads the catalogues of other robots.
+
+use super::fetch_order::FetchOrder;
+use super::format::{CatalogEntries, CatalogError, CatalogReader, MAX_BYTES};
+use super::known::{CatalogVersion, Catalogs, TooManyLines};
+use super::rows::{CatalogRows, Pinned};
+use super::search::{CatalogSearch, Found};
+use super::shared::SharedCatalogs;
+use dcache::{BucketPath, PeerId, buckets};
+use ipfs::Cid;
+use ipfs::node::{FetchError, FetchLimits, Node, PinError};
+use ipfs::unixfs::{ReadError, read_through};
+use service::DecisionLoop;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+use store::TableError;
+use swarm::{Stopped, Swarm};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Time in which arriving records are gathered for one decision.
+const GATHER: Duration = Duration::from_secs(1);
+/// Time without a block after which a fetch fails and is retried later.
+const STALL: Duration = Duration::from_secs(30);
+/// Number of bytes that are allowed beside the content, for the links to the pieces.
+const OVERHEAD: u64 = 1 << 20;
+/// Maximum number of blocks of a catalogue: its pieces have at least 4 KiB.
+const MAX_BLOCKS: usize = 10_000;
+/// Time after the end of a robot's record until its catalogue is forgotten. The record may come back when the clock of
+/// this node is set.
+const FORGET: Duration = Duration::from_secs(600);
+
+/// Error that ends the reader.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReaderError {
+    /// The table of pinned catalogues cannot be read or written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The daemon is stopping.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Reason why a catalogue was not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CatalogFault {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Blocks(#[from] ReadError),
+    #[error(transparent)]
+    Content(#[from] CatalogError),
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    #[error(transparent)]
+    TooManyLines(#[from] TooManyLines),
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+/// Reads a catalogue whose blocks are in the store. The hash of each block is verified.
+///
+/// # Errors
+/// When a block is missing, or the content is not that of a catalogue.
+pub(crate) async fn read_catalog(node: &Node, root: Cid) -> Result<CatalogEntries, CatalogFault> {
+    let store = node.store().clone();
+    let reading = move || {
+        let mut reader = CatalogReader::default();
+        read_through(&store, &root, "", MAX_BYTES, &mut |piece| -> Result<(), CatalogFault> {
+            Ok(reader.read(piece)?)
+        })?;
+        Ok(reader.finish()?)
+    };
+    let read = tokio::task::spawn_blocking(reading).await;
+    read.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+struct Reader {
+    swarm: Swarm,
+    node: Node,
+    catalogs: SharedCatalogs,
+    rows: CatalogRows,
+    decisions: DecisionLoop<CatalogSearch>,
+    order: FetchOrder,
+    started: Instant,
+    /// The pinned versions of other robots.
+    pinned: BTreeMap<PeerId, Pinned>,
+    /// Catalogues whose content was refused. They are not fetched again.
+    refused: BTreeMap<PeerId, Cid>,
+    /// When each robot was first found without a record.
+    gone: BTreeMap<PeerId, Instant>,
+}
+
+fn is_of_interest(bucket: &BucketPath) -> bool {
+    buckets::CATALOG.contains(bucket) || buckets::IPFS_ADDRESSES.contains(bucket)
+}
+
+/// Fetches and reads the catalogues of other robots until the future is dropped.
+///
+/// # Errors
+/// When the table of pinned catalogues cannot be read or written.
+pub(crate) async fn run_reader(
+    (swarm, node): (Swarm, Node),
+    catalogs: SharedCatalogs,
+    rows: CatalogRows,
+) -> Result<Infallible, ReaderError> {
+    let mut pinned = rows.read_async().await?;
+    pinned.remove(&swarm.me());
+    let search = CatalogSearch::new(swarm.me());
+    let decisions = DecisionLoop::new(swarm.clone(), search, is_of_interest, GATHER);
+    let (order, started) = (FetchOrder::default(), Instant::now());
+    let (refused, gone) = (BTreeMap::new(), BTreeMap::new());
+    let mut reader = Reader { swarm, node, catalogs, rows, decisions, order, started, pinned, refused, gone };
+    reader.restore().await?;
+    reader.run().await
+}
+
+impl Reader {
+    /// Reads the catalogues that were pinned before the start.
+    async fn restore(&mut self) -> Result<(), ReaderError> {
+        for (robot, mut pinned) in std::mem::take(&mut self.pinned) {
+            let Some(root) = pinned.roots.first().copied() else { continue };
+            self.unpin(pinned.roots.split_off(1)).await;
+            match read_catalog(&self.node, root).await {
+                Ok(entries) => {
+                    let version = CatalogVersion { root, sequence: pinned.sequence };
+                    self.pinned.insert(robot, pinned);
+                    self.take(robot, version, entries).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%robot, %error, "the catalogue of another robot is fetched again");
+                    self.unpin(vec![root]).await;
+                    self.rows.write(robot, &Pinned::default()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<Infallible, ReaderError> {
+        loop {
+            let found = self.find().await?;
+            self.note_renewed(&found).await;
+            self.forget(&found).await?;
+            let unread = self.unread(&found);
+            let now = self.started.elapsed();
+            if let Some(next) = self.order.next(&unread, now) {
+                self.read(next.clone()).await?;
+                continue;
+            }
+            let wake = self.order.wake(&unread).map(|wake| self.started + wake);
+            tokio::select! {
+                () = self.decisions.changed() => {}
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    async fn find(&mut self) -> Result<Vec<Found>, ReaderError> {
+        let read = self
+            .catalogs
+            .current()
+            .versions()
+            .iter()
+            .map(|(robot, version)| (*robot, version.root))
+            .collect();
+        self.decisions.decider().set_read(read);
+        self.decisions.decide().await?;
+        let found = self.decisions.decider().found();
+        self.order.retain(&found);
+        self.refused.retain(|robot, _| found.iter().any(|found| found.robot == *robot));
+        Ok(found)
+    }
+
+    /// Notes later records that name a version that was read.
+    async fn note_renewed(&self, found: &[Found]) {
+        let current = self.catalogs.current();
+        for Found { robot, catalog, sequence, .. } in found {
+            let version = CatalogVersion { root: catalog.root, sequence: *sequence };
+            let before = current.versions().get(robot).filter(|before| before.root == version.root);
+            if before.is_some_and(|before| *before != version) {
+                let robot = *robot;
+                let change = move |catalogs: &Catalogs| Ok::<_, Infallible>(catalogs.renewed(robot, version));
+                let Ok(()) = self.catalogs.update(change).await;
+            }
+        }
+    }
+
+    /// Returns the catalogues that were not read yet and not refused.
+    fn unread(&self, found: &[Found]) -> Vec<Found> {
+        let current = self.catalogs.current();
+        let is_read = |found: &&Found| {
+            current.versions().get(&found.robot).is_some_and(|version| version.root == found.catalog.root)
+        };
+        let is_refused = |found: &&Found| self.refused.get(&found.robot) == Some(&found.catalog.root);
+        found.iter().filter(|found| !is_read(found) && !is_refused(found)).cloned().collect()
+    }
+
+    async fn read(&mut self, found: Found) -> Result<(), ReaderError> {
+        let (robot, root) = (found.robot, found.catalog.root);
+        match self.try_to_read(found).await {
+            Ok(files) => {
+                tracing::debug!(%robot, files, "the catalogue of another robot was read");
+                self.order.note_read(robot, self.started.elapsed());
+            }
+            Err(CatalogFault::Table(error)) => return Err(error.into()),
+            Err(CatalogFault::Content(error)) => {
+                tracing::warn!(%robot, %root, %error, "the catalogue of another robot is not valid and not read");
+                self.refused.insert(robot, root);
+            }
+            Err(error) => {
+                let again_in = self.order.note_failed(robot, self.started.elapsed());
+                tracing::debug!(%robot, %root, %error, ?again_in, "the catalogue of another robot could not be read");
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches, reads and pins a catalogue. Returns the number of its files.
+    async fn try_to_read(&mut self, found: Found) -> Result<usize, CatalogFault> {
+        let Found { robot, catalog, sequence, provider, .. } = found;
+        let max_bytes = catalog.bytes.saturating_add(OVERHEAD);
+        let limits = FetchLimits { max_bytes, max_blocks: MAX_BLOCKS, stall_timeout: STALL, priority: 0 };
+        let (_unchanging, providers) = watch::channel(provider.into_iter().collect());
+        let (name, progress) = (format!("catalogue of {robot}"), watch::Sender::default());
+        let fetched = self.node.fetch_from(&name, catalog.root, providers, limits, progress).await?;
+        let entries = read_catalog(&self.node, catalog.root).await?;
+        let files = entries.len();
+        let version = CatalogVersion { root: catalog.root, sequence };
+        self.catalogs.update(move |catalogs| catalogs.with(robot, version, entries)).await?;
+        let former = self.pinned.remove(&robot).unwrap_or_default().roots;
+        let roots = [catalog.root].into_iter().chain(former.iter().copied()).collect();
+        // The row is written first: after a crash, each pinned version must have a row.
+        self.rows.write(robot, &Pinned { roots, sequence }).await?;
+        self.node.pin(catalog.root).await?;
+        drop(fetched);
+        let pinned = Pinned { roots: vec![catalog.root], sequence };
+        self.rows.write(robot, &pinned).await?;
+        self.pinned.insert(robot, pinned);
+        self.unpin(former.into_iter().filter(|root| *root != catalog.root).collect()).await;
+        Ok(files)
+    }
+
+    async fn take(&self, robot: PeerId, version: CatalogVersion, entries: CatalogEntries) {
+        let taken = self.catalogs.update(move |catalogs| catalogs.with(robot, version, entries)).await;
+        if let Err(error) = taken {
+            tracing::warn!(%robot, %error, "the catalogue of another robot is not listed here");
+        }
+    }
+
+    /// Forgets the catalogues of robots that have had no record for a while.
+    async fn forget(&mut self, found: &[Found]) -> Result<(), ReaderError> {
+        let (me, now) = (self.swarm.me(), Instant::now());
+        let is_found = |robot: &PeerId| found.iter().any(|found| found.robot == *robot);
+        self.gone.retain(|robot, _| !is_found(robot));
+        let known: Vec<PeerId> = self.catalogs.current().versions().keys().copied().collect();
+        for robot in known.into_iter().filter(|robot| *robot != me && !is_found(robot)) {
+            if *self.gone.entry(robot).or_insert(now) + FORGET > now {
+                continue;
+            }
+            self.gone.remove(&robot);
+            let change = move |catalogs: &Catalogs| Ok::<_, Infallible>(catalogs.without(robot));
+            let Ok(()) = self.catalogs.update(change).await;
+            let pinned = self.pinned.remove(&robot).unwrap_or_default();
+            self.unpin(pinned.roots).await;
+            self.rows.write(robot, &Pinned::default()).await?;
+        }
+        Ok(())
+    }
+
+    async fn unpin(&self, roots: Vec<Cid>) {
+        if roots.is_empty() {
+            return;
+        }
+        if let Err(error) = self.node.unpin_all(roots).await {
+            tracing::warn!(%error, "former versions of catalogues could not be unpinned");
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
