@@ -241,14 +241,14 @@ async fn a_pin_by_a_user_stays_when_a_newer_version_is_shared() {
 async fn many_small_files_are_proposed_with_few_writes() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("shared")).unwrap();
-    for number in 0..300 {
+    for number in 0..200 {
         std::fs::write(folder.path().join(format!("shared/{number}")), number.to_string()).unwrap();
     }
     let (swarm, node) = share(folder.path()).await;
     let me = swarm.me();
     let declared =
         |files: &[SharedFile]| files.iter().filter(|file| file.proposers.contains_key(&me)).count();
-    wait_for_files(&swarm, |files| declared(files) == 300).await;
+    wait_for_files(&swarm, |files| declared(files) == 200).await;
     let times: std::collections::BTreeSet<u64> =
         node.pins().await.unwrap().into_iter().map(|pin| pin.time).collect();
     assert!(times.len() < 100, "pinned at {} different times", times.len());

@@ -86,7 +86,8 @@ impl Catalogs {
             let known = claims.iter().filter_map(|claim| claim.info.as_ref());
             let same = known.into_iter().find(|info| Some(*info) == entry.info.as_ref()).cloned();
             let info = same.or(entry.info);
-            claims.push(Claim { robot, shares: entry.shares, keeps: entry.keeps, info });
+            let place = claims.partition_point(|claim| claim.robot < robot);
+            claims.insert(place, Claim { robot, shares: entry.shares, keeps: entry.keeps, info });
         }
         self.robots.insert(robot, version);
     }

@@ -108,7 +108,8 @@ mod tests {
             }
         }
         assert!(number > 4);
-        assert_eq!(pages.finish(), catalogs);
+        // The catalogues are too long for a message.
+        assert!(pages.finish() == catalogs, "the pages differ");
         assert_eq!(Pages::default().add(Catalogs::default().page(None)), None);
     }
 }

@@ -75,6 +75,6 @@ mod tests {
         assert_eq!(check(vec![robot(1, "other"), robot(2, "third")])[0].code, "name");
         let hidden = ["a", "a", "b", "b", "c", "c", "d", "d", "DUCKIE.local"];
         let found = check(hidden.iter().zip(1..).map(|(name, seed)| robot(seed, name)).collect());
-        assert!(found[0].message.starts_with("2 robots are called duckie (this one, DUCKIE"), "{found:?}");
+        assert!(found[0].message.starts_with("2 robots are called duckie (this one and DUCKIE"), "{found:?}");
     }
 }
