@@ -48,8 +48,8 @@ fn present(target: &Target, name: &str) -> Finding {
     }
 }
 
-/// Returns the fault of a robot that was heard a while ago, and of which nothing answers now. Then nothing is known of the path to
-/// it.
+/// Returns the fault of a robot that was heard a while ago, and of which nothing answers now. Then nothing is known of the
+/// path to it.
 fn silence(observed: &Observed, target: &Target, name: &str, heard: &[&Neighbour]) -> Option<FaultReport> {
     let latest = heard.iter().min_by_key(|one| one.heard)?;
     let pinged = observed.pinged.unwrap_or_default();
