@@ -28,10 +28,9 @@ fn a_robot_deletes_a_file_that_another_robot_keeps() -> Result {
     let content = vec![7; 300_000];
     let path = robot.share("drive.bag", &content)?;
     robot.share("pinned.bag", b"a person needs it")?;
-    for name in ["drive.bag", "pinned.bag"] {
-        wait_until_safe(&[&robot, &other], name, 2)?;
-    }
-    robot.cli_text(&["pin", "pinned.bag"])?;
+    wait_until_safe(&[&robot, &other], "drive.bag", 2)?;
+    let pinned = &wait_until_safe(&[&robot, &other], "pinned.bag", 2)?[0];
+    robot.cli_text(&["pin", pinned["cid"].as_str().unwrap_or_default()])?;
     assert!(freeable(&robot)?.is_empty(), "the other robot may rely on the copies of this one");
     let listed = || freeable(&robot).ok().filter(|paths| !paths.is_empty());
     let paths = wait_until(LATER, "the file is safe elsewhere", listed)?;
