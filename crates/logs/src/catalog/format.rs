@@ -101,7 +101,7 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// Returns the pieces of a catalogue. Entries beyond [`MAX_LINES`] and [`MAX_BYTES`] are left out.
+/// Returns the pieces of a catalogue. Entries beyond 100,000 lines or 32 MiB are left out.
 pub fn pieces(entries: &CatalogEntries) -> Vec<Bytes> {
     let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), 0);
     for (cid, entry) in entries.iter().take(MAX_LINES) {
