@@ -1,10 +1,9 @@
 //! Deletes files of the shared folders that are safe elsewhere, when a user asks for it or by a rule. A deleted file counts
 //! as deleted by a user: this robot does not fetch it back, and the swarm keeps it.
 
-use crate::catalog::shared::SharedCatalogs;
 use crate::dropped::DroppedFiles;
 use crate::free::{Elsewhere, FreeRule, Freeable, choose_freed, safe_elsewhere};
-use crate::index::index_of_with;
+use crate::index::index_of;
 use crate::info::Description;
 use crate::ledger::Ledger;
 use crate::log_files::deleted_in;
@@ -45,8 +44,6 @@ pub(crate) struct OwnRule {
 pub(crate) struct Freeing {
     pub(crate) swarm: Swarm,
     pub(crate) ledger: Ledger,
-    /// The catalogues that this node has read.
-    pub(crate) catalogs: SharedCatalogs,
     /// Number of other robots that have to keep a file.
     pub(crate) copies: usize,
     pub(crate) wanted_files: watch::Sender<WantedFiles>,
@@ -182,9 +179,9 @@ impl Freeing {
             }
         }
         let (cids, copies): (Vec<Cid>, _) = (places.keys().copied().collect(), self.copies);
-        let catalogs = self.catalogs.current();
         let read = move |set: &Set, now: Moment| {
-            let files = index_of_with(set, (&catalogs, Some(me)), &cids, now.time);
+            // A catalogue may be some minutes older than the copies of its robot, so only records count here.
+            let files = index_of(set, &cids, now.time);
             let safe = |cid: &Cid| Some((*cid, safe_elsewhere(set, files.get(cid)?, (me, copies), now)?));
             (cids.iter().filter_map(safe).collect::<BTreeMap<Cid, Elsewhere>>(), now.time)
         };

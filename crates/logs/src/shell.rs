@@ -172,7 +172,6 @@ impl Service for Logs {
         let freeing = Freeing {
             swarm: context.swarm.clone(),
             ledger: ledger.clone(),
-            catalogs: replicator.catalogs.clone(),
             copies: settings.copies,
             wanted_files: context.wanted_files.clone(),
             dropped: replicator.dropped.clone(),
