@@ -7,7 +7,8 @@ pub(crate) mod proxy;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::Store;
+use std::time::{Duration, Instant};
+use store::{OpenError, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uploads::{
@@ -56,7 +57,7 @@ impl Bench {
 
     /// Opens the store, and returns the upload: the recorded one, or a new one.
     pub(crate) async fn open(&self, storage: &Storage) -> (UploadTable, Upload) {
-        let store = Arc::new(Store::open(&self.state()).unwrap().0);
+        let store = Arc::new(self.open_store().await);
         let (table, mut known) = UploadTable::open(store.table("uploads/progress")).unwrap();
         if let Some(upload) = known.remove(NAME) {
             return (table, upload);
@@ -66,6 +67,19 @@ impl Bench {
         let upload = Upload::new(object, storage.name().to_owned());
         table.add(NAME, &upload).await.unwrap();
         (table, upload)
+    }
+
+    /// Opens the store. The writer of an upload that was just dropped holds the store until its last change is on the disk.
+    async fn open_store(&self) -> Store {
+        let begun = Instant::now();
+        loop {
+            match Store::open(&self.state()) {
+                Err(OpenError::InUse(_)) if begun.elapsed() < Duration::from_secs(60) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                opened => return opened.unwrap().0,
+            }
+        }
     }
 
     /// Runs the upload with the state on the disk.
