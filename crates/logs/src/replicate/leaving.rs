@@ -14,7 +14,7 @@
 //! [`TOLERANCE`] before the first step, and a robot does not begin to leave within [`PAUSE`] after it stated that it
 //! keeps the file. So of several robots that leave at about the same time, one relies only on holders that stay.
 //!
-//! The uploader does not leave a file that is in its shared folder. A robot that urgently needs space and waits for the
+//! The uploader does not leave its own file in this way. A robot that urgently needs space and waits for the
 //! confirmation of the uploader therefore leaves without that pause: the copy of the uploader stays, whoever else leaves.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -179,7 +179,7 @@ impl Leaving {
             let others = holders(view, file);
             let known = view.kept.get(cid);
             let uploader = known.map(|known| known.uploader);
-            let uploader = uploader.filter(|peer| view.pressure.is_urgent && is_sharing(view, file, *peer));
+            let uploader = uploader.filter(|peer| view.pressure.is_urgent && others.contains(peer));
             let is_lacking = others.len() < enough;
             let least = if view.pressure.is_urgent { 1 } else { enough.saturating_sub(1).max(1) };
             if others.len() >= least {
@@ -282,12 +282,6 @@ impl Leave {
 fn holders(view: &View<'_>, file: &SharedFile) -> Vec<PeerId> {
     let others = file.holders.keys().copied().filter(|peer| *peer != view.me);
     others.filter(|peer| view.peers.is_present(*peer)).collect()
-}
-
-/// Returns whether a peer other than this node is present, shares a file from its folder and states that it keeps it.
-fn is_sharing(view: &View<'_>, file: &SharedFile, peer: PeerId) -> bool {
-    let states = file.proposers.contains_key(&peer) && file.holders.contains_key(&peer);
-    states && peer != view.me && view.peers.is_present(peer)
 }
 
 /// Returns the number of present holders of a file that rank above this node.
