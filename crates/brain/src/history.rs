@@ -25,6 +25,13 @@ impl Change {
         let without = Some(&self.new).filter(is_compared).map_or(after, |new| after.without(new));
         self.former.as_ref().filter(is_compared).map_or(without, |former| without.with(former))
     }
+
+    /// Returns the fingerprint after this change. The inverse of [`Self::undo`].
+    fn redo(&self, before: Fingerprint, bound: End) -> Fingerprint {
+        let is_compared = |record: &&Record| record.keep() > bound;
+        let with = Some(&self.new).filter(is_compared).map_or(before, |new| before.with(new));
+        self.former.as_ref().filter(is_compared).map_or(with, |former| with.without(former))
+    }
 }
 
 /// The latest changes.
@@ -60,12 +67,14 @@ impl History {
     }
 
     fn but_for_two(&self, theirs: Fingerprint, ours: Fingerprint, bound: End) -> Option<Duration> {
-        let latest = || self.changes.iter().take(PAIRS).enumerate();
-        latest().find_map(|(place, change)| {
-            let without = change.undo(ours, bound);
-            let older = self.changes.iter().take(PAIRS).skip(place + 1);
-            let mut both = older.filter(|older| older.undo(without, bound) == theirs);
-            if without == theirs { Some(change.at) } else { both.next().map(|older| older.at) }
+        let latest = self.changes.iter().take(PAIRS);
+        // Each change is evaluated once, because reading the records takes longer than comparing the pairs.
+        let (before, after): (Vec<(Fingerprint, Duration)>, Vec<(Fingerprint, Duration)>) = latest
+            .map(|change| ((change.undo(ours, bound), change.at), (change.redo(theirs, bound), change.at)))
+            .unzip();
+        before.iter().enumerate().find_map(|(place, (without, at))| {
+            let mut both = after.iter().skip(place + 1).filter(|(with, _)| with == without);
+            if *without == theirs { Some(*at) } else { both.next().map(|(_, at)| *at) }
         })
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Neighbour {
     pub(crate) source: Option<SocketAddr>,
     /// Time at which it was last heard.
     pub(crate) heard: Duration,
+    /// Time at which the network was last learned as a route to it.
+    pub(crate) routed: Option<Duration>,
     pub(crate) shown: Option<Shown>,
     /// Time at which it last answered a ping on this network.
     pub(crate) answered: Option<Duration>,
@@ -172,8 +174,8 @@ impl Neighbours {
     }
 
     /// Returns the planned comparisons: the time and the neighbour of each.
-    pub(crate) fn planned(&self) -> impl Iterator<Item = (Duration, NeighbourId)> {
-        self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.compare_at?, *id)))
+    pub(crate) fn planned(&self) -> impl Iterator<Item = (Duration, NeighbourId, &Neighbour)> {
+        self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.compare_at?, *id, neighbour)))
     }
 
     /// Returns the neighbours to which a link can be opened, in a fixed order.

@@ -105,12 +105,21 @@ impl Comparisons {
     /// Returns the time of the next call to [`Self::run`].
     pub(crate) fn next_wake(&self, node: &Node) -> Option<Duration> {
         let sessions = self.sessions.values().map(Session::wake).min();
-        let is_full = self.sessions.len() >= MAX_SESSIONS;
-        let waiting =
-            node.neighbours.planned().filter(|(_, id)| !is_full && !self.is_busy(Host::of(node, *id)));
-        let next = waiting.map(|(at, _)| at).min().map(|at| at.max(self.another_at()));
+        let next = self.next_planned(node).map(|at| at.max(self.another_at()));
         let checkup = self.sessions.is_empty().then_some(self.next_checkup);
         [sessions, next, checkup].into_iter().flatten().min()
+    }
+
+    /// Returns the time of the next planned comparison, if another one may begin beside those under way.
+    fn next_planned(&self, node: &Node) -> Option<Duration> {
+        if self.sessions.len() >= MAX_SESSIONS {
+            return None;
+        }
+        let waiting = node.neighbours.planned();
+        waiting
+            .filter(|(_, id, neighbour)| !self.is_busy(Host::of(*id, Some(neighbour))))
+            .map(|(at, ..)| at)
+            .min()
     }
 
     /// Handles everything that is due: ends comparisons or tries their last steps again, and begins the next
@@ -144,8 +153,8 @@ impl Comparisons {
         if self.sessions.len() >= MAX_SESSIONS || self.another_at() > now.elapsed {
             return None;
         }
-        let due = node.neighbours.planned().filter(|(at, _)| *at <= now.elapsed);
-        let turns = due.map(|(at, id)| (Host::of(node, id), at, id));
+        let due = node.neighbours.planned().filter(|(at, ..)| *at <= now.elapsed);
+        let turns = due.map(|(at, id, neighbour)| (Host::of(id, Some(neighbour)), at, id));
         let free = turns.filter(|(host, ..)| !self.is_busy(*host));
         let (.., id) = free.min_by_key(|(host, at, id)| (self.hosts.get(host).copied(), *at, *id))?;
         Some(id)
@@ -205,7 +214,7 @@ impl Comparisons {
             Some(_) => (None, timeout, timeout * LONGEST_OVER_LINK),
             None => (Some(peer.0), Duration::ZERO, node.channels.round_trip(peer.0) * LONGEST_ON_NETWORK),
         };
-        let host = Host::of(node, peer);
+        let host = Host::of(peer, node.neighbours.get(&peer));
         self.note_turn(host, now.elapsed);
         self.last += 1;
         let session = Session {
