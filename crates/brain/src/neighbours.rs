@@ -5,7 +5,7 @@ use crate::replica::Verdict;
 use dcache::PeerId;
 use routing::{Beacon, ChannelId};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -52,8 +52,8 @@ pub(crate) struct Neighbour {
     pub(crate) answered: Option<Duration>,
     /// Time of day that its clock last showed. `None` if the neighbour does not know the time, or has not told it.
     pub(crate) clock: Option<ShownTime>,
-    /// Time of the comparison that is planned because its beacon differs.
-    pub(crate) compare_at: Option<Duration>,
+    /// Time of the comparison that is planned because its beacon differs. `Neighbours` changes it.
+    compare_at: Option<Duration>,
     /// Number of comparisons in a row that brought nothing.
     failures: u32,
     backoff_until: Duration,
@@ -70,25 +70,15 @@ impl Neighbour {
         self.line.filter(|_| self.no_links_until <= elapsed)
     }
 
-    /// Notes that a link to it failed to come up. This is no sign of dishonesty, so the next comparison is due at once,
-    /// on the network.
-    pub(crate) fn link_failed(&mut self, elapsed: Duration) {
-        self.no_links_until = elapsed + WITHOUT_LINKS;
-        self.compare_at = Some(elapsed);
+    /// Returns whether a comparison with it is planned.
+    pub(crate) fn is_planned(&self) -> bool {
+        self.compare_at.is_some()
     }
 
-    /// Backs off after a comparison that brought nothing. Each failure in a row lengthens the backoff.
-    pub(crate) fn back_off(&mut self, elapsed: Duration) {
+    fn back_off(&mut self, elapsed: Duration) {
         let factor = 1 << self.failures.min(16);
         self.failures += 1;
         self.backoff_until = elapsed + (BACKOFF.0 * factor).min(BACKOFF.1);
-        self.compare_at = None;
-    }
-
-    /// Backs off for the shortest time, after a comparison whose records all wait for a rate limit of this node.
-    pub(crate) fn rest(&mut self, elapsed: Duration) {
-        self.backoff_until = self.backoff_until.max(elapsed + BACKOFF.0);
-        self.compare_at = None;
     }
 
     /// Ends the backoff and resets the count of failures.
@@ -102,6 +92,8 @@ impl Neighbour {
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
     known: BTreeMap<NeighbourId, Neighbour>,
+    /// The planned comparisons, the next one first.
+    planned: BTreeSet<(Duration, NeighbourId)>,
     /// Time at which a neighbour last showed the same records as this node.
     last_agreed: Option<Duration>,
 }
@@ -127,7 +119,42 @@ impl Neighbours {
         let worth =
             |neighbour: &Neighbour| (Reverse(of_hosts.get(&host(neighbour)).copied()), neighbour.heard);
         if let Some((&least, _)) = self.known.iter().min_by_key(|(_, neighbour)| worth(neighbour)) {
+            self.plan(least, None);
             self.known.remove(&least);
+        }
+    }
+
+    /// Plans a comparison with a neighbour at a time, in place of the one that was planned; `None` plans none.
+    pub(crate) fn plan(&mut self, id: NeighbourId, at: Option<Duration>) {
+        let Some(neighbour) = self.known.get_mut(&id) else { return };
+        if let Some(former) = std::mem::replace(&mut neighbour.compare_at, at) {
+            self.planned.remove(&(former, id));
+        }
+        self.planned.extend(at.map(|at| (at, id)));
+    }
+
+    /// Notes that a link to a neighbour failed to come up. This is no sign of dishonesty, so the next comparison is due
+    /// at once, on the network.
+    pub(crate) fn link_failed(&mut self, id: NeighbourId, elapsed: Duration) {
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.no_links_until = elapsed + WITHOUT_LINKS;
+            self.plan(id, Some(elapsed));
+        }
+    }
+
+    /// Backs off from a neighbour after a comparison that brought nothing. Each failure in a row lengthens the backoff.
+    pub(crate) fn back_off(&mut self, id: NeighbourId, elapsed: Duration) {
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.back_off(elapsed);
+            self.plan(id, None);
+        }
+    }
+
+    /// Backs off for the shortest time, after a comparison whose records all wait for a rate limit of this node.
+    pub(crate) fn rest(&mut self, id: NeighbourId, elapsed: Duration) {
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.backoff_until = neighbour.backoff_until.max(elapsed + BACKOFF.0);
+            self.plan(id, None);
         }
     }
 
@@ -136,14 +163,21 @@ impl Neighbours {
     pub(crate) fn agreed(&mut self, id: NeighbourId, elapsed: Duration) {
         self.last_agreed = Some(elapsed);
         if let Some(neighbour) = self.known.get_mut(&id) {
-            neighbour.compare_at = None;
             neighbour.clear_backoff();
+            self.plan(id, None);
         }
     }
 
     /// Returns when a neighbour last showed the same records as this node.
     pub(crate) fn last_agreed(&self) -> Option<Duration> {
         self.last_agreed
+    }
+
+    /// Clears the backoff of a neighbour.
+    pub(crate) fn clear_backoff(&mut self, id: NeighbourId) {
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.clear_backoff();
+        }
     }
 
     /// Clears the backoffs of all neighbours.
@@ -162,6 +196,7 @@ impl Neighbours {
     /// Removes the neighbours on a network that is gone.
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.known.retain(|(on, _), _| *on != channel);
+        self.planned.retain(|(_, (on, _))| *on != channel);
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (&NeighbourId, &Neighbour)> {
@@ -173,9 +208,9 @@ impl Neighbours {
         self.known.iter().filter(move |((on, _), _)| *on == channel).map(|(_, neighbour)| neighbour)
     }
 
-    /// Returns the planned comparisons: the time and the neighbour of each.
-    pub(crate) fn planned(&self) -> impl Iterator<Item = (Duration, NeighbourId, &Neighbour)> {
-        self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.compare_at?, *id, neighbour)))
+    /// Returns the planned comparisons, the next one first: the time and the neighbour of each.
+    pub(crate) fn planned(&self) -> impl Iterator<Item = (Duration, NeighbourId)> {
+        self.planned.iter().copied()
     }
 
     /// Returns the neighbours to which a link can be opened, in a fixed order.

@@ -115,11 +115,8 @@ impl Comparisons {
         if self.sessions.len() >= MAX_SESSIONS {
             return None;
         }
-        let waiting = node.neighbours.planned();
-        waiting
-            .filter(|(_, id, neighbour)| !self.is_busy(Host::of(*id, Some(neighbour))))
-            .map(|(at, ..)| at)
-            .min()
+        let mut planned = node.neighbours.planned();
+        planned.find(|(_, id)| !self.is_busy(Host::of(node, *id))).map(|(at, _)| at)
     }
 
     /// Handles everything that is due: ends comparisons or tries their last steps again, and begins the next
@@ -153,8 +150,8 @@ impl Comparisons {
         if self.sessions.len() >= MAX_SESSIONS || self.another_at() > now.elapsed {
             return None;
         }
-        let due = node.neighbours.planned().filter(|(at, ..)| *at <= now.elapsed);
-        let turns = due.map(|(at, id, neighbour)| (Host::of(id, Some(neighbour)), at, id));
+        let due = node.neighbours.planned().take_while(|(at, _)| *at <= now.elapsed);
+        let turns = due.map(|(at, id)| (Host::of(node, id), at, id));
         let free = turns.filter(|(host, ..)| !self.is_busy(*host));
         let (.., id) = free.min_by_key(|(host, at, id)| (self.hosts.get(host).copied(), *at, *id))?;
         Some(id)
@@ -179,8 +176,8 @@ impl Comparisons {
     fn compare_if_needed(&mut self, node: &mut Node, now: Now, id: NeighbourId) {
         let round_trip = node.channels.round_trip(id.0);
         let last_change = node.replica.last_change().unwrap_or_default();
-        let Some(neighbour) = node.neighbours.get_mut(&id) else { return };
-        neighbour.compare_at = None;
+        node.neighbours.plan(id, None);
+        let Some(neighbour) = node.neighbours.get(&id) else { return };
         let (shown, line) = (neighbour.shown, neighbour.link(now.elapsed));
         let Some(shown) = shown.filter(|_| !neighbour.is_backed_off(now.elapsed)) else { return };
         let beacon = shown.beacon;
@@ -189,10 +186,7 @@ impl Comparisons {
         }
         // While records keep coming in, the missing records are likely to be on their way.
         if last_change + round_trip / 2 > now.elapsed && shown.at + round_trip * 5 > now.elapsed {
-            if let Some(neighbour) = node.neighbours.get_mut(&id) {
-                neighbour.compare_at = Some(now.elapsed + round_trip / 2);
-            }
-            return;
+            return node.neighbours.plan(id, Some(now.elapsed + round_trip / 2));
         }
         let missing = beacon.fingerprint.count.abs_diff(node.replica.fingerprint(beacon.bound).count);
         match line {
@@ -214,7 +208,7 @@ impl Comparisons {
             Some(_) => (None, timeout, timeout * LONGEST_OVER_LINK),
             None => (Some(peer.0), Duration::ZERO, node.channels.round_trip(peer.0) * LONGEST_ON_NETWORK),
         };
-        let host = Host::of(peer, node.neighbours.get(&peer));
+        let host = Host::of(node, peer);
         self.note_turn(host, now.elapsed);
         self.last += 1;
         let session = Session {
@@ -259,9 +253,7 @@ impl Comparisons {
             return;
         }
         // Too many links to that host failed lately, so the next comparison uses the network.
-        if let Some(neighbour) = node.neighbours.get_mut(&id) {
-            neighbour.link_failed(now.elapsed);
-        }
+        node.neighbours.link_failed(id, now.elapsed);
     }
 
     /// Begins to compare over a link that came up. Closes the link if the comparison was given up meanwhile.

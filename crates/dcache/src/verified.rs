@@ -43,3 +43,47 @@ impl VerifiedRecords {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Admission, Data, End, Item, Keypair, Kind, Refusal, Set, Time, Validity};
+
+    const NOW: Time = Time(1_800_000_000);
+
+    fn record(data: &str) -> Record {
+        let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() };
+        let statement = Statement::new(Kind::Propose, item, Validity::starting(NOW, 100)).unwrap();
+        Record::sign(statement, &Keypair::from_seed([1; 32]), 1, End::default())
+    }
+
+    fn sets() -> [Set; 2] {
+        let verified = VerifiedRecords::default();
+        [(), ()].map(|()| {
+            let mut set = Set::default();
+            set.share_verified(verified.clone());
+            set
+        })
+    }
+
+    #[test]
+    fn sets_share_the_memory_of_a_record_that_one_of_them_verified() {
+        let (mut sets, record) = (sets(), record("x"));
+        let admit = |set: &mut Set| match set.admit(record.statement().clone(), *record.signature(), NOW) {
+            Ok(Admission::New { record, .. }) => record,
+            other => panic!("{other:?}"),
+        };
+        let [one, other] = sets.each_mut().map(admit);
+        assert!(std::ptr::eq(one.statement(), other.statement()));
+    }
+
+    #[test]
+    fn a_known_signature_is_no_proof_of_another_statement() {
+        let ([mut one, mut other], [genuine, forged]) = (sets(), ["x", "y"].map(record));
+        assert!(one.admit(genuine.statement().clone(), *genuine.signature(), NOW).is_ok());
+        let refused = other.admit(forged.statement().clone(), *genuine.signature(), NOW);
+        assert_eq!(refused, Err(Refusal::Forged));
+        let altered = Signature { sequence: 2, ..*genuine.signature() };
+        assert_eq!(other.admit(genuine.statement().clone(), altered, NOW), Err(Refusal::Forged));
+    }
+}

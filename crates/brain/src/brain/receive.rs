@@ -94,6 +94,14 @@ impl Brain {
     }
 
     fn message(&mut self, now: Now, origin: Origin, envelope: &Envelope) {
+        if let [signature] = envelope.signatures.as_slice()
+            && self.hears_again(RecordSource::Pushed(origin), &envelope.payload, signature)
+        {
+            for carried in &envelope.records {
+                self.carried(now, RecordSource::Pushed(origin), carried);
+            }
+            return;
+        }
         let message = Message::parse(&envelope.payload);
         let is_news = matches!(message, Ok(Message::Statement(_)));
         for carried in &envelope.records {

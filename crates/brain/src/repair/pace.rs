@@ -1,6 +1,7 @@
 //! The pace at which a comparison brings records, and the host that it is with.
 
-use crate::neighbours::{Neighbour, NeighbourId};
+use crate::neighbours::NeighbourId;
+use crate::node::Node;
 use routing::ChannelId;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,9 +25,8 @@ pub(super) enum Host {
 }
 
 impl Host {
-    /// Returns the host of a neighbour, if it is known.
-    pub(super) fn of(id: NeighbourId, neighbour: Option<&Neighbour>) -> Self {
-        let source = neighbour.and_then(|neighbour| neighbour.source);
+    pub(super) fn of(node: &Node, id: NeighbourId) -> Self {
+        let source = node.neighbours.get(&id).and_then(|neighbour| neighbour.source);
         source.map_or(Self::Channel(id.0), |source| Self::Ip(source.ip()))
     }
 }
