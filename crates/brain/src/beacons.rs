@@ -142,8 +142,7 @@ fn plan_comparison(node: &mut Node, now: Now, channel: ChannelId, peer: PeerId, 
     };
     let wait = least + node.random_wait(most - least);
     let id = (channel, peer);
-    let is_free =
-        |neighbour: &Neighbour| !neighbour.is_backed_off(now.elapsed) && !neighbour.is_planned();
+    let is_free = |neighbour: &Neighbour| !neighbour.is_backed_off(now.elapsed) && !neighbour.is_planned();
     if node.neighbours.get(&id).is_some_and(is_free) {
         node.neighbours.plan(id, Some(now.elapsed + wait));
         node.reset_timer(now, channel);

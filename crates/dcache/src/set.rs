@@ -42,7 +42,9 @@ mod verify;
 use crate::authority::Authority;
 use crate::keys::Keys;
 use crate::record::{keep, rank};
-use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity, VerifiedRecords};
+use crate::{
+    End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity, VerifiedRecords,
+};
 use index::{Items, Ranked};
 use inventory::Inventory;
 pub use inventory::{BOUND_GRID, Fingerprint};

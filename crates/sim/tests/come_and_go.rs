@@ -13,9 +13,10 @@ fn seconds(seconds: u64) -> Seconds {
     Seconds(Duration::from_secs(seconds))
 }
 
-/// Returns the scenario with a tenth of the robots, and for a longer time.
+/// Returns the scenario with a tenth of the robots, for a longer time, and with more statements of each robot.
 fn with_fewer_robots(mut scenario: Scenario) -> Scenario {
     scenario.duration = seconds(2100);
+    scenario.presence.as_mut().unwrap().info = true;
     scenario.lan[0].count = 4;
     scenario.lan[0].nodes = 24;
     (scenario.laptop[0].count, scenario.laptop[0].until) = (4, seconds(2000));

@@ -148,8 +148,8 @@ impl Set {
     }
 }
 
-/// A record, sorted by the time until which it must be remembered. What it is sorted by is kept beside the record:
-/// a comparison of two nodes goes through all records, and reading each of them from memory would take most of the time.
+/// A record, sorted by the time until which it must be remembered. The sort key is kept beside the record, because a
+/// comparison of two nodes goes through all records. Reading each record from memory would take most of the time.
 #[derive(Clone, Debug)]
 struct ByExpiry {
     keep: End,
