@@ -280,6 +280,26 @@ mod tests {
     }
 
     #[test]
+    fn planned_comparisons_are_in_the_order_of_their_times_and_end_with_their_neighbours() {
+        let mut neighbours = Neighbours::default();
+        let (one, other, elsewhere) = (neighbour(1), neighbour(2), (ChannelId(2), neighbour(1).1));
+        for (id, seconds) in [(one, 7), (other, 5), (elsewhere, 6), (one, 3)] {
+            neighbours.heard(id, SECOND);
+            neighbours.plan(id, Some(SECOND * seconds));
+        }
+        let planned = |neighbours: &Neighbours| neighbours.planned().map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!(planned(&neighbours), [SECOND * 3, SECOND * 5, SECOND * 6]);
+        neighbours.back_off(other, SECOND);
+        assert_eq!(planned(&neighbours), [SECOND * 3, SECOND * 6]);
+        neighbours.drop_channel(elsewhere.0);
+        assert_eq!(planned(&neighbours), [SECOND * 3]);
+        for n in 100..3000u32 {
+            neighbours.heard(neighbour(n), SECOND * n);
+        }
+        assert!(neighbours.get(&one).is_none() && planned(&neighbours).is_empty());
+    }
+
+    #[test]
     fn a_neighbour_that_brings_nothing_is_avoided_longer_each_time() {
         let mut peer = Neighbour::default();
         peer.back_off(SECOND);
