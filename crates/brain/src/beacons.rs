@@ -2,7 +2,7 @@
 //! records are missing.
 
 use crate::Now;
-use crate::neighbours::{Shown, slowdown};
+use crate::neighbours::{Neighbour, Shown, slowdown};
 use crate::node::{Node, briefly};
 use crate::origin::Origin;
 use crate::replica::{Replica, Verdict};
@@ -141,9 +141,10 @@ fn plan_comparison(node: &mut Node, now: Now, channel: ChannelId, peer: PeerId, 
         false => (round_trip / 2, round_trip * 3 / 2),
     };
     let wait = least + node.random_wait(most - least);
-    let Some(neighbour) = node.neighbours.get_mut(&(channel, peer)) else { return };
-    if !neighbour.is_backed_off(now.elapsed) && neighbour.compare_at.is_none() {
-        neighbour.compare_at = Some(now.elapsed + wait);
+    let id = (channel, peer);
+    let is_free = |neighbour: &Neighbour| !neighbour.is_backed_off(now.elapsed) && !neighbour.is_planned();
+    if node.neighbours.get(&id).is_some_and(is_free) {
+        node.neighbours.plan(id, Some(now.elapsed + wait));
         node.reset_timer(now, channel);
     }
 }

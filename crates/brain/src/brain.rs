@@ -11,6 +11,7 @@ use crate::clocks::ClockQuery;
 use crate::forward::Forwarding;
 use crate::node::Node;
 use crate::origin::Origin;
+use crate::recent::RecentPayloads;
 use crate::repair::Comparisons;
 use crate::serve::Served;
 use crate::signer_rates::SignerRates;
@@ -46,6 +47,7 @@ pub struct Brain {
     /// Rate limits for the lines of hosts on networks.
     host_budgets: SenderBudgets<IpAddr>,
     signer_rates: SignerRates<RecordSource>,
+    recent: RecentPayloads,
     /// Earliest time of the next check for expired records.
     next_expiry: Duration,
     /// Time at which the brain wakes to remove expired records, if no input woke it earlier.
@@ -67,6 +69,7 @@ impl Brain {
             forwarding: Forwarding::new(me),
             host_budgets: SenderBudgets::default(),
             signer_rates: SignerRates::default(),
+            recent: RecentPayloads::default(),
             next_expiry: Duration::ZERO,
             latest_expiry: Duration::ZERO,
             moment: Moment::certain(Time(0)),

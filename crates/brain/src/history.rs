@@ -11,19 +11,41 @@ const CHANGES: usize = 64;
 const PAIRS: usize = 32;
 
 /// A change of the set: a new record, and the record that it replaced.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Change {
     at: Duration,
-    new: Record,
-    former: Option<Record>,
+    new: Part,
+    former: Part,
+}
+
+/// The contribution of one record, or of none, to the fingerprints of a set. It is kept beside the records because
+/// beacons are compared with all changes, and reading so many records from memory would take long.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    keep: End,
+    fingerprint: Fingerprint,
+}
+
+impl Part {
+    fn of(record: &Record) -> Self {
+        Self { keep: record.keep(), fingerprint: Fingerprint::default().with(record) }
+    }
+
+    /// Returns the contribution to the fingerprint for a bound.
+    fn beyond(&self, bound: End) -> Fingerprint {
+        if self.keep > bound { self.fingerprint } else { Fingerprint::default() }
+    }
 }
 
 impl Change {
     /// Returns the fingerprint before this change.
     fn undo(&self, after: Fingerprint, bound: End) -> Fingerprint {
-        let is_compared = |record: &&Record| record.keep() > bound;
-        let without = Some(&self.new).filter(is_compared).map_or(after, |new| after.without(new));
-        self.former.as_ref().filter(is_compared).map_or(without, |former| without.with(former))
+        after.minus(self.new.beyond(bound)).plus(self.former.beyond(bound))
+    }
+
+    /// Returns the fingerprint after this change.
+    fn redo(&self, before: Fingerprint, bound: End) -> Fingerprint {
+        before.minus(self.former.beyond(bound)).plus(self.new.beyond(bound))
     }
 }
 
@@ -34,8 +56,9 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn note(&mut self, new: Record, former: Option<Record>, at: Duration) {
-        self.changes.push_front(Change { at, new, former });
+    pub(crate) fn note(&mut self, new: &Record, former: Option<&Record>, at: Duration) {
+        let former = former.map(Part::of).unwrap_or_default();
+        self.changes.push_front(Change { at, new: Part::of(new), former });
         self.changes.truncate(CHANGES);
     }
 
@@ -60,12 +83,13 @@ impl History {
     }
 
     fn but_for_two(&self, theirs: Fingerprint, ours: Fingerprint, bound: End) -> Option<Duration> {
-        let latest = || self.changes.iter().take(PAIRS).enumerate();
-        latest().find_map(|(place, change)| {
-            let without = change.undo(ours, bound);
-            let older = self.changes.iter().take(PAIRS).skip(place + 1);
-            let mut both = older.filter(|older| older.undo(without, bound) == theirs);
-            if without == theirs { Some(change.at) } else { both.next().map(|older| older.at) }
+        let latest = self.changes.iter().take(PAIRS);
+        let (before, after): (Vec<(Fingerprint, Duration)>, Vec<(Fingerprint, Duration)>) = latest
+            .map(|change| ((change.undo(ours, bound), change.at), (change.redo(theirs, bound), change.at)))
+            .unzip();
+        before.iter().enumerate().find_map(|(place, (without, at))| {
+            let mut both = after.iter().skip(place + 1).filter(|(with, _)| with == without);
+            if *without == theirs { Some(*at) } else { both.next().map(|(_, at)| *at) }
         })
     }
 }
@@ -90,7 +114,7 @@ mod tests {
         for (second, record) in (1..).zip(&records) {
             // The fifth record replaces the fourth.
             let former = (second == 5).then(|| records[3].clone());
-            history.note(record.clone(), former, Duration::from_secs(second));
+            history.note(record, former.as_ref(), Duration::from_secs(second));
         }
         let ours: Vec<&Record> = records.iter().filter(|record| **record != records[3]).collect();
         let explains =

@@ -14,7 +14,7 @@
 //! | the status of this node, the peers that it hears, and how its records and its clock compare with those of its neighbours | `status`, `agreement`, `clocks`, `sightings` |
 //! | sending a line: on a channel, along a path, over a link that is opened for it; where other peers may direct it | `sending`, `reach`, `next_hop` |
 //! | the state that all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
-//! | queues, budgets and timers | `channel`, `outbox`, `budget`, `signer_rates`, `trickle`, `history`, `waiting`, `troubles` |
+//! | queues, budgets and timers | `channel`, `outbox`, `budget`, `signer_rates`, `recent`, `trickle`, `history`, `waiting`, `troubles` |
 //!
 //! # In short
 //! - **Inputs**: events of the channels, statements and requests of this node, the time, and a seed.
@@ -45,6 +45,7 @@ mod outbox;
 mod paths;
 mod push;
 mod reach;
+mod recent;
 mod refusals;
 mod repair;
 mod replica;

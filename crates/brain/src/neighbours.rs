@@ -5,7 +5,7 @@ use crate::replica::Verdict;
 use dcache::PeerId;
 use routing::{Beacon, ChannelId};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -45,13 +45,15 @@ pub(crate) struct Neighbour {
     pub(crate) source: Option<SocketAddr>,
     /// Time at which it was last heard.
     pub(crate) heard: Duration,
+    /// Time at which the network was last learned as a route to it.
+    pub(crate) routed: Option<Duration>,
     pub(crate) shown: Option<Shown>,
     /// Time at which it last answered a ping on this network.
     pub(crate) answered: Option<Duration>,
     /// Time of day that its clock last showed. `None` if the neighbour does not know the time, or has not told it.
     pub(crate) clock: Option<ShownTime>,
-    /// Time of the comparison that is planned because its beacon differs.
-    pub(crate) compare_at: Option<Duration>,
+    /// Time of the comparison that is planned because its beacon differs. `Neighbours` changes it.
+    compare_at: Option<Duration>,
     /// Number of comparisons in a row that brought nothing.
     failures: u32,
     backoff_until: Duration,
@@ -68,25 +70,15 @@ impl Neighbour {
         self.line.filter(|_| self.no_links_until <= elapsed)
     }
 
-    /// Notes that a link to it failed to come up. This is no sign of dishonesty, so the next comparison is due at once,
-    /// on the network.
-    pub(crate) fn link_failed(&mut self, elapsed: Duration) {
-        self.no_links_until = elapsed + WITHOUT_LINKS;
-        self.compare_at = Some(elapsed);
+    /// Returns whether a comparison with it is planned.
+    pub(crate) fn is_planned(&self) -> bool {
+        self.compare_at.is_some()
     }
 
-    /// Backs off after a comparison that brought nothing. Each failure in a row lengthens the backoff.
-    pub(crate) fn back_off(&mut self, elapsed: Duration) {
+    fn back_off(&mut self, elapsed: Duration) {
         let factor = 1 << self.failures.min(16);
         self.failures += 1;
         self.backoff_until = elapsed + (BACKOFF.0 * factor).min(BACKOFF.1);
-        self.compare_at = None;
-    }
-
-    /// Backs off for the shortest time, after a comparison whose records all wait for a rate limit of this node.
-    pub(crate) fn rest(&mut self, elapsed: Duration) {
-        self.backoff_until = self.backoff_until.max(elapsed + BACKOFF.0);
-        self.compare_at = None;
     }
 
     /// Ends the backoff and resets the count of failures.
@@ -100,6 +92,8 @@ impl Neighbour {
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
     known: BTreeMap<NeighbourId, Neighbour>,
+    /// The planned comparisons, the next one first.
+    planned: BTreeSet<(Duration, NeighbourId)>,
     /// Time at which a neighbour last showed the same records as this node.
     last_agreed: Option<Duration>,
 }
@@ -125,7 +119,42 @@ impl Neighbours {
         let worth =
             |neighbour: &Neighbour| (Reverse(of_hosts.get(&host(neighbour)).copied()), neighbour.heard);
         if let Some((&least, _)) = self.known.iter().min_by_key(|(_, neighbour)| worth(neighbour)) {
+            self.plan(least, None);
             self.known.remove(&least);
+        }
+    }
+
+    /// Plans a comparison with a neighbour at a time, in place of the one that was planned; `None` plans none.
+    pub(crate) fn plan(&mut self, id: NeighbourId, at: Option<Duration>) {
+        let Some(neighbour) = self.known.get_mut(&id) else { return };
+        if let Some(former) = std::mem::replace(&mut neighbour.compare_at, at) {
+            self.planned.remove(&(former, id));
+        }
+        self.planned.extend(at.map(|at| (at, id)));
+    }
+
+    /// Notes that a link to a neighbour failed to come up. This is no sign of dishonesty, so the next comparison is due
+    /// at once, on the network.
+    pub(crate) fn link_failed(&mut self, id: NeighbourId, elapsed: Duration) {
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.no_links_until = elapsed + WITHOUT_LINKS;
+            self.plan(id, Some(elapsed));
+        }
+    }
+
+    /// Backs off from a neighbour after a comparison that brought nothing. Each failure in a row lengthens the backoff.
+    pub(crate) fn back_off(&mut self, id: NeighbourId, elapsed: Duration) {
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.back_off(elapsed);
+            self.plan(id, None);
+        }
+    }
+
+    /// Backs off for the shortest time, after a comparison whose records all wait for a rate limit of this node.
+    pub(crate) fn rest(&mut self, id: NeighbourId, elapsed: Duration) {
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.backoff_until = neighbour.backoff_until.max(elapsed + BACKOFF.0);
+            self.plan(id, None);
         }
     }
 
@@ -134,14 +163,21 @@ impl Neighbours {
     pub(crate) fn agreed(&mut self, id: NeighbourId, elapsed: Duration) {
         self.last_agreed = Some(elapsed);
         if let Some(neighbour) = self.known.get_mut(&id) {
-            neighbour.compare_at = None;
             neighbour.clear_backoff();
+            self.plan(id, None);
         }
     }
 
     /// Returns when a neighbour last showed the same records as this node.
     pub(crate) fn last_agreed(&self) -> Option<Duration> {
         self.last_agreed
+    }
+
+    /// Clears the backoff of a neighbour.
+    pub(crate) fn clear_backoff(&mut self, id: NeighbourId) {
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.clear_backoff();
+        }
     }
 
     /// Clears the backoffs of all neighbours.
@@ -160,6 +196,7 @@ impl Neighbours {
     /// Removes the neighbours on a network that is gone.
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.known.retain(|(on, _), _| *on != channel);
+        self.planned.retain(|(_, (on, _))| *on != channel);
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (&NeighbourId, &Neighbour)> {
@@ -171,9 +208,9 @@ impl Neighbours {
         self.known.iter().filter(move |((on, _), _)| *on == channel).map(|(_, neighbour)| neighbour)
     }
 
-    /// Returns the planned comparisons: the time and the neighbour of each.
+    /// Returns the planned comparisons, the next one first: the time and the neighbour of each.
     pub(crate) fn planned(&self) -> impl Iterator<Item = (Duration, NeighbourId)> {
-        self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.compare_at?, *id)))
+        self.planned.iter().copied()
     }
 
     /// Returns the neighbours to which a link can be opened, in a fixed order.
@@ -240,6 +277,26 @@ mod tests {
         assert!(neighbours.callable(SECOND + REMEMBERED).is_empty());
         neighbours.drop_channel(ChannelId(1));
         assert!(neighbours.callable(SECOND).is_empty());
+    }
+
+    #[test]
+    fn planned_comparisons_are_in_the_order_of_their_times_and_end_with_their_neighbours() {
+        let mut neighbours = Neighbours::default();
+        let (one, other, elsewhere) = (neighbour(1), neighbour(2), (ChannelId(2), neighbour(1).1));
+        for (id, seconds) in [(one, 7), (other, 5), (elsewhere, 6), (one, 3)] {
+            neighbours.heard(id, SECOND);
+            neighbours.plan(id, Some(SECOND * seconds));
+        }
+        let planned = |neighbours: &Neighbours| neighbours.planned().map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!(planned(&neighbours), [SECOND * 3, SECOND * 5, SECOND * 6]);
+        neighbours.back_off(other, SECOND);
+        assert_eq!(planned(&neighbours), [SECOND * 3, SECOND * 6]);
+        neighbours.drop_channel(elsewhere.0);
+        assert_eq!(planned(&neighbours), [SECOND * 3]);
+        for n in 100..3000u32 {
+            neighbours.heard(neighbour(n), SECOND * n);
+        }
+        assert!(neighbours.get(&one).is_none() && planned(&neighbours).is_empty());
     }
 
     #[test]

@@ -105,12 +105,18 @@ impl Comparisons {
     /// Returns the time of the next call to [`Self::run`].
     pub(crate) fn next_wake(&self, node: &Node) -> Option<Duration> {
         let sessions = self.sessions.values().map(Session::wake).min();
-        let is_full = self.sessions.len() >= MAX_SESSIONS;
-        let waiting =
-            node.neighbours.planned().filter(|(_, id)| !is_full && !self.is_busy(Host::of(node, *id)));
-        let next = waiting.map(|(at, _)| at).min().map(|at| at.max(self.another_at()));
+        let next = self.next_planned(node).map(|at| at.max(self.another_at()));
         let checkup = self.sessions.is_empty().then_some(self.next_checkup);
         [sessions, next, checkup].into_iter().flatten().min()
+    }
+
+    /// Returns the time of the next planned comparison, if another one may begin beside those under way.
+    fn next_planned(&self, node: &Node) -> Option<Duration> {
+        if self.sessions.len() >= MAX_SESSIONS {
+            return None;
+        }
+        let mut planned = node.neighbours.planned();
+        planned.find(|(_, id)| !self.is_busy(Host::of(node, *id))).map(|(at, _)| at)
     }
 
     /// Handles everything that is due: ends comparisons or tries their last steps again, and begins the next
@@ -144,7 +150,7 @@ impl Comparisons {
         if self.sessions.len() >= MAX_SESSIONS || self.another_at() > now.elapsed {
             return None;
         }
-        let due = node.neighbours.planned().filter(|(at, _)| *at <= now.elapsed);
+        let due = node.neighbours.planned().take_while(|(at, _)| *at <= now.elapsed);
         let turns = due.map(|(at, id)| (Host::of(node, id), at, id));
         let free = turns.filter(|(host, ..)| !self.is_busy(*host));
         let (.., id) = free.min_by_key(|(host, at, id)| (self.hosts.get(host).copied(), *at, *id))?;
@@ -170,8 +176,8 @@ impl Comparisons {
     fn compare_if_needed(&mut self, node: &mut Node, now: Now, id: NeighbourId) {
         let round_trip = node.channels.round_trip(id.0);
         let last_change = node.replica.last_change().unwrap_or_default();
-        let Some(neighbour) = node.neighbours.get_mut(&id) else { return };
-        neighbour.compare_at = None;
+        node.neighbours.plan(id, None);
+        let Some(neighbour) = node.neighbours.get(&id) else { return };
         let (shown, line) = (neighbour.shown, neighbour.link(now.elapsed));
         let Some(shown) = shown.filter(|_| !neighbour.is_backed_off(now.elapsed)) else { return };
         let beacon = shown.beacon;
@@ -180,10 +186,7 @@ impl Comparisons {
         }
         // While records keep coming in, the missing records are likely to be on their way.
         if last_change + round_trip / 2 > now.elapsed && shown.at + round_trip * 5 > now.elapsed {
-            if let Some(neighbour) = node.neighbours.get_mut(&id) {
-                neighbour.compare_at = Some(now.elapsed + round_trip / 2);
-            }
-            return;
+            return node.neighbours.plan(id, Some(now.elapsed + round_trip / 2));
         }
         let missing = beacon.fingerprint.count.abs_diff(node.replica.fingerprint(beacon.bound).count);
         match line {
@@ -250,9 +253,7 @@ impl Comparisons {
             return;
         }
         // Too many links to that host failed lately, so the next comparison uses the network.
-        if let Some(neighbour) = node.neighbours.get_mut(&id) {
-            neighbour.link_failed(now.elapsed);
-        }
+        node.neighbours.link_failed(id, now.elapsed);
     }
 
     /// Begins to compare over a link that came up. Closes the link if the comparison was given up meanwhile.

@@ -89,7 +89,7 @@ impl Replica {
     }
 
     /// Notes that the set admitted a record, and which record that replaced.
-    pub(crate) fn note_change(&mut self, new: Record, former: Option<Record>, at: Duration) {
+    pub(crate) fn note_change(&mut self, new: &Record, former: Option<&Record>, at: Duration) {
         self.history.note(new, former, at);
     }
 

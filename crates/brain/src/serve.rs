@@ -166,7 +166,7 @@ impl Served {
     fn serving(&mut self, node: &Node, now: Now, id: ServedId, sketch: &Sketch) -> Option<Serving> {
         if sketch.first == 0 {
             let (salt, bound) = (sketch.salt, End::at(sketch.bound));
-            let decoder = Decoder::new(numbers(node.replica.set().beyond(bound), salt));
+            let decoder = Decoder::new(numbers(node.replica.set(), bound, salt));
             return Some(Serving { salt, bound, decoder, heard: now.elapsed });
         }
         let fits = |serving: &Serving| {
@@ -195,7 +195,7 @@ fn exchange(
         let want = Want { salt: serving.salt, ids: ids.to_vec() };
         node.send_step(now, channel, peer, Repair::Want(want));
     }
-    let keys = keys_of(node.replica.set().beyond(serving.bound), serving.salt, &difference.ours);
+    let keys = keys_of(node.replica.set(), serving.bound, serving.salt, &difference.ours);
     match node.channels.is_link(channel) {
         true => answers.repair(node, now, channel, Address::brain(peer), keys),
         false => node.give_on_network(now, channel, keys),

@@ -217,6 +217,11 @@ impl<Source: Copy> SignerRates<Source> {
         waiting.is_some_and(|waiting| waiting.record.outranks(statement, signature))
     }
 
+    /// Returns whether a record with this key waits.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.signers.get(&key.signer).is_some_and(|of| of.waiting.contains_key(&key.item))
+    }
+
     /// Removes and returns a waiting record.
     pub(crate) fn take_back(&mut self, key: &Key) -> Option<Record> {
         let waiting = self.signers.get_mut(&key.signer)?.waiting.remove(&key.item)?;

@@ -3,7 +3,7 @@
 use crate::Now;
 use crate::channel::SendOutcome;
 use crate::node::Node;
-use dcache::{Key, PeerId, Record, Validity};
+use dcache::{End, Key, PeerId, Set, Validity};
 use routing::{Address, ChannelId, Envelope, Message, Repair, Target};
 use sketch::salted;
 use std::collections::BTreeSet;
@@ -55,14 +55,17 @@ impl Node {
     }
 }
 
-/// Returns the numbers that stand for records under a salt.
-pub(crate) fn numbers<'a>(records: impl Iterator<Item = &'a Record>, salt: u64) -> impl Iterator<Item = u64> {
-    records.map(move |record| salted(salt, &record.id().0))
+/// Returns the numbers that stand for the records of a set beyond a bound, under a salt.
+pub(crate) fn numbers(set: &Set, bound: End, salt: u64) -> impl Iterator<Item = u64> {
+    set.identified_beyond(bound).map(move |(id, _)| salted(salt, &id.0))
 }
 
-/// Returns the keys of the records whose numbers under a salt are in `wanted`.
-pub(crate) fn keys_of<'a>(records: impl Iterator<Item = &'a Record>, salt: u64, wanted: &[u64]) -> Vec<Key> {
+/// Returns the keys of the records of a set beyond a bound whose numbers under a salt are in `wanted`.
+pub(crate) fn keys_of(set: &Set, bound: End, salt: u64, wanted: &[u64]) -> Vec<Key> {
     let wanted: BTreeSet<u64> = wanted.iter().copied().collect();
-    let is_wanted = |record: &&Record| wanted.contains(&salted(salt, &record.id().0));
-    records.filter(is_wanted).map(Key::from).collect()
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let all = set.identified_beyond(bound);
+    all.filter(|(id, _)| wanted.contains(&salted(salt, &id.0))).map(|(_, record)| Key::from(record)).collect()
 }

@@ -38,6 +38,7 @@ mod subscription;
 mod swarm_file;
 mod swarm_id;
 mod time;
+mod verified;
 mod who;
 
 pub use authority::{is_about_roles, is_of_role as is_role_bucket};
@@ -58,4 +59,5 @@ pub use subscription::{Change, Subscription};
 pub use swarm_file::{MAX_SWARM_FILE_BYTES, SwarmFile, SwarmFileError};
 pub use swarm_id::{Binding, SWARM_ID_BYTES, SwarmId, SwarmIdError};
 pub use time::{CLOCK_LEEWAY, End, MAX_TIME, Time, Validity, ValidityError};
+pub use verified::VerifiedRecords;
 pub use who::{Role, Who};

@@ -27,7 +27,7 @@ struct Signed {
 pub struct RecordId(pub [u8; 16]);
 
 impl RecordId {
-    fn of(signature: &Signature) -> Self {
+    pub(crate) fn of(signature: &Signature) -> Self {
         let mut bytes = [0; 96];
         bytes[..32].copy_from_slice(signature.signer.public_key());
         bytes[32..].copy_from_slice(&signature.bytes);

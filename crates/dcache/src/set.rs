@@ -42,7 +42,9 @@ mod verify;
 use crate::authority::Authority;
 use crate::keys::Keys;
 use crate::record::{keep, rank};
-use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity};
+use crate::{
+    End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity, VerifiedRecords,
+};
 use index::{Items, Ranked};
 use inventory::Inventory;
 pub use inventory::{BOUND_GRID, Fingerprint};
@@ -89,6 +91,8 @@ pub struct Set {
     /// known.
     before_doubt: Option<Authority>,
     keys: Keys,
+    /// Records that were verified before by any node of this process; `None` outside of simulations.
+    verified: Option<VerifiedRecords>,
     inventory: Inventory,
 }
 
@@ -113,6 +117,7 @@ impl Set {
             other_authority: OnceLock::new(),
             before_doubt: None,
             keys: Keys::default(),
+            verified: None,
             inventory: Inventory::default(),
         }
     }

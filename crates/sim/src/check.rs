@@ -3,7 +3,7 @@
 use crate::node::NodeId;
 use crate::world::World;
 use dcache::{End, Fingerprint, Record, RecordId, Set};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Records that end within this number of seconds are not compared, because each node removes them by its own clock.
@@ -31,34 +31,35 @@ impl World {
         loop {
             self.run_until(end.min(self.now + LOOK_EVERY));
             let bound = self.bound();
-            let agreed = self.agree(bound, &mut differing);
-            if let Some(difference) = agreed.as_ref().err().filter(|difference| **difference != told) {
-                self.trace(difference);
-                told.clone_from(difference);
+            let difference = self.find_difference(bound, &mut differing);
+            if let Some((one, other)) = difference.filter(|_| self.options.trace.is_some()) {
+                let difference = self.tell_difference(one, other, bound);
+                if difference != told {
+                    self.trace(&difference);
+                    told = difference;
+                }
             }
-            if agreed.is_ok() || self.now >= end || self.is_hopeless() {
+            if difference.is_none() || self.now >= end || self.is_hopeless() {
                 self.look_for_forged();
-                return agreed.and_then(|()| self.compare(bound));
+                return match difference {
+                    Some((one, other)) => Err(self.tell_difference(one, other, bound)),
+                    None => self.compare(bound),
+                };
             }
         }
     }
 
-    /// Checks that all fingerprints are equal. `differing` is the node that differed at the last check. It is compared
-    /// first, because it most likely still differs.
-    fn agree(&self, bound: End, differing: &mut NodeId) -> Result<(), String> {
+    /// Returns two nodes whose fingerprints differ. `differing` is the node that differed at the last check. It is
+    /// compared first, because it most likely still differs.
+    fn find_difference(&self, bound: End, differing: &mut NodeId) -> Option<(NodeId, NodeId)> {
         let mut honest = self.honest();
-        let Some((first, _)) = honest.next() else { return Ok(()) };
+        let (first, _) = honest.next()?;
         let print = |node: NodeId| self.nodes[node].set().map(|set| set.fingerprint(bound));
         let wanted = print(first);
         let differs = |node: NodeId| print(node).is_none() || print(node) != wanted;
         let suspects = [first, *differing].into_iter().chain(honest.map(|(node, _)| node));
-        match suspects.into_iter().find(|node| differs(*node)) {
-            None => Ok(()),
-            Some(node) => {
-                *differing = node;
-                Err(self.tell_difference(first, node, bound))
-            }
-        }
+        *differing = suspects.into_iter().find(|node| differs(*node))?;
+        Some((first, *differing))
     }
 
     fn tell_difference(&self, one: NodeId, other: NodeId, bound: End) -> String {
@@ -67,9 +68,8 @@ impl World {
             return format!("node {off} is not running");
         };
         let only = |has: &Set, lacks: &Set| {
-            let missing = has
-                .beyond(bound)
-                .filter(|record| !lacks.beyond(bound).any(|other| other.id() == record.id()));
+            let others: BTreeSet<RecordId> = lacks.beyond(bound).map(Record::id).collect();
+            let missing = has.beyond(bound).filter(|record| !others.contains(&record.id()));
             let named: Vec<String> = missing.take(MOST_NAMED).map(name).collect();
             named.join(", ")
         };

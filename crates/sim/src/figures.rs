@@ -77,10 +77,8 @@ fn print_run(report: &Report, used: &Used) {
             fewest_left.unwrap_or_default()
         );
     }
-    if let Some(TablesSeen { read, missing, shown_after_end, shown_after_farewell }) = report.tables {
-        println!(
-            "{read} tables of robots were read: a running robot was missing for at most {missing:.1} s; a robot was shown for at most {shown_after_end:.1} s after its end, and for at most {shown_after_farewell:.1} s if it was shut down cleanly\n"
-        );
+    if let Some(tables) = report.tables {
+        print_tables(&tables);
     }
     if let Some(met) = report.meetings {
         println!("each node lists all others, median / worst after the last start: {}\n", spans(met));
@@ -96,6 +94,17 @@ fn print_run(report: &Report, used: &Used) {
     }
     print_traffic(report);
     print_used(&[report], used);
+}
+
+fn print_tables(seen: &TablesSeen) {
+    let TablesSeen { read, missing, shown_after_end, shown_after_farewell, .. } = seen;
+    println!(
+        "robots were started {} times, killed {} times, shut down cleanly {} times, and moved to another network {} times",
+        seen.starts, seen.kills, seen.farewells, seen.moves
+    );
+    println!(
+        "{read} tables of robots were read: a running robot was missing for at most {missing:.1} s; a robot was shown for at most {shown_after_end:.1} s after its end, and for at most {shown_after_farewell:.1} s if it was shut down cleanly\n"
+    );
 }
 
 fn print_traffic(report: &Report) {

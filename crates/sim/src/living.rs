@@ -37,7 +37,10 @@ impl World {
             Action::Heal { network } => self.networks[network].parts.clear(),
             Action::SetClock { node, ahead } => self.nodes[node].wall.ahead = ahead,
             Action::Leave { node, network } => self.leave(node, network),
-            Action::Join { node, network } => self.join(node, network),
+            Action::Join { node, network } => {
+                self.tables.moved();
+                self.join(node, network);
+            }
             Action::Measure => self.measured[0] = Some(self.sums()),
             Action::Share { node, number } => self.share(node, number),
             Action::FillDisk { node, lasting, files, is_urgent } => {
@@ -63,7 +66,8 @@ impl World {
         let fresh = self.stock.remove(&node).unwrap_or_default();
         let of = &mut self.nodes[node];
         let kept = of.disk.as_ref().map(|disk| disk.records.values().cloned().collect::<Vec<_>>());
-        let (set, dropped) = of.begin(fresh.into_iter().chain(kept.unwrap_or_default()), self.now);
+        let (mut set, dropped) = of.begin(fresh.into_iter().chain(kept.unwrap_or_default()), self.now);
+        set.share_verified(self.verified.clone());
         of.body = Body::Brain(Box::new(Brain::new(of.me, set, Settings::default(), "sim", seed)));
         of.wake = None;
         self.meetings.started(self.now);

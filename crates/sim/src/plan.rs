@@ -280,9 +280,9 @@ impl Planner {
         }
         let honest: Vec<NodeId> = self.world.honest().map(|(node, _)| node).collect();
         for node in honest.iter().copied().filter(|node| !new.contains(node)) {
-            // The nodes start at random times within the first second.
+            // The nodes start at random times within the first second of their network.
             let at = Duration::from_secs_f64(self.random.random::<f64>());
-            self.at(Seconds(at), Action::Start { node });
+            self.at(Seconds(self.switched_on(node) + at), Action::Start { node });
         }
         let Some(crashes) = self.scenario.crashes.clone() else { return Ok(()) };
         for _ in 0..crashes.times {
@@ -293,6 +293,13 @@ impl Planner {
             self.at(at, Action::Crash { node, off });
         }
         Ok(())
+    }
+
+    /// Returns the time at which the first network of a node is switched on.
+    fn switched_on(&self, node: NodeId) -> Duration {
+        let network = self.world.nodes[node].networks.first().copied().unwrap_or_default();
+        let part = network as f64 / self.lans.len().max(1) as f64;
+        self.scenario.starting.0.mul_f64(part.min(1.0))
     }
 
     fn between(&mut self, from: Seconds, until: Seconds) -> Seconds {

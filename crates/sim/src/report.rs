@@ -75,6 +75,14 @@ pub struct TablesSeen {
     pub shown_after_end: f64,
     /// The same for nodes that were shut down cleanly, and so withdrew their presence.
     pub shown_after_farewell: f64,
+    /// Number of times that a node started.
+    pub starts: usize,
+    /// Number of times that a node was killed.
+    pub kills: usize,
+    /// Number of times that a node was shut down cleanly.
+    pub farewells: usize,
+    /// Number of times that a node came to another network.
+    pub moves: usize,
 }
 
 /// Time until records of one kind reached all honest nodes.
@@ -197,10 +205,17 @@ impl World {
     }
 
     fn tables_seen(&self) -> Option<TablesSeen> {
-        let (read, missing) = (self.tables.read, self.tables.missing.as_secs_f64());
-        let shown_after_end = self.tables.shown_after_end.as_secs_f64();
-        let shown_after_farewell = self.tables.shown_after_farewell.as_secs_f64();
-        (read > 0).then_some(TablesSeen { read, missing, shown_after_end, shown_after_farewell })
+        let checks = &self.tables;
+        (checks.read > 0).then_some(TablesSeen {
+            read: checks.read,
+            missing: checks.missing.as_secs_f64(),
+            shown_after_end: checks.shown_after_end.as_secs_f64(),
+            shown_after_farewell: checks.shown_after_farewell.as_secs_f64(),
+            starts: checks.starts,
+            kills: checks.kills,
+            farewells: checks.farewells,
+            moves: checks.moves,
+        })
     }
 
     /// Returns the times until nodes listed all others. Fails the run if one node needed too long.

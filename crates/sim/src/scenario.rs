@@ -18,6 +18,10 @@ pub struct Scenario {
     pub duration: Seconds,
     /// Maximum duration of the calm, in which all nodes have to reach the same records. Presence is not renewed in it.
     pub calm: Seconds,
+    /// Time over which the local networks are switched on, one after the other. All nodes of a network start within a
+    /// second. By default all networks are switched on at once.
+    #[serde(default)]
+    pub starting: Seconds,
     /// Start of the measurement of traffic, which lasts until the end of `duration`.
     #[serde(default)]
     pub measure_from: Seconds,

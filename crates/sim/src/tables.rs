@@ -24,6 +24,14 @@ pub(crate) struct TableChecks {
     pub(crate) shown_after_end: Duration,
     /// Longest time after its end for which a node was shown as present although it was shut down cleanly.
     pub(crate) shown_after_farewell: Duration,
+    /// Number of times that a node started.
+    pub(crate) starts: usize,
+    /// Number of times that a node was shut down cleanly.
+    pub(crate) farewells: usize,
+    /// Number of times that a node was killed.
+    pub(crate) kills: usize,
+    /// Number of times that a node came to another network.
+    pub(crate) moves: usize,
     /// For each running node, the time of its start.
     running: BTreeMap<NodeId, Duration>,
     /// For each other node that has run, the time of its end.
@@ -39,6 +47,7 @@ impl TableChecks {
     pub(crate) fn started(&mut self, node: NodeId, now: Duration) {
         self.ended.remove(&node);
         self.said_farewell.remove(&node);
+        self.starts += 1;
         self.running.insert(node, now);
     }
 
@@ -47,8 +56,17 @@ impl TableChecks {
         self.said_farewell.insert(node);
     }
 
+    /// Notes that a node comes to another network.
+    pub(crate) fn moved(&mut self) {
+        self.moves += 1;
+    }
+
     /// Notes that a node ends.
     pub(crate) fn stopped(&mut self, node: NodeId, now: Duration) {
+        match self.said_farewell.contains(&node) {
+            true => self.farewells += 1,
+            false => self.kills += 1,
+        }
         self.running.remove(&node);
         self.ended.insert(node, now);
     }

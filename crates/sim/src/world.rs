@@ -13,7 +13,7 @@ use crate::safety::Safety;
 use crate::scenario::Scenario;
 use crate::tables::TableChecks;
 use brain::{Input, Output};
-use dcache::{Key, Record};
+use dcache::{Key, Record, VerifiedRecords};
 use rand_chacha::ChaCha8Rng;
 use routing::ChannelEvent;
 use siphasher::sip::SipHasher13;
@@ -78,6 +78,8 @@ pub(crate) struct World {
     pub(crate) networks: Vec<Network>,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) ledger: Ledger,
+    /// Records that a node has verified, so that the other nodes need not verify them again.
+    pub(crate) verified: VerifiedRecords,
     pub(crate) safety: Safety,
     pub(crate) copies: CopyChecks,
     pub(crate) tables: TableChecks,
@@ -112,6 +114,7 @@ impl World {
             networks: Vec::new(),
             links: BTreeMap::new(),
             ledger: Ledger::default(),
+            verified: VerifiedRecords::default(),
             safety: Safety::default(),
             copies: CopyChecks::default(),
             tables: TableChecks::default(),

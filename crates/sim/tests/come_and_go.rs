@@ -1,6 +1,7 @@
 //! Test that tables of robots are true while robots start, stop and move.
 
-use sim::{Scenario, run_seeds};
+use sim::{Scenario, Seconds, run_seeds};
+use std::time::Duration;
 
 /// Number of seeds. The full experiment has a thousand robots: `cargo run --release -p sim -- come-and-go`.
 const SEEDS: u64 = 2;
@@ -8,13 +9,19 @@ const SEEDS: u64 = 2;
 /// beacons, at most 60 s apart, show that. The longest time seen with four seeds was 60 s.
 const MISSING: f64 = 130.0;
 
-/// Returns the scenario with a tenth of the robots.
+fn seconds(seconds: u64) -> Seconds {
+    Seconds(Duration::from_secs(seconds))
+}
+
+/// Returns the scenario with a tenth of the robots, for a longer time, and with more statements of each robot.
 fn with_fewer_robots(mut scenario: Scenario) -> Scenario {
+    scenario.duration = seconds(2100);
+    scenario.presence.as_mut().unwrap().info = true;
     scenario.lan[0].count = 4;
     scenario.lan[0].nodes = 24;
-    scenario.laptop[0].count = 4;
+    (scenario.laptop[0].count, scenario.laptop[0].until) = (4, seconds(2000));
     for changes in [&mut scenario.crashes, &mut scenario.departures].into_iter().flatten() {
-        changes.times = 30;
+        (changes.times, changes.until, changes.off) = (30, seconds(1100), [seconds(5), seconds(900)]);
     }
     scenario
 }
@@ -30,5 +37,7 @@ fn no_table_shows_a_robot_that_left_longer_ago_than_a_presence_lasts() {
         assert!(tables.read > 1000 && tables.missing < MISSING, "seed {}: {tables:?}", report.seed);
         assert!(tables.shown_after_farewell < MISSING, "seed {}: {tables:?}", report.seed);
         assert!(tables.shown_after_end > 60.0, "seed {}: no killed robot was looked at", report.seed);
+        let changes = [tables.kills, tables.farewells, tables.moves];
+        assert!(tables.starts > report.nodes && !changes.contains(&0), "seed {}: {tables:?}", report.seed);
     }
 }

@@ -15,8 +15,6 @@
 //! # assert_eq!(HEARTBEATS.name, "heartbeat.published");
 //! ```
 
-use std::collections::BTreeMap;
-
 /// A row of the table. Rows are ordered by their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Metric {
@@ -54,19 +52,31 @@ impl Metric {
 /// Counts since the daemon started, ordered by the names of their metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-    counts: BTreeMap<&'static Metric, u64>,
+    counts: Vec<(&'static Metric, u64)>,
 }
 
 impl Counters {
     /// Adds to the count of a metric.
     pub fn add(&mut self, metric: &'static Metric, by: u64) {
-        let count = self.counts.entry(metric).or_default();
-        *count = count.saturating_add(by);
+        // Nearly always the metric was counted before. Comparing addresses finds it faster than comparing names.
+        let known = self.counts.iter().position(|(known, _)| std::ptr::eq(*known, metric));
+        let place = known.unwrap_or_else(|| self.place_of(metric));
+        if let Some((_, count)) = self.counts.get_mut(place) {
+            *count = count.saturating_add(by);
+        }
+    }
+
+    /// Returns the place of a metric, which is added if it was not counted before.
+    fn place_of(&mut self, metric: &'static Metric) -> usize {
+        self.counts.binary_search_by(|(known, _)| (*known).cmp(metric)).unwrap_or_else(|place| {
+            self.counts.insert(place, (metric, 0));
+            place
+        })
     }
 
     /// Returns every metric that was counted at least once, with its count.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Metric, u64)> {
-        self.counts.iter().map(|(metric, count)| (*metric, *count))
+        self.counts.iter().copied()
     }
 }
 

@@ -47,14 +47,49 @@ impl Brain {
         }
         for signature in &envelope.signatures {
             self.admit(now, RecordSource::Pushed(origin), statement.clone(), *signature);
+            self.note_payload(&envelope.payload, statement, signature);
         }
+    }
+
+    /// Notes the payload of a record, if the record is in the set now.
+    fn note_payload(&mut self, payload: &str, statement: &Statement, signature: &Signature) {
+        let key = Key { item: statement.item().clone(), signer: signature.signer };
+        if self.is_held(&key, signature) {
+            self.recent.note(payload, signature, key);
+        }
+    }
+
+    fn is_held(&self, key: &Key, signature: &Signature) -> bool {
+        self.node.replica.set().get(key).is_some_and(|held| held.signature() == signature)
+    }
+
+    /// Handles a copy of a record that was heard lately and is still in the set. Returns whether it is such a copy.
+    pub(super) fn hears_again(&mut self, source: RecordSource, payload: &str, signature: &Signature) -> bool {
+        let (RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) = source else { return false };
+        let Some(key) = self.recent.key_of(payload, signature).cloned() else { return false };
+        if !self.is_held(&key, signature) || self.signer_rates.has(&key) {
+            return false;
+        }
+        if let RecordSource::Pushed(_) = source {
+            self.served.takes_wanted(origin.channel);
+        }
+        self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
+        self.heard_again(origin.channel, &key);
+        true
     }
 
     /// Admits one of the further records of a line.
     pub(super) fn carried(&mut self, now: Now, source: RecordSource, carried: &Carried) {
         let (RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) = source else { return };
-        match Statement::parse(&carried.payload) {
-            Ok(statement) => self.admit(now, source, statement, carried.signature),
+        let Carried { payload, signature } = carried;
+        if self.hears_again(source, payload, signature) {
+            return;
+        }
+        match Statement::parse(payload) {
+            Ok(statement) => {
+                self.admit(now, source, statement.clone(), *signature);
+                self.note_payload(payload, &statement, signature);
+            }
             Err(_) => self.node.penalize(&metrics::BRAIN_RECORDS_REFUSED_MALFORMED, origin.channel),
         }
     }
@@ -86,7 +121,9 @@ impl Brain {
         match self.node.replica.verify(statement, signature, now.moment.time) {
             Ok(None) => {
                 self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
-                self.heard_again(origin.channel, &key, &signature);
+                if self.is_held(&key, &signature) {
+                    self.heard_again(origin.channel, &key);
+                }
             }
             Ok(Some(record)) => self.offer(now, record, arrival),
             Err(reason) => self.refused(now, origin, reason),
@@ -130,10 +167,8 @@ impl Brain {
 
     /// Cancels sending a record on a channel where another node was heard sending it. The maker of a record still sends
     /// its copies, which guard against loss.
-    fn heard_again(&mut self, channel: ChannelId, key: &Key, heard: &Signature) {
-        let held = self.node.replica.set().get(key);
-        let is_latest = held.is_some_and(|held| held.signature() == heard);
-        if key.signer != self.node.me && is_latest && self.node.channels.outbox.cancel(channel, key) {
+    fn heard_again(&mut self, channel: ChannelId, key: &Key) {
+        if key.signer != self.node.me && self.node.channels.outbox.cancel(channel, key) {
             self.node.channels.tally(channel, |tally| tally.suppressed += 1);
         }
     }
@@ -162,7 +197,7 @@ impl Brain {
         let is_known = former.is_some();
         let own = if is_known { Cause::Renewal } else { Cause::News };
         let is_renewal = former.as_ref().is_some_and(|former| renews(&record, former, now.moment.time));
-        self.node.replica.note_change(record.clone(), former, now.elapsed);
+        self.node.replica.note_change(&record, former.as_ref(), now.elapsed);
         self.node.outputs.push(Output::Admitted { record, is_renewal });
         if !evicted.is_empty() {
             self.node.outputs.push(Output::Removed(evicted));

@@ -8,10 +8,14 @@ use crate::origin::Origin;
 use dcache::{PeerId, buckets};
 use routing::{Address, Capacity, ChannelId, Envelope, Medium, Message, Repair, Want};
 use std::net::SocketAddr;
+use std::time::Duration;
 use telemetry::metrics;
 
 /// Maximum number of signed addresses of a peer that are checked. They are checked again for each of its lines.
 const MAX_SIGNED_LINES: usize = 16;
+/// Minimum time between two lines of a peer from which this node learns the same route. The age of a route is shown in
+/// seconds.
+const LEARN_EVERY: Duration = Duration::from_secs(1);
 
 impl Brain {
     pub(super) fn received(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) {
@@ -90,6 +94,14 @@ impl Brain {
     }
 
     fn message(&mut self, now: Now, origin: Origin, envelope: &Envelope) {
+        if let [signature] = envelope.signatures.as_slice()
+            && self.hears_again(RecordSource::Pushed(origin), &envelope.payload, signature)
+        {
+            for carried in &envelope.records {
+                self.carried(now, RecordSource::Pushed(origin), carried);
+            }
+            return;
+        }
         let message = Message::parse(&envelope.payload);
         let is_news = matches!(message, Ok(Message::Statement(_)));
         for carried in &envelope.records {
@@ -126,7 +138,12 @@ impl Brain {
     fn hear(&mut self, now: Now, origin: Origin, peer: PeerId, from: &Address) {
         if self.node.channels.is_network(origin.channel) {
             let line = self.line_of(now, origin, peer, from);
-            self.learn_route(now, origin, peer);
+            let neighbour = self.node.neighbours.heard((origin.channel, peer), now.elapsed);
+            let is_routed = neighbour.routed.is_some_and(|at| at + LEARN_EVERY > now.elapsed);
+            if !is_routed || neighbour.source != origin.source {
+                neighbour.routed = Some(now.elapsed);
+                self.learn_route(now, origin, peer);
+            }
             let neighbour = self.node.neighbours.heard((origin.channel, peer), now.elapsed);
             neighbour.source = origin.source.or(neighbour.source);
             neighbour.line = line.or(neighbour.line);

@@ -25,8 +25,8 @@ impl Comparisons {
             return node.count(&metrics::BRAIN_COMPARISONS_UNEXPECTED_STEPS);
         };
         let (Some(description), Some(channel)) = (&session.description, session.channel) else { return };
-        let beyond = node.replica.set().beyond(End::at(description.bound));
-        let keys = keys_of(beyond, want.salt, &want.ids);
+        let bound = End::at(description.bound);
+        let keys = keys_of(node.replica.set(), bound, want.salt, &want.ids);
         if !node.channels.is_link(channel) {
             session.is_complete = true;
             session.deadline = now.elapsed + node.channels.round_trip(channel) * 2;

@@ -117,12 +117,10 @@ impl Comparisons {
             shown.is_some_and(|shown| node.replica.judge(now, &shown.beacon).0 != Verdict::Different);
         let is_whole = session.is_complete || session.address.is_none();
         let has_brought = session.gained > 0 && (is_whole || is_worth(session.gained));
-        if let Some(neighbour) = node.neighbours.get_mut(&session.peer) {
-            match (has_brought || agrees, session.is_limited) {
-                (true, _) => neighbour.clear_backoff(),
-                (false, true) => neighbour.rest(now.elapsed),
-                (false, false) => neighbour.back_off(now.elapsed),
-            }
+        match (has_brought || agrees, session.is_limited) {
+            (true, _) => node.neighbours.clear_backoff(session.peer),
+            (false, true) => node.neighbours.rest(session.peer, now.elapsed),
+            (false, false) => node.neighbours.back_off(session.peer, now.elapsed),
         }
         node.reset_timer(now, session.peer.0);
     }
@@ -138,8 +136,8 @@ impl Comparisons {
     fn no_link(&mut self, node: &mut Node, now: Now, id: SessionId) {
         node.count(&metrics::BRAIN_COMPARISONS_NO_LINK);
         let peer = self.sessions.remove(&id).map(|session| session.peer);
-        if let Some(neighbour) = peer.and_then(|peer| node.neighbours.get_mut(&peer)) {
-            neighbour.link_failed(now.elapsed);
+        if let Some(peer) = peer {
+            node.neighbours.link_failed(peer, now.elapsed);
         }
     }
 

@@ -38,7 +38,7 @@ impl Comparisons {
         let theirs = shown.map_or(Time(0), |shown| shown.beacon.bound.plus(by_now(shown.at)));
         let bound = Replica::bound(now).max(theirs);
         let count = node.replica.fingerprint(bound).count;
-        let encoder = Encoder::new(numbers(node.replica.set().beyond(End::at(bound)), salt));
+        let encoder = Encoder::new(numbers(node.replica.set(), End::at(bound), salt));
         session.description = Some(Description { salt, bound, count, encoder, last: None });
         let missing = shown.map_or(0, |shown| shown.beacon.fingerprint.count.abs_diff(count));
         let missing = missing.min(MAX_UNASKED / 3 * 2);

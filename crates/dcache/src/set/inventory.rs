@@ -5,7 +5,7 @@
 //! time that is slightly later than both clocks show.
 
 use super::Set;
-use crate::{End, Record, Time};
+use crate::{End, Record, RecordId, Time};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,11 +43,15 @@ impl Fingerprint {
         Self { count: self.count.wrapping_sub(1), sum: self.sum.wrapping_sub(number(record)) }
     }
 
-    fn plus(self, more: Self) -> Self {
+    /// Returns the fingerprint of two sets together that have no record in common.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
         Self { count: self.count.wrapping_add(more.count), sum: self.sum.wrapping_add(more.sum) }
     }
 
-    fn minus(self, less: Self) -> Self {
+    /// Returns the fingerprint without the records of another set, which all are in this set.
+    #[must_use]
+    pub fn minus(self, less: Self) -> Self {
         Self { count: self.count.wrapping_sub(less.count), sum: self.sum.wrapping_sub(less.sum) }
     }
 }
@@ -83,12 +87,12 @@ fn change(
 impl Inventory {
     pub(crate) fn put(&mut self, record: Record) {
         self.sum(&record, |fingerprint| fingerprint.with(&record));
-        self.records.insert(ByExpiry(record));
+        self.records.insert(ByExpiry::of(record));
     }
 
     pub(crate) fn take(&mut self, record: &Record) {
         self.sum(record, |fingerprint| fingerprint.without(record));
-        self.records.remove(&ByExpiry(record.clone()));
+        self.records.remove(&ByExpiry::of(record.clone()));
     }
 
     /// Changes all sums that include a record.
@@ -123,24 +127,45 @@ impl Set {
         {
             return self.inventory.all.minus(self.inventory.over_at(bound / BOUND_GRID));
         }
-        let over = self.inventory.records.iter().take_while(|record| record.0.keep() <= bound);
-        over.fold(self.inventory.all, |fingerprint, record| fingerprint.without(&record.0))
+        let over = self.inventory.records.iter().take_while(|record| record.keep <= bound);
+        over.fold(self.inventory.all, |fingerprint, record| fingerprint.without(&record.record))
     }
 
     /// Returns the records that must be remembered beyond `bound`, in an order that is the same on all nodes.
     pub fn beyond(&self, bound: End) -> impl Iterator<Item = &Record> {
-        let last_first = self.inventory.records.iter().rev().map(|record| &record.0);
-        last_first.take_while(move |record| record.keep() > bound)
+        self.sorted_beyond(bound).map(|sorted| &sorted.record)
+    }
+
+    /// Returns the identifiers of the records of [`Set::beyond`], with the records. If only the identifiers are used,
+    /// the records are not read from memory.
+    pub fn identified_beyond(&self, bound: End) -> impl Iterator<Item = (RecordId, &Record)> {
+        self.sorted_beyond(bound).map(|sorted| (sorted.id, &sorted.record))
+    }
+
+    fn sorted_beyond(&self, bound: End) -> impl Iterator<Item = &ByExpiry> {
+        let last_first = self.inventory.records.iter().rev();
+        last_first.take_while(move |record| record.keep > bound)
     }
 }
 
-/// A record, sorted by the time until which it must be remembered.
+/// A record, sorted by the time until which it must be remembered. The sort key is kept beside the record, because a
+/// comparison of two nodes goes through all records. Reading each record from memory would take most of the time.
 #[derive(Clone, Debug)]
-struct ByExpiry(Record);
+struct ByExpiry {
+    keep: End,
+    id: RecordId,
+    record: Record,
+}
+
+impl ByExpiry {
+    fn of(record: Record) -> Self {
+        Self { keep: record.keep(), id: record.id(), record }
+    }
+}
 
 impl Ord for ByExpiry {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.0.keep(), self.0.id()).cmp(&(other.0.keep(), other.0.id()))
+        (self.keep, self.id).cmp(&(other.keep, other.id))
     }
 }
 
