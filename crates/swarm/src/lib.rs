@@ -22,7 +22,9 @@ mod record_signer;
 mod refusals;
 mod renewals;
 pub mod route_protocol;
+mod system_clock;
 mod write_behind;
 
-pub use driver::{Driver, DriverError, Setup, system_clock};
+pub use driver::{Driver, DriverError, Setup};
 pub use handle::{SayError, Stopped, Swarm};
+pub use system_clock::{is_system_clock_set, system_clock};

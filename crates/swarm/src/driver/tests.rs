@@ -1,7 +1,7 @@
 mod binding;
 
 use super::*;
-use crate::Stopped;
+use crate::{Stopped, system_clock};
 use dcache::{Data, Item, Statements, Validity};
 use store::{Fault, Faults, Store};
 
@@ -48,6 +48,7 @@ impl Life {
             policy,
             routing: Routing::default(),
             wall_clock,
+            is_clock_set: |_| false,
             built: Time(1),
             settings,
             version: "test".into(),
