@@ -5,7 +5,10 @@ use crate::connection::Connection;
 use crate::error::CliError;
 use crate::random;
 use crate::text;
-use dcache::{Challenge, Limits, Moment, PeerId, Policy, Proof, Refusal, Set, Signature, Statement, Time, Validity, buckets};
+use dcache::{
+    Challenge, Limits, Moment, PeerId, Policy, Proof, Refusal, Set, Signature, Statement, Time, Validity,
+    buckets,
+};
 use routing::{Address, Envelope, Message, Status};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,7 +25,7 @@ pub(crate) struct Pong {
     /// The time of this computer's clock when the pong was received.
     pub(crate) arrived: Time,
     /// Signature of the challenge in the ping.
-    proof: Option<Proof>,
+    pub(crate) proof: Option<Proof>,
 }
 
 /// A complete and verified answer of a daemon.

@@ -230,7 +230,8 @@ mod tests {
                     let ping = Envelope::decode(line.as_bytes()).unwrap();
                     let message = Message::pong(Validity::ALWAYS);
                     let pong = Envelope::new(Address::brain(peer(1)), ping.from, message);
-                    let proof = prover.as_ref().zip(ping.challenge).map(|(key, challenge)| key.prove(challenge));
+                    let proof =
+                        prover.as_ref().zip(ping.challenge).map(|(key, challenge)| key.prove(challenge));
                     writeln!(stream, "{}", Envelope { proof, ..pong }.encode()).unwrap();
                 }
             }

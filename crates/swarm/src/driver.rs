@@ -15,7 +15,7 @@ use dcache::{Clock, Key, Keypair, Limits, Policy, Prover, Record, Refusal, Set, 
 use routing::ChannelEvent;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use store::{ReadError, Store};
 use time::LastTime;
 use tokio::sync::mpsc;

@@ -3,6 +3,7 @@ mod binding;
 use super::*;
 use crate::{Stopped, system_clock};
 use dcache::{Data, Item, Statements, Validity};
+use std::time::Duration;
 use store::{Fault, Faults, Store};
 
 const DEADLINE: Duration = Duration::from_secs(20);
