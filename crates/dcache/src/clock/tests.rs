@@ -216,7 +216,10 @@ fn neighbours_outvote_no_clock_that_was_set_in_this_run() {
     let mut clock = clock();
     clock.hear(shown(NOW, 2), Duration::ZERO);
     let behind = Time(NOW.0 - 3 * DAY);
-    assert!(!clock.read(behind, Duration::ZERO).is_certain, "honest neighbours outvote a clock without a battery");
+    assert!(
+        !clock.read(behind, Duration::ZERO).is_certain,
+        "honest neighbours outvote a clock without a battery"
+    );
     assert!(!clock.read(behind.plus(60), minutes(1)).is_certain, "it only runs on");
     assert!(clock.read(NOW.plus(120), minutes(2)).is_certain, "a time server sets it");
     assert_eq!(attacked(&mut clock, 3), (NOW.plus(180), true));
