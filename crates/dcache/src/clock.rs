@@ -27,8 +27,8 @@
 //! behind and hardly ever ahead.
 //!
 //! Neighbours in such a swarm are strangers, and one host can use several addresses and names. So they outvote only a
-//! clock that may have no battery. A clock is not outvoted any more once there is evidence that it is right: it was set
-//! while the program ran, several neighbours agreed with it for ten minutes, or the operating system knows that it is
+//! clock that may have no battery. A clock is not outvoted any more once there is evidence that it is right. It was set
+//! while the program ran, or several neighbours agreed with it for ten minutes, or the operating system knows that it is
 //! set.
 
 mod evidence;

@@ -20,8 +20,8 @@ pub fn system_clock() -> Time {
     since_1970(SystemTime::now())
 }
 
-/// Returns whether the operating system knows that the wall clock, which shows `wall`, is set: it agrees with a clock
-/// that has a battery, or a time server has set it since this computer was switched on. `false` if this is not known.
+/// Returns whether the operating system knows that the wall clock, which shows `wall`, is set. The clock then agrees with
+/// one that has a battery, or a time server has set it since this computer was switched on.
 pub fn is_system_clock_set(wall: Time) -> bool {
     is_set(Path::new("/"), wall)
 }

@@ -4,7 +4,7 @@ use super::{Mark, NeighbourTime, OUTVOTED, OUTVOTING, SETTLING};
 use crate::Time;
 use std::time::Duration;
 
-/// What this run has seen of the own clock. A clock without a battery is wrong from the start of the computer on, so a
+/// Observations of the own clock in this run. A clock without a battery is wrong from the start of the computer on, so a
 /// clock that was right once stays right while the program runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {

@@ -203,7 +203,7 @@ pub(crate) struct Target {
     pub(crate) is_me: bool,
     /// Time since it last stated its presence; `None` if it is not present.
     pub(crate) stated: Option<Duration>,
-    /// Addresses at which it states to accept lines, and what answers there.
+    /// Addresses at which it states to accept lines, with the answer there.
     pub(crate) lines: Vec<(SocketAddr, Reply)>,
     /// Addresses at which it states to accept IPFS connections over TCP, and whether a connection was accepted.
     pub(crate) ipfs: Vec<(SocketAddr, bool)>,
@@ -211,7 +211,7 @@ pub(crate) struct Target {
     pub(crate) connection: Result<String, String>,
 }
 
-/// What answers at an address that a robot stated.
+/// The answer at an address that a robot stated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// Nothing: no connection was accepted.

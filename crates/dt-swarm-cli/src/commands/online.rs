@@ -30,7 +30,7 @@ Examples:
 const HEADER: [&str; 8] = ["Name", "Hardware", "Type", "Model", "Status", "Where", "ID", "Version"];
 /// Time after which a terminal shows the table again although nothing changed.
 const REDRAW_EVERY: Duration = Duration::from_secs(2);
-/// What is said when only the records of the daemon are known.
+/// Note below the table when only the records of the daemon are known.
 const BY_RECORDS_NOTE: &str =
     "Only signed records are known here. Ask on the robot itself which of these robots it hears.\n";
 /// Maximum number of shared names that are listed below the table.

@@ -15,7 +15,7 @@ use std::path::Path;
 pub(super) const IPFS: &str = "ipfs";
 /// Maximum number of characters of a channel's name that are shown.
 const MAX_CHANNEL_SHOWN: usize = 64;
-/// What is said of robots when only the records of the daemon are known.
+/// Description of robots when only the records of the daemon are known.
 pub(super) const BY_RECORDS: &str = "known by records; ask on the robot itself which of them it hears";
 
 /// The graph of robots.
