@@ -1,7 +1,8 @@
 //! The running brain: connects the pure brain with the clocks, the channels, the disk and the key.
 //!
 //! The brain itself is pure. This crate gives it the parts that it must not have: the clocks, the channels, a store on
-//! the disk, and the key with which this node signs. One task, [`Driver::run`], owns all of them. Services hold a
+//! the disk, and the key with which this node signs. The brain itself only has a [`dcache::Prover`], which signs random
+//! challenges and nothing else. One task, [`Driver::run`], owns all of them. Services hold a
 //! [`Swarm`], with which they read the set, publish statements, and receive changes.
 //!
 //! Two rules concern the disk. Records of this node are on its disk before any peer receives them, so that the node

@@ -19,6 +19,11 @@ const MAX_OF_A_SOURCE: usize = 128;
 const MAX_ADDRESSES: usize = 4;
 /// Maximum number of hosts whose facts about one robot are kept.
 const MAX_SOURCES: usize = 4;
+/// Minimum time between two rounds of questions that are counted, and the number of rounds that a host may miss until
+/// another host that answers for the same robot takes its place. A robot that changes its address is found within a
+/// minute, and a few lost datagrams give a robot to nobody else.
+const ROUND: Duration = Duration::from_secs(10);
+const MAX_MISSED: u32 = 6;
 /// Time after which an earlier name of a host is no longer listed, if the host was heard under another name meanwhile.
 const RENAMED: Duration = Duration::from_secs(60);
 /// Shortest and longest lifetime of a fact.
@@ -51,6 +56,9 @@ struct Row {
     addresses: Vec<IpAddr>,
     /// The host that first named the robot.
     source: IpAddr,
+    /// Number of rounds of questions that other hosts answered for the robot since this host last did, and the time at
+    /// which the last one was counted.
+    missed: (u32, Duration),
 }
 
 #[derive(Debug)]
@@ -118,14 +126,12 @@ impl ForeignTable {
             self.robots.iter().filter(|(_, row)| !is_renamed(row.source, row.heard()) || !row.is_of_source());
         let mut robots: Vec<ForeignRobot> = present.map(|(name, row)| row.robot(name, now)).collect();
         for (address, answered) in &self.pongs {
-            if is_renamed(*address, answered.at) {
-                continue;
-            }
             let name = &answered.pong.name;
             let is_known = self.robots.get(name).is_some_and(|row| row.is_at(*address));
             let known = is_known.then(|| robots.iter_mut().find(|robot| robot.name == *name)).flatten();
             match known {
                 Some(robot) => answered.complete(robot, now),
+                None if is_renamed(*address, answered.at) => {}
                 None => robots.push(answered.robot(*address, now)),
             }
         }
@@ -165,13 +171,14 @@ impl ForeignTable {
         if !self.robots.contains_key(host) {
             self.make_room_for(source);
             self.make_room();
-            let row = Row { facts: BTreeMap::new(), addresses: Vec::new(), source };
+            let row = Row { facts: BTreeMap::new(), addresses: Vec::new(), source, missed: (0, now) };
             self.robots.insert(host.to_owned(), row);
         }
         let Some(row) = self.robots.get_mut(host) else { return };
         if !row.takes(source) {
             return;
         }
+        row.count_missed(source, now);
         if row.addresses.is_empty() {
             row.addresses.push(source);
         }
@@ -273,6 +280,19 @@ impl Row {
     fn takes(&self, source: IpAddr) -> bool {
         let sources: BTreeSet<IpAddr> = self.facts.keys().map(|(_, source)| *source).collect();
         sources.len() < MAX_SOURCES || sources.contains(&source)
+    }
+
+    /// Counts the rounds in which only other hosts answer for the robot. After some of them, the robot has another
+    /// address.
+    fn count_missed(&mut self, source: IpAddr, now: Duration) {
+        if source == self.source {
+            self.missed = (0, now);
+        } else if self.missed.1 + ROUND <= now {
+            self.missed = (self.missed.0 + 1, now);
+            if self.missed.0 >= MAX_MISSED {
+                (self.source, self.addresses, self.missed.0) = (source, vec![source], 0);
+            }
+        }
     }
 
     /// Returns whether the robot is at the host that named it.

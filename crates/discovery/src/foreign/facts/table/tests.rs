@@ -202,6 +202,17 @@ fn another_host_neither_withdraws_nor_changes_the_facts_of_a_robot() {
 }
 
 #[test]
+fn a_robot_with_a_new_address_is_found_there_within_a_minute() {
+    let (mut table, new) = (ForeignTable::default(), ip("10.77.0.20"));
+    take(&mut table, fact("PRESENCE", "a", ""), 0);
+    for second in (2..=60).step_by(2) {
+        table.take_message(&response(fact("PRESENCE", "a", "")), new, at(second));
+        let address = only(&mut table, second).address;
+        assert_eq!(address, Some(if second < 60 { ip(SOURCE) } else { new }), "after {second} s");
+    }
+}
+
+#[test]
 fn the_earlier_name_of_a_renamed_robot_is_not_listed() {
     let mut table = ForeignTable::default();
     table.take_pong(pong("old"), ip(SOURCE), at(0));
