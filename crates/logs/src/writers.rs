@@ -12,6 +12,9 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// Minimum time between two checks, as a multiple of the duration of the last check. Checks thus take at most about 5 %
 /// of the time of one core.
 const IDLE_SHARE: u32 = 20;
+/// Maximum value of that minimum time. On a computer that is busy, a check takes long without using the core. A file that
+/// was closed must not wait for that.
+const LONGEST_IDLE: Duration = Duration::from_secs(4);
 /// Maximum time after which open files are checked again. Usually inotify reports earlier that a writer closed the file.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Mask of the open flags `O_WRONLY` and `O_RDWR`. One of them is set when a file is open for writing.
@@ -37,7 +40,7 @@ impl Pace {
     /// Notes the files that a check found open at `elapsed`, and the duration of the check. Returns the time of the
     /// next check. The longer a file stays open, the more rarely it is checked.
     pub(crate) fn note(&mut self, open: Vec<String>, elapsed: Duration, took: Duration) -> Option<Duration> {
-        self.next = elapsed + SHORTEST_WAIT.max(took * IDLE_SHARE);
+        self.next = elapsed + (took * IDLE_SHARE).clamp(SHORTEST_WAIT, LONGEST_IDLE);
         let since = |path: String| {
             let since = self.open.get(&path).copied().unwrap_or(elapsed);
             (path, since)
@@ -198,8 +201,9 @@ mod tests {
         assert_eq!(pace.note(open(), SECOND * 11, Duration::ZERO), Some(SECOND * 21));
         assert_eq!(pace.note(open(), SECOND * 101, Duration::ZERO), Some(SECOND * 131));
         assert_eq!(pace.note(open(), SECOND * 200, SECOND), Some(SECOND * 230));
-        assert_eq!(pace.next(), SECOND * 220);
+        assert_eq!(pace.next(), SECOND * 204, "a slow check delays the next one by four seconds only");
         pace.note_none();
-        assert_eq!((pace.next(), pace.open()), (SECOND * 220, 0));
+        assert_eq!((pace.next(), pace.open()), (SECOND * 204, 0));
+        assert_eq!(pace.note(open(), SECOND * 300, SECOND / 10), Some(SECOND * 302));
     }
 }

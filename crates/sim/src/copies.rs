@@ -75,7 +75,11 @@ impl World {
         let wanted =
             self.scenario.files.as_ref().and_then(|files| files.copies.as_ref()).map_or(1, |c| c.wanted);
         let is_urgent = self.full(node).is_some_and(|full| full.is_urgent);
-        let least = if reason == ReleaseReason::Space && is_urgent { 1 } else { wanted };
+        let least = match reason {
+            ReleaseReason::Space if is_urgent => 1,
+            ReleaseReason::Space => wanted.saturating_sub(1).max(1),
+            ReleaseReason::Surplus => wanted,
+        };
         let left = self.disks_with(&cid).len();
         if left < least {
             self.fail(format!(

@@ -13,6 +13,9 @@
 //! another robot could arrive after the first step. Therefore a confirmation counts only if it was signed at most
 //! [`TOLERANCE`] before the first step, and a robot does not begin to leave within [`PAUSE`] after it stated that it
 //! keeps the file. So of several robots that leave at about the same time, one relies only on holders that stay.
+//!
+//! The uploader does not leave its own file in this way. A robot that urgently needs space and waits for the
+//! confirmation of the uploader therefore leaves without that pause: the copy of the uploader stays, whoever else leaves.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::copies::{CopyRules, Outcome, Peers, Pressure, ReleaseReason, USUAL_COPIES, earlier};
@@ -73,6 +76,8 @@ struct Leave {
     reason: ReleaseReason,
     /// Number of other holders that must confirm their copies.
     needed: usize,
+    /// The uploader, if it must be one of them.
+    uploader: Option<PeerId>,
     /// Time of the first step, by the clock of this node.
     time: Time,
     /// Time of the first step, without jumps of the clock.
@@ -132,8 +137,8 @@ impl Leaving {
             let due = *self.surplus.entry(*cid).or_insert(view.elapsed) + rules.heal;
             if due > view.elapsed {
                 next = earlier(next, Some(due));
-            } else if is_known && self.may_begin(cid, view.elapsed) {
-                self.begin(view, *cid, (ReleaseReason::Surplus, rules.copies), outcome);
+            } else if is_known && self.may_begin(cid) && self.is_settled(cid, view.elapsed) {
+                self.begin(view, *cid, (ReleaseReason::Surplus, rules.copies, None), outcome);
             }
         }
         earlier(next, self.leaves.values().map(|leave| leave.since + PATIENCE).min())
@@ -148,16 +153,19 @@ impl Leaving {
         self.paused.retain(|cid, until| is_kept(cid) && *until > view.elapsed);
     }
 
-    fn may_begin(&self, cid: &Cid, elapsed: u64) -> bool {
-        let stated = self.stated.get(cid).copied().unwrap_or_default();
-        !self.leaves.contains_key(cid)
-            && self.leaves.len() < MAX_LEAVING
-            && !self.paused.contains_key(cid)
-            && elapsed >= stated + PAUSE
+    fn may_begin(&self, cid: &Cid) -> bool {
+        let is_new = !self.leaves.contains_key(cid) && !self.paused.contains_key(cid);
+        is_new && self.leaves.len() < MAX_LEAVING
+    }
+
+    /// Returns whether other robots no longer rely on a statement of this node that it keeps a file.
+    fn is_settled(&self, cid: &Cid, elapsed: u64) -> bool {
+        elapsed >= self.stated.get(cid).copied().unwrap_or_default() + PAUSE
     }
 
     /// Begins to leave files until enough space will be free: first those of which other robots have enough copies, and
-    /// the oldest of these first.
+    /// the oldest of these first. Then those that will lack one copy: a robot with more space makes it. If the space is
+    /// urgently needed, also those of which there is one other copy.
     fn make_room(&mut self, view: &View<'_>, rules: CopyRules, outcome: &mut Outcome) {
         let size = |cid: &Cid| view.kept.get(cid).map_or(0, |known| known.size);
         let leaving = self.leaves.keys().map(size).fold(0, u64::saturating_add);
@@ -168,20 +176,24 @@ impl Leaving {
         let enough = if rules.copies == 0 { USUAL_COPIES } else { rules.copies };
         let mut choice = Vec::new();
         for (cid, file) in view.files.iter().filter(|(cid, file)| is_mine_to_drop(view, cid, file)) {
-            let others = holders(view, file).len();
-            if others >= enough || view.pressure.is_urgent && others > 0 {
-                let changed = view.kept.get(cid).map(|known| known.changed);
-                choice.push((others < enough, changed, *cid));
+            let others = holders(view, file);
+            let known = view.kept.get(cid);
+            let uploader = known.map(|known| known.uploader);
+            let uploader = uploader.filter(|peer| view.pressure.is_urgent && others.contains(peer));
+            let is_lacking = others.len() < enough;
+            let least = if view.pressure.is_urgent { 1 } else { enough.saturating_sub(1).max(1) };
+            if others.len() >= least {
+                let changed = known.map(|known| known.changed);
+                choice.push((is_lacking, changed, *cid, uploader, if is_lacking { least } else { enough }));
             }
         }
         choice.sort_unstable();
-        for (is_lacking, _, cid) in choice {
+        for (_, _, cid, uploader, needed) in choice {
             if lacking == 0 {
                 return;
             }
-            if self.may_begin(&cid, view.elapsed) {
-                let needed = if is_lacking { 1 } else { enough };
-                self.begin(view, cid, (ReleaseReason::Space, needed), outcome);
+            if self.may_begin(&cid) && (uploader.is_some() || self.is_settled(&cid, view.elapsed)) {
+                self.begin(view, cid, (ReleaseReason::Space, needed, uploader), outcome);
                 lacking = lacking.saturating_sub(size(&cid));
             }
         }
@@ -192,7 +204,7 @@ impl Leaving {
         &mut self,
         view: &View<'_>,
         cid: Cid,
-        (reason, needed): (ReleaseReason, usize),
+        (reason, needed, uploader): (ReleaseReason, usize, Option<PeerId>),
         outcome: &mut Outcome,
     ) {
         let item = Station::Safe.item(&cid);
@@ -200,7 +212,7 @@ impl Leaving {
         let known = records.map(|record| (record.signer(), record.signature().sequence)).collect();
         outcome.statements.propose(item, Validity::over(view.now.time));
         let (time, since) = (view.now.time, view.elapsed);
-        self.leaves.insert(cid, Leave { reason, needed, time, since, known });
+        self.leaves.insert(cid, Leave { reason, needed, uploader, time, since, known });
     }
 
     /// Makes the second step for the files whose copies were confirmed. Ends the attempts that take too long, and those
@@ -214,12 +226,15 @@ impl Leaving {
             };
             let others = holders(view, file);
             let is_confirmed = |peer: &PeerId| leave.is_confirmed(view, cid, *peer);
+            let has_uploader =
+                leave.uploader.is_none_or(|peer| others.contains(&peer) && is_confirmed(&peer));
             if others.len() < leave.needed || view.elapsed >= leave.since + PATIENCE {
                 ended.push(*cid);
             } else if file.holders.contains_key(&view.me) {
                 // The first step is not published yet.
                 outcome.statements.propose(Station::Safe.item(cid), Validity::over(view.now.time));
-            } else if others.iter().filter(|peer| is_confirmed(peer)).count() >= leave.needed {
+            } else if has_uploader && others.iter().filter(|peer| is_confirmed(peer)).count() >= leave.needed
+            {
                 outcome.released.push((*cid, leave.reason));
             }
         }
