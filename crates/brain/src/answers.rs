@@ -1,9 +1,10 @@
 //! Answers pings with pongs, and sends records in portions: to a peer that requested them, or that lacks them.
 
 use crate::Now;
+use crate::channel::Channel;
 use crate::node::{Node, briefly};
 use crate::origin::Origin;
-use dcache::{Key, Search, Validity};
+use dcache::{Key, Proof, Search, Validity};
 use routing::{
     Address, Carried, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, MAX_RECORDS, Message,
     PatternTexts, Status, Target,
@@ -94,7 +95,8 @@ fn reply_to(question: &Envelope, is_on_path: bool) -> Address {
 impl Answers {
     /// Answers a ping with a pong on the same channel. On a link, the pong carries the status of this node. On a network,
     /// the pong is no longer than the ping, because the sender of the ping has not proved its address. A program on this
-    /// computer also receives the path of the control socket.
+    /// computer also receives the path of the control socket. If the ping has a challenge, the pong proves the identity of
+    /// this node.
     pub(crate) fn answer_ping(&self, node: &mut Node, now: Now, origin: Origin, ping: &Envelope) {
         node.count(&metrics::BRAIN_PINGS_ANSWERED);
         let to = reply_to(ping, node.paths.chain(origin.channel).is_some());
@@ -102,7 +104,11 @@ impl Answers {
         if let Some(status) = status.as_mut().filter(|_| is_asked_from_here(node, origin, ping)) {
             status.control_socket.clone_from(&node.control_socket);
         }
-        send_pong(node, now, origin, to, status);
+        let proof = ping.challenge.and_then(|challenge| {
+            let is_due = node.channels.get_mut(origin.channel).is_some_and(Channel::take_proof);
+            node.prover.as_ref().filter(|_| is_due).map(|prover| prover.prove(challenge))
+        });
+        send_pong(node, now, origin, to, Extras { status, proof });
     }
 
     /// Answers a request with every matching record, then a pong. On a network, sends only the pong, which names the
@@ -119,7 +125,7 @@ impl Answers {
         let to = reply_to(request, node.paths.chain(origin.channel).is_some());
         if !node.channels.is_link(origin.channel) {
             node.count(&metrics::BRAIN_REQUESTS_ANSWERED);
-            return send_pong(node, now, origin, to, None);
+            return send_pong(node, now, origin, to, Extras::default());
         }
         let Ok(patterns) = patterns.read() else {
             return node.penalize(&metrics::BRAIN_MESSAGES_REFUSED_MALFORMED, origin.channel);
@@ -240,9 +246,9 @@ impl Answers {
         match answer.kind {
             AnswerKind::Request => {
                 let status = link_status(node, now, id);
-                send_pong(node, now, origin, answer.to, status);
+                send_pong(node, now, origin, answer.to, Extras { status, proof: None });
             }
-            AnswerKind::Repair => send_pong(node, now, origin, answer.to, None),
+            AnswerKind::Repair => send_pong(node, now, origin, answer.to, Extras::default()),
             AnswerKind::Gift => {}
         }
         if self.closing.contains(&id) {
@@ -309,9 +315,16 @@ fn is_asked_from_here(node: &Node, origin: Origin, question: &Envelope) -> bool 
     question.hops == 0 && node.channels.get(origin.channel).is_some_and(|channel| channel.is_local)
 }
 
-fn send_pong(node: &mut Node, now: Now, origin: Origin, to: Address, status: Option<Status>) {
+/// The parts of a pong that only a link carries.
+#[derive(Default)]
+struct Extras {
+    status: Option<Status>,
+    proof: Option<Proof>,
+}
+
+fn send_pong(node: &mut Node, now: Now, origin: Origin, to: Address, extras: Extras) {
     let Some(channel) = node.channels.get(origin.channel) else { return };
     let pong = Envelope::new(node.own_address(channel), to, Message::pong(briefly(now)));
     let target = origin.source.map_or(Target::All, Target::Host);
-    node.send(now, origin.channel, target, &Envelope { status, ..pong });
+    node.send(now, origin.channel, target, &Envelope { status: extras.status, proof: extras.proof, ..pong });
 }

@@ -17,7 +17,7 @@ use crate::serve::Served;
 use crate::signer_rates::SignerRates;
 use crate::{Input, Now, Output, Settings, Sighting};
 use admit::RecordSource;
-use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
+use dcache::{Moment, NeighbourTime, PeerId, Policy, Prover, Set, Time};
 pub(crate) use hearing::OtherHost;
 pub use hearing::{Hearing, OtherSwarm};
 use routing::{Capacity, ChannelEvent, ChannelId, Medium, SenderBudgets, Status, Table};
@@ -96,6 +96,11 @@ impl Brain {
         self.node.control_socket = path;
     }
 
+    /// Sets what proves the identity of this node to programs and nodes that ask for it over a link.
+    pub fn set_prover(&mut self, prover: Prover) {
+        self.node.prover = Some(prover);
+    }
+
     /// Returns the status of this node.
     pub fn status(&self, now: Now) -> Status {
         self.node.status(now)
@@ -110,6 +115,11 @@ impl Brain {
     /// Returns the time that the clocks of neighbours show at `elapsed`; `None` if no neighbour shows a time.
     pub fn neighbour_time(&self, elapsed: Duration) -> Option<NeighbourTime> {
         self.node.neighbour_time(elapsed)
+    }
+
+    /// Returns the number of robots whose clocks were heard within `age`.
+    pub fn clocks_heard(&self, now: Now, age: Duration) -> usize {
+        self.node.clocks_heard(now.elapsed, age)
     }
 
     /// Adds `by` to a counter that is part of the status. Services use it to count their work.
@@ -198,6 +208,7 @@ impl Brain {
     fn down(&mut self, now: Now, id: ChannelId) {
         self.node.channels.close(id);
         self.node.neighbours.drop_channel(id);
+        self.node.clocks.drop_channel(id);
         self.answers.drop_channel(id);
         self.served.drop_channel(id);
         self.comparisons.channel_is_down(&mut self.node, now, id);

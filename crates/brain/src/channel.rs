@@ -6,6 +6,9 @@ use crate::trickle::{TimerAction, Trickle};
 use routing::{Address, Capacity, ChannelStatus, Medium, Reach};
 use std::time::Duration;
 
+/// Maximum number of proofs of identity on one link. A program asks for one.
+const MAX_PROOFS: u32 = 4;
+
 /// A channel that is up.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -17,6 +20,8 @@ pub(crate) struct Channel {
     pub(crate) is_pushed: bool,
     /// Whether the other side of the link is a program on this computer.
     pub(crate) is_local: bool,
+    /// Number of times that this node proved its identity on it.
+    proofs: u32,
     /// Number of bad lines so far.
     penalties: u32,
     budget: Option<Budget>,
@@ -44,6 +49,7 @@ impl Channel {
             capacity: None,
             is_pushed,
             is_local: false,
+            proofs: 0,
             penalties: 0,
             budget: None,
             timer: None,
@@ -101,6 +107,14 @@ impl Channel {
             true if budget.spend(bytes, elapsed) => SendOutcome::Sent,
             true => SendOutcome::OverBudget(budget.when(bytes)),
         }
+    }
+
+    /// Returns whether this node may prove its identity on the channel once more. A proof is a signature, so each link
+    /// gets few of them, and the many peers of a network get none.
+    pub(crate) fn take_proof(&mut self) -> bool {
+        let may = self.is_link() && self.proofs < MAX_PROOFS;
+        self.proofs += u32::from(may);
+        may
     }
 
     /// Counts a bad line. Returns true for the line with which a link reaches `limit`, so that it is closed once.

@@ -21,11 +21,82 @@ const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 /// Statements begin early enough that a smaller difference does not matter.
 const MAX_DIFFERENCE: u64 = 20 * 60;
 
-/// Time of day that the clock of a neighbour showed, and the time since start at which it was heard.
+/// Maximum number of clocks that are remembered. When the table is full, further clocks are ignored until others have not
+/// been heard for [`REMEMBERED`], so that a host with many addresses displaces no other host.
+const MAX_CLOCKS: usize = 256;
+
+/// The place at which a clock was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// A host, whatever names it uses.
+    Host(IpAddr),
+    /// A peer on a channel that does not tell its hosts.
+    Peer(ChannelId, PeerId),
+}
+
+/// Time of day that a clock showed, and the time since start at which it was heard.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ShownTime {
+struct ShownTime {
     time: Time,
     at: Duration,
+    /// Name that the host used last.
+    peer: PeerId,
+    channel: ChannelId,
+}
+
+impl ShownTime {
+    /// Returns the time that the clock shows at `elapsed`.
+    fn run_on(&self, elapsed: Duration) -> Time {
+        self.time.plus(elapsed.saturating_sub(self.at).as_secs())
+    }
+}
+
+/// The clocks of the neighbours.
+#[derive(Debug, Default)]
+pub(crate) struct ShownTimes(BTreeMap<Place, ShownTime>);
+
+impl ShownTimes {
+    fn note(&mut self, place: Place, shown: ShownTime) {
+        if self.0.len() >= MAX_CLOCKS && !self.0.contains_key(&place) {
+            self.0.retain(|_, old| old.at + REMEMBERED > shown.at);
+        }
+        if self.0.len() < MAX_CLOCKS || self.0.contains_key(&place) {
+            self.0.insert(place, shown);
+        }
+    }
+
+    /// Removes the clocks that were read on a channel that is gone.
+    pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
+        self.0.retain(|_, shown| shown.channel != channel);
+    }
+
+    /// Returns one time for each voter, of the clocks of hosts that were heard at `since` or later, and of all remembered
+    /// clocks on channels that do not tell their hosts.
+    ///
+    /// An address has one vote, and so has a peer: a robot with two interfaces counts once. A host that uses the name of
+    /// another one does not replace the vote of the other, it shares it. On a channel that does not tell its hosts, all
+    /// peers that are not heard elsewhere have one vote together.
+    fn votes(&self, elapsed: Duration, since: Duration) -> Vec<Time> {
+        let remembered = elapsed.saturating_sub(REMEMBERED);
+        let mut of_hosts: BTreeMap<PeerId, Vec<Time>> = BTreeMap::new();
+        for (place, shown) in &self.0 {
+            if let Place::Host(_) = place
+                && shown.at >= since.max(remembered)
+            {
+                of_hosts.entry(shown.peer).or_default().push(shown.run_on(elapsed));
+            }
+        }
+        let mut of_channels: BTreeMap<ChannelId, Vec<Time>> = BTreeMap::new();
+        for (place, shown) in &self.0 {
+            if let Place::Peer(channel, peer) = place
+                && shown.at >= remembered
+                && !of_hosts.contains_key(peer)
+            {
+                of_channels.entry(*channel).or_default().push(shown.run_on(elapsed));
+            }
+        }
+        of_hosts.into_values().chain(of_channels.into_values()).filter_map(middle).collect()
+    }
 }
 
 /// Asks neighbours for the time while it is not known.
@@ -68,26 +139,32 @@ impl Node {
     /// Notes the time that the clock of a neighbour shows: the start of a message that is of use only now. A node that
     /// does not know the time names no start.
     pub(crate) fn note_clock(&mut self, now: Now, origin: Origin, peer: PeerId, validity: &Validity) {
-        let shown = validity.from().map(|time| ShownTime { time, at: now.elapsed });
-        if let Some(neighbour) = self.neighbours.get_mut(&(origin.channel, peer)) {
-            neighbour.clock = shown;
+        let Some(neighbour) = self.neighbours.get(&(origin.channel, peer)) else { return };
+        let source = neighbour.source.map(|source| source.ip());
+        let place = source.map_or(Place::Peer(origin.channel, peer), Place::Host);
+        match validity.from() {
+            Some(time) => {
+                let shown = ShownTime { time, at: now.elapsed, peer, channel: origin.channel };
+                self.clocks.note(place, shown);
+            }
+            None => {
+                self.clocks.0.remove(&place);
+            }
         }
     }
 
-    /// Returns the time that the clocks of neighbours show at `elapsed`. Each host has one vote, however many names it
-    /// uses. On a channel that does not tell its hosts, all peers together have one vote.
+    /// Returns the time that the clocks of neighbours show at `elapsed`. Each robot has one vote, however many names and
+    /// addresses it uses, as far as this node can tell.
     pub(crate) fn neighbour_time(&self, elapsed: Duration) -> Option<NeighbourTime> {
-        let mut hosts: BTreeMap<(Option<IpAddr>, Option<ChannelId>), Vec<Time>> = BTreeMap::new();
-        for ((channel, _), neighbour) in self.neighbours.all() {
-            let shown = neighbour.clock.filter(|shown| shown.at + REMEMBERED > elapsed);
-            let Some(ShownTime { time, at }) = shown else { continue };
-            let host = neighbour.source.map(|source| source.ip());
-            let time = time.plus(elapsed.saturating_sub(at).as_secs());
-            hosts.entry((host, host.is_none().then_some(*channel))).or_default().push(time);
-        }
-        let votes: Vec<Time> = hosts.into_values().filter_map(middle).collect();
+        let votes = self.clocks.votes(elapsed, Duration::ZERO);
         let (hosts, is_open) = (votes.len(), self.replica.set().policy().roots().is_empty());
         middle(votes).map(|time| NeighbourTime { time, hosts, is_open })
+    }
+
+    /// Returns the number of robots whose clocks were heard within `age`. On channels that do not tell their hosts, where
+    /// beacons are rare, a clock counts for as long as it is remembered.
+    pub(crate) fn clocks_heard(&self, elapsed: Duration, age: Duration) -> usize {
+        self.clocks.votes(elapsed, elapsed.saturating_sub(age)).len()
     }
 
     /// Notes whether this node's clock is wrong, or far from those of its neighbours.

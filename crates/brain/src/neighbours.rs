@@ -1,6 +1,5 @@
 //! The neighbours heard on each network: where they take links, their latest beacons, and their backoff.
 
-use crate::clocks::ShownTime;
 use crate::replica::Verdict;
 use dcache::PeerId;
 use routing::{Beacon, ChannelId};
@@ -50,8 +49,6 @@ pub(crate) struct Neighbour {
     pub(crate) shown: Option<Shown>,
     /// Time at which it last answered a ping on this network.
     pub(crate) answered: Option<Duration>,
-    /// Time of day that its clock last showed. `None` if the neighbour does not know the time, or has not told it.
-    pub(crate) clock: Option<ShownTime>,
     /// Time of the comparison that is planned because its beacon differs. `Neighbours` changes it.
     compare_at: Option<Duration>,
     /// Number of comparisons in a row that brought nothing.

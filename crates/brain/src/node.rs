@@ -3,13 +3,14 @@
 use crate::brain::OtherHost;
 use crate::channel::Channel;
 use crate::channels::Channels;
+use crate::clocks::ShownTimes;
 use crate::neighbours::Neighbours;
 use crate::paths::Paths;
 use crate::replica::Replica;
 use crate::troubles::Troubles;
 use crate::waiting::WaitingLines;
 use crate::{Now, Output, Settings};
-use dcache::{PeerId, Set, Validity};
+use dcache::{PeerId, Prover, Set, Validity};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, Capacity, ChannelCommand, ChannelId, Medium};
@@ -32,10 +33,13 @@ pub(crate) struct Node {
     pub(crate) version: String,
     /// Path of the control socket, for programs on this computer.
     pub(crate) control_socket: Option<String>,
+    /// Proves the identity of this node; `None` if it proves it to nobody.
+    pub(crate) prover: Option<Prover>,
     pub(crate) settings: Settings,
     pub(crate) replica: Replica,
     pub(crate) channels: Channels,
     pub(crate) neighbours: Neighbours,
+    pub(crate) clocks: ShownTimes,
     pub(crate) paths: Paths,
     pub(crate) waiting: WaitingLines,
     /// Addresses that other peers named and this node dialled lately.
@@ -59,10 +63,12 @@ impl Node {
             everybody: Address::every_brain(),
             version: version.to_owned(),
             control_socket: None,
+            prover: None,
             settings,
             replica: Replica::new(set),
             channels: Channels::new(),
             neighbours: Neighbours::default(),
+            clocks: ShownTimes::default(),
             paths: Paths::default(),
             waiting: WaitingLines::default(),
             targets: Targets::default(),

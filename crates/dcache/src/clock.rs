@@ -25,10 +25,17 @@
 //! ends when the own clock is set, and times signed by peers with a role take precedence over it. In a swarm without
 //! roles, several neighbours also outvote a clock that is far behind theirs, because clocks without a battery are
 //! behind and hardly ever ahead.
+//!
+//! Neighbours in such a swarm are strangers, and one host can use several addresses and names. So they outvote only a
+//! clock that may have no battery. A clock is not outvoted any more once there is evidence that it is right. It was set
+//! while the program ran, or several neighbours agreed with it for ten minutes, or the operating system knows that it is
+//! set.
 
+mod evidence;
 mod votes;
 
 use crate::{Moment, Time};
+use evidence::Evidence;
 use std::time::Duration;
 pub use votes::SignedTime;
 use votes::Votes;
@@ -57,7 +64,7 @@ const MAX_ALLOWED_FOR: u64 = 24 * 3600;
 pub struct NeighbourTime {
     /// Median of the times that the neighbours' clocks show.
     pub time: Time,
-    /// Number of hosts whose clocks were read.
+    /// Number of robots whose clocks were read, as far as they can be told apart.
     pub hosts: usize,
     /// Whether no peer has a role in this swarm. In a swarm with roles, unsigned times are used only as the guess of a
     /// node that does not know the time.
@@ -102,6 +109,7 @@ pub struct Clock {
     /// First reading of the clock after it fell behind the time that it showed earlier, while it contradicts nothing
     /// else.
     insisting: Option<Mark>,
+    evidence: Evidence,
     /// Last reading of the neighbours' clocks, with the time since start at which it was made.
     heard: Option<(NeighbourTime, Duration)>,
     next_hearing: Duration,
@@ -119,6 +127,7 @@ impl Clock {
             settled,
             unsettled: None,
             insisting: None,
+            evidence: Evidence::default(),
             heard: None,
             next_hearing: Duration::ZERO,
         }
@@ -164,12 +173,12 @@ impl Clock {
     pub fn read(&mut self, wall: Time, elapsed: Duration) -> Moment {
         self.hear_insisting(wall, elapsed);
         let floor = self.floor(elapsed);
-        let guess = self.guess(elapsed);
         let is_possible = wall.plus(TOLERANCE) >= floor;
-        let is_outvoted = guess.is_some_and(|guess| {
-            guess.is_open && guess.hosts >= OUTVOTING && wall.plus(OUTVOTED) < guess.time
-        });
-        let is_certain = is_possible && !is_outvoted;
+        if is_possible {
+            self.evidence.note(wall, self.heard(elapsed), elapsed);
+        }
+        let guess = self.guess(elapsed);
+        let is_certain = is_possible && !self.is_outvoted(wall, elapsed);
         let own = if is_possible { wall } else { floor };
         // Times signed by other peers do not count as shown by this node's clock.
         let own_floor = self.own_floor(elapsed);
@@ -189,6 +198,20 @@ impl Clock {
         }
         let time = guess.map_or(own, |guess| guess.time.max(own));
         Moment { time, settled, is_certain, neighbours: time }
+    }
+
+    /// Returns whether the clocks of the neighbours outvote the own one, which shows `wall` at `elapsed`.
+    pub fn is_outvoted(&self, wall: Time, elapsed: Duration) -> bool {
+        let outvotes = |guess: &NeighbourTime| {
+            guess.is_open && guess.hosts >= OUTVOTING && wall.plus(OUTVOTED) < guess.time
+        };
+        !self.evidence.is_right() && self.guess(elapsed).as_ref().is_some_and(outvotes)
+    }
+
+    /// Notes that the operating system knows the clock to be right. The neighbours do not outvote it any more in this
+    /// run.
+    pub fn confirm(&mut self) {
+        self.evidence.confirm();
     }
 
     fn neighbours(&self, time: Time, elapsed: Duration) -> Time {

@@ -206,8 +206,15 @@ impl Keypair {
         keep: End,
         payload: &str,
     ) -> Signature {
-        let bytes = self.0.sign(&message(swarm, sequence, keep, payload)).to_bytes();
+        let bytes = self.sign_bytes(&message(swarm, sequence, keep, payload));
         Signature { signer: self.peer_id(), sequence, keep, bytes }
+    }
+}
+
+impl Keypair {
+    /// Signs bytes that begin with the domain tag of their purpose.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> [u8; 64] {
+        self.0.sign(bytes).to_bytes()
     }
 }
 

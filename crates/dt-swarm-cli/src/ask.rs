@@ -3,8 +3,12 @@
 
 use crate::connection::Connection;
 use crate::error::CliError;
+use crate::random;
 use crate::text;
-use dcache::{Limits, Moment, PeerId, Policy, Refusal, Set, Signature, Statement, Time, Validity, buckets};
+use dcache::{
+    Challenge, Limits, Moment, PeerId, Policy, Proof, Refusal, Set, Signature, Statement, Time, Validity,
+    buckets,
+};
 use routing::{Address, Envelope, Message, Status};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +24,8 @@ pub(crate) struct Pong {
     pub(crate) status: Option<Status>,
     /// The time of this computer's clock when the pong was received.
     pub(crate) arrived: Time,
+    /// Signature of the challenge in the ping.
+    pub(crate) proof: Option<Proof>,
 }
 
 /// A complete and verified answer of a daemon.
@@ -87,6 +93,17 @@ pub(crate) fn ping(connection: &mut Connection) -> Result<Pong, CliError> {
     // question.
     connection.send(&envelope(Message::ping(Validity::ALWAYS)))?;
     await_pong(connection, &mut Vec::new())
+}
+
+/// Pings the daemon, and returns whether it proves that it has the key of its peer ID. Without a proof, any host can send
+/// a pong with any peer ID.
+pub(crate) fn identify(connection: &mut Connection) -> Result<(Pong, bool), CliError> {
+    let challenge = Challenge::new(random::bytes()?);
+    let question = envelope(Message::ping(Validity::ALWAYS));
+    connection.send(&Envelope { challenge: Some(challenge), ..question })?;
+    let pong = await_pong(connection, &mut Vec::new())?;
+    let is_proven = pong.proof.is_some_and(|proof| proof.is_of(pong.peer, challenge));
+    Ok((pong, is_proven))
 }
 
 /// Asks for all records whose bucket matches one of the patterns. The policy decides which of them count.
@@ -180,6 +197,7 @@ fn pong(connection: &Connection, envelope: Envelope) -> Result<Pong, CliError> {
         peer: peer.ok_or_else(|| connection.not_ours("its pong does not name its sender"))?,
         status: envelope.status,
         arrived: clock(),
+        proof: envelope.proof,
     })
 }
 
@@ -211,6 +229,7 @@ mod tests {
             peer: Keypair::from_seed([1; 32]).peer_id(),
             status: Some(Status { time: Time(theirs), ..Status::default() }),
             arrived: Time(ours),
+            proof: None,
         }
     }
 

@@ -20,21 +20,28 @@ pub(crate) struct Host {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "HOST is the name of a robot, another host name or an IP address. Append :PORT (1 to 65535) if the port is not {DEFAULT_PORT}; an IPv6 address with a port \
-     is [ADDRESS]:PORT"
-)]
-pub(crate) struct HostError;
+pub(crate) enum HostError {
+    #[error(
+        "HOST is the name of a robot, another host name or an IP address. Append :PORT (1 to 65535) if the port is not {DEFAULT_PORT}; an IPv6 address with a port \
+         is [ADDRESS]:PORT"
+    )]
+    Form,
+    #[error("a port is a number from 1 to 65535; leave it out for the port {DEFAULT_PORT}")]
+    Port,
+}
 
 impl FromStr for Host {
     type Err = HostError;
     fn from_str(text: &str) -> Result<Self, HostError> {
         let (name, port) = split(text)?;
         let is_port_named = port.is_some();
-        let port = port.map_or(Ok(DEFAULT_PORT), |port| port.parse().map_err(|_| HostError))?;
+        let port = port.map_or(Ok(DEFAULT_PORT), |port| port.parse().map_err(|_| HostError::Port))?;
         let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '[' || c == ']';
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(is_odd) || port == 0 {
-            return Err(HostError);
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(is_odd) {
+            return Err(HostError::Form);
+        }
+        if port == 0 {
+            return Err(HostError::Port);
         }
         Ok(Self { name: name.to_owned(), port, is_port_named })
     }
@@ -73,11 +80,11 @@ impl From<SocketAddr> for Host {
 /// Splits the text into the name and, if it has one, the port.
 fn split(text: &str) -> Result<(&str, Option<&str>), HostError> {
     if let Some(rest) = text.strip_prefix('[') {
-        let (name, port) = rest.split_once(']').ok_or(HostError)?;
+        let (name, port) = rest.split_once(']').ok_or(HostError::Form)?;
         return match port.strip_prefix(':') {
             Some(port) => Ok((name, Some(port))),
             None if port.is_empty() => Ok((name, None)),
-            None => Err(HostError),
+            None => Err(HostError::Form),
         };
     }
     // An IPv6 address may end with an interface: fe80::1%wlan0.
@@ -86,7 +93,7 @@ fn split(text: &str) -> Result<(&str, Option<&str>), HostError> {
         return Ok((text, None));
     }
     match text.split_once(':') {
-        Some((_, port)) if port.contains(':') => Err(HostError),
+        Some((_, port)) if port.contains(':') => Err(HostError::Form),
         Some((name, port)) => Ok((name, Some(port))),
         None => Ok((text, None)),
     }
@@ -142,9 +149,12 @@ mod tests {
 
     #[test]
     fn invalid_hosts_are_refused() {
-        for text in ["", ":8000", "a:", "a:0", "a:65536", "a:b:c", "[::1", "[::1]x", "a b", "http://a", "a\n"]
-        {
-            assert_eq!(text.parse::<Host>(), Err(HostError), "{text:?}");
+        for text in ["", ":8000", "a:b:c", "[::1", "[::1]x", "a b", "http://a:1", "a\n"] {
+            assert_eq!(text.parse::<Host>(), Err(HostError::Form), "{text:?}");
         }
+        for text in ["a:", "a:0", "a:65536", "a:70000", "[::1]:70000", "a:x"] {
+            assert_eq!(text.parse::<Host>(), Err(HostError::Port), "{text:?}");
+        }
+        assert!(HostError::Port.to_string().contains("from 1 to 65535"));
     }
 }

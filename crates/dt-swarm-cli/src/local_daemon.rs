@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn pong(who: u8) -> Pong {
-        Pong { peer: peer(who), status: None, arrived: Time(0) }
+        Pong { peer: peer(who), status: None, arrived: Time(0), proof: None }
     }
 
     fn absent(path: &str) -> Looked {

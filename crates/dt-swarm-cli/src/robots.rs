@@ -9,7 +9,7 @@ mod selector;
 
 pub(crate) use reach::addresses;
 pub(crate) use records::BY_RECORDS;
-pub(crate) use selector::{Choice, Selector, handles};
+pub(crate) use selector::{Choice, Selector, handles, robot_name};
 
 use crate::context::{Context, Reading};
 use crate::error::CliError;
@@ -29,6 +29,8 @@ pub(crate) struct Table {
     pub(crate) daemon: Daemon,
     /// The robots: those that are here first, then those elsewhere, then those that left.
     pub(crate) robots: Vec<Robot>,
+    /// Whether the robots are known by signed records only. Another computer does not tell whom it hears.
+    pub(crate) is_by_records: bool,
 }
 
 impl Context {
@@ -69,15 +71,24 @@ impl Context {
 pub(crate) fn of_daemon(client: &mut Client) -> Result<Option<Vec<Robot>>, CliError> {
     let mut robots = Vec::new();
     loop {
-        match client.call::<Discovery>(&Request::Robots { from: robots.len() }) {
-            Ok(Answer::Robots { robots: page }) if page.is_empty() || robots.len() > MAX_ROBOTS => break,
-            Ok(Answer::Robots { robots: page }) => robots.extend(page),
-            Ok(other) => return Err(client.unexpected(&other).into()),
-            Err(ClientError::Failure(_)) => return Ok(None),
-            Err(error) => return Err(error.into()),
+        match page_of_daemon(client, robots.len())? {
+            None => return Ok(None),
+            Some(page) if page.is_empty() || robots.len() > MAX_ROBOTS => break,
+            Some(page) => robots.extend(page),
         }
     }
     Ok(Some(robots).filter(|robots| !robots.is_empty()))
+}
+
+/// Asks for the rows of the table after the first `from`. An empty page is the end. Returns `None` if the daemon has no
+/// table.
+pub(crate) fn page_of_daemon(client: &mut Client, from: usize) -> Result<Option<Vec<Robot>>, CliError> {
+    match client.call::<Discovery>(&Request::Robots { from }) {
+        Ok(Answer::Robots { robots }) => Ok(Some(robots)),
+        Ok(other) => Err(client.unexpected(&other).into()),
+        Err(ClientError::Failure(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Asks the daemon behind a control socket on which channels it heard its peers.
@@ -100,15 +111,17 @@ impl Table {
             clock_ahead_seconds: None,
             records: None,
         };
-        Self { daemon, robots }
+        Self { daemon, robots, is_by_records: false }
     }
 
     fn of_records(reading: &Reading, learned: Vec<Learned>) -> Self {
         let (answer, me) = (&reading.answer, reading.answer.pong.peer);
         let mut robots = records::robots(&answer.set, answer.now, me);
+        let is_by_records = learned.is_empty();
         records::add_heard(&mut robots, learned);
         sort(&mut robots);
-        Self { daemon: Daemon::new(&answer.pong, reading.names.of(me).hostname), robots }
+        let daemon = Daemon::new(&answer.pong, reading.names.of(me).hostname);
+        Self { daemon, robots, is_by_records }
     }
 }
 

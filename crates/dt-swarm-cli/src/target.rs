@@ -117,8 +117,8 @@ impl NamedRobot {
         })
     }
 
-    /// Connects to the first address at which the daemon with this peer ID answers. If there is none, tries the name as
-    /// a host name.
+    /// Connects to the first address at which a daemon proves that it has this peer ID. If there is none, takes one
+    /// that only answers with this peer ID, with a warning, or tries the name as a host name.
     pub(crate) fn connect(
         &self,
         host: &Host,
@@ -127,19 +127,36 @@ impl NamedRobot {
     ) -> Result<Connection, CliError> {
         let number = u32::try_from(self.addresses.len().max(1)).unwrap_or(1);
         let share = (timeout / number).max(MIN_SHARE).min(timeout);
-        let mut error = None;
+        let (mut error, mut unproven) = (None, None);
         for address in &self.addresses {
             match open(&Host::from(*address), share, key) {
-                Ok((mut connection, peer)) if peer == self.peer => {
+                Ok((mut connection, peer, true)) if peer == self.peer => {
                     connection.set_patience(timeout)?;
                     return Ok(connection);
+                }
+                Ok((connection, peer, false)) if peer == self.peer => {
+                    unproven.get_or_insert(connection);
                 }
                 Ok(_) => {}
                 Err(other) if is_about_keys(&other) => return Err(other),
                 Err(other) => error = Some(other),
             }
         }
+        if let Some(mut connection) = unproven {
+            warn(&self.unproven(connection.host()));
+            connection.set_patience(timeout)?;
+            return Ok(connection);
+        }
         self.connect_by_name(host, timeout, key).ok_or_else(|| self.unreachable(error).into())
+    }
+
+    /// Returns the warning that a host did not prove its identity.
+    fn unproven(&self, host: &Host) -> String {
+        format!(
+            "{host} answers with the peer ID of {}, but does not prove it: it runs an older version, or it is another host. \
+             Records are verified all the same.",
+            self.shown
+        )
     }
 
     /// Connects to HOST as the operating system resolves it. Warns if another robot answers there.
@@ -148,7 +165,10 @@ impl NamedRobot {
         if Selector::new(&host.name).end().is_some() {
             return None;
         }
-        let (mut connection, peer) = open(host, timeout, key).ok()?;
+        let (mut connection, peer, is_proven) = open(host, timeout, key).ok()?;
+        if peer == self.peer && !is_proven {
+            warn(&self.unproven(host));
+        }
         if peer != self.peer {
             warn(&format!(
                 "{} does not answer ({}). Another robot answers at the host name {}: {}.",
@@ -172,12 +192,16 @@ impl NamedRobot {
     }
 }
 
-/// Connects to a daemon, and asks for its peer ID.
-fn open(host: &Host, timeout: Duration, key: Option<&SwarmKey>) -> Result<(Connection, PeerId), CliError> {
+/// Connects to a daemon, and asks for its peer ID. Also returns whether it proved the peer ID.
+fn open(
+    host: &Host,
+    timeout: Duration,
+    key: Option<&SwarmKey>,
+) -> Result<(Connection, PeerId, bool), CliError> {
     let mut connection = Connection::open(host, timeout, key)?;
     connection.end_within(timeout);
-    let pong = ask::ping(&mut connection)?;
-    Ok((connection, pong.peer))
+    let (pong, is_proven) = ask::identify(&mut connection)?;
+    Ok((connection, pong.peer, is_proven))
 }
 
 /// Returns whether a daemon answered, but has another key than this program.
@@ -188,7 +212,51 @@ fn is_about_keys(error: &CliError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::robots::fixture::{heard, peer, robot};
+    use crate::robots::fixture::{heard, key, peer, robot};
+    use dcache::{Keypair, Prover, Validity};
+    use routing::{Address, Envelope, Message};
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
+    /// Answers each ping on a connection with a pong of robot 1, and proves it with this key.
+    fn answering(prover: Option<Keypair>) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let prover = prover.map(Prover::new);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                for line in lines {
+                    let ping = Envelope::decode(line.as_bytes()).unwrap();
+                    let message = Message::pong(Validity::ALWAYS);
+                    let pong = Envelope::new(Address::brain(peer(1)), ping.from, message);
+                    let proof =
+                        prover.as_ref().zip(ping.challenge).map(|(key, challenge)| key.prove(challenge));
+                    writeln!(stream, "{}", Envelope { proof, ..pong }.encode()).unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn a_host_that_only_states_the_peer_id_of_a_robot_is_no_robot() {
+        let connect = |addresses: Vec<SocketAddr>| {
+            let robot = NamedRobot {
+                peer: peer(1),
+                is_me: false,
+                addresses,
+                shown: "duckie7".to_owned(),
+                last_heard: String::new(),
+            };
+            let connection = robot.connect(&"duckie7~x".parse().unwrap(), Duration::from_secs(5), None);
+            connection.map(|connection| connection.host().port).map_err(|error| error.to_string())
+        };
+        let (robot, impostor) = (answering(Some(key(1))), answering(Some(key(2))));
+        let old = answering(None);
+        assert_eq!(connect(vec![old, impostor, robot]), Ok(robot.port()), "the one that proves it");
+        assert_eq!(connect(vec![impostor, old]), Ok(impostor.port()), "an older version, with a warning");
+    }
 
     fn target(text: &str, known: &[Robot]) -> Result<Target, String> {
         Target::new(&text.parse().unwrap(), Some(known)).map_err(|error| error.to_string())

@@ -291,6 +291,29 @@ fn ping_shows_times_and_the_identity_of_the_daemon() {
     let document = json(&run(&[&host, "ping", "-c", "5", "--json"]));
     assert_eq!(document["round_trip_seconds"].as_array().unwrap().len(), 5);
     assert_eq!(document["daemon"]["hostname"], "duckie0");
+    assert_eq!(document["is_proven"], true);
+}
+
+#[test]
+fn ping_says_that_a_host_with_the_peer_id_of_another_robot_proves_nothing() {
+    for prover in [None, Some(key(9))] {
+        let mut impostor = Daemon::new();
+        if let Some(key) = prover {
+            impostor.brain.set_prover(dcache::Prover::new(key));
+        } else {
+            impostor.brain = brain::Brain::new(
+                peer(served::DAEMON),
+                dcache::Set::default(),
+                brain::Settings::default(),
+                "9.9.9",
+                1,
+            );
+        }
+        let host = impostor.serve();
+        let output = run(&[&host, "ping"]);
+        assert!(row(&output, "peer    ").ends_with("(not proven: another host may have answered)"));
+        assert_eq!(json(&run(&[&host, "ping", "--json"]))["is_proven"], false);
+    }
 }
 
 #[test]

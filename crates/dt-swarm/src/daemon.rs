@@ -235,6 +235,7 @@ impl Daemon {
             policy: membership.policy(),
             routing,
             wall_clock: swarm::system_clock,
+            is_clock_set: swarm::is_system_clock_set,
             built: built(),
             settings: brain::Settings::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

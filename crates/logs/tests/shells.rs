@@ -31,6 +31,7 @@ async fn share(folder: &Path) -> (Swarm, Node) {
         routing: Default::default(),
         policy: dcache::Policy::default(),
         wall_clock: swarm::system_clock,
+        is_clock_set: swarm::is_system_clock_set,
         built: dcache::Time(1),
         settings,
         version: "test".into(),

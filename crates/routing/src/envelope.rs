@@ -6,10 +6,11 @@
 //! - `signatures`: signatures of the payload, see [`dcache::Signature`].
 //! - `status`: the status of the daemon that sends a pong.
 //! - `beacon`, `repair` and `records`: the comparison of two nodes' records.
+//! - `challenge` and `proof`: a ping on a link asks its receiver to prove its identity, and the pong does so.
 //! - `hops`: limits how often a line is forwarded.
 
 use crate::{Address, Beacon, Carried, MAX_RECORDS, Repair, Status};
-use dcache::{Record, Signature};
+use dcache::{Challenge, Proof, Record, Signature};
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of bytes of a line, without its line end. The largest record fits several times.
@@ -47,6 +48,12 @@ pub struct Envelope {
     /// Further records, besides the one in `payload`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Carried>,
+    /// Random bytes, in a ping. The receiver signs them to prove its identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
+    /// Signature of the challenge in the ping, in a pong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// Number of times that the line was forwarded.
     #[serde(default, skip_serializing_if = "is_none")]
     pub hops: u8,
@@ -87,6 +94,8 @@ impl Envelope {
             beacon: None,
             repair: None,
             records: Vec::new(),
+            challenge: None,
+            proof: None,
             hops: 0,
         }
     }

@@ -11,11 +11,11 @@ use crate::refusals::Refusals;
 use crate::write_behind::{Change, EndedCommit, OwnRecords, WriteBehind};
 use brain::{Brain, Input, Now, Output, Routing, Settings};
 use channels::Switchboard;
-use dcache::{Clock, Key, Keypair, Limits, Policy, Record, Refusal, Set, Time};
+use dcache::{Clock, Key, Keypair, Limits, Policy, Prover, Record, Refusal, Set, Time};
 use routing::ChannelEvent;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use store::{ReadError, Store};
 use time::LastTime;
 use tokio::sync::mpsc;
@@ -36,8 +36,11 @@ pub struct Setup {
     pub policy: Policy,
     /// Routing of lines at the start.
     pub routing: Routing,
-    /// Function that reads the wall clock: [`system_clock`], except in tests.
+    /// Function that reads the wall clock: [`crate::system_clock`], except in tests.
     pub wall_clock: fn() -> Time,
+    /// Function that returns whether the operating system knows that the wall clock, which shows this time, is set:
+    /// [`crate::is_system_clock_set`], except in tests.
+    pub is_clock_set: fn(Time) -> bool,
     /// Build time of the program. It is a lower bound of the current time.
     pub built: Time,
     /// Protocol parameters of the brain.
@@ -131,6 +134,7 @@ impl Driver {
         let mut brain =
             Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed);
         brain.set_control_socket(self.setup.control_socket.clone());
+        brain.set_prover(Prover::new(Keypair::from_seed(self.setup.keypair.seed())));
         brain.route(self.routing(), Now { moment, elapsed });
         let mut write_behind = WriteBehind::new(self.setup.store.clone());
         if !dropped.is_empty() {
@@ -144,6 +148,7 @@ impl Driver {
             write_behind,
             clock,
             wall_clock: self.setup.wall_clock,
+            is_clock_set: self.setup.is_clock_set,
             last_time: LastTime::default(),
             was_certain: moment.is_certain,
             doubtful: BTreeSet::new(),
@@ -183,11 +188,6 @@ fn held_at(set: &Set, key: &Key) -> Change {
     set.get(key).cloned()
 }
 
-/// Returns the time that the wall clock of this computer shows.
-pub fn system_clock() -> Time {
-    Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs())
-}
-
 /// One run of the brain.
 struct Run {
     brain: Brain,
@@ -200,6 +200,7 @@ struct Run {
     started: Instant,
     clock: Clock,
     wall_clock: fn() -> Time,
+    is_clock_set: fn(Time) -> bool,
     last_time: LastTime,
     /// Whether the time was known at the last input.
     was_certain: bool,

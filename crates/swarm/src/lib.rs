@@ -1,7 +1,8 @@
 //! The running brain: connects the pure brain with the clocks, the channels, the disk and the key.
 //!
 //! The brain itself is pure. This crate gives it the parts that it must not have: the clocks, the channels, a store on
-//! the disk, and the key with which this node signs. One task, [`Driver::run`], owns all of them. Services hold a
+//! the disk, and the key with which this node signs. The brain itself only has a [`dcache::Prover`], which signs random
+//! challenges and nothing else. One task, [`Driver::run`], owns all of them. Services hold a
 //! [`Swarm`], with which they read the set, publish statements, and receive changes.
 //!
 //! Two rules concern the disk. Records of this node are on its disk before any peer receives them, so that the node
@@ -22,7 +23,9 @@ mod record_signer;
 mod refusals;
 mod renewals;
 pub mod route_protocol;
+mod system_clock;
 mod write_behind;
 
-pub use driver::{Driver, DriverError, Setup, system_clock};
+pub use driver::{Driver, DriverError, Setup};
 pub use handle::{SayError, Stopped, Swarm};
+pub use system_clock::{is_system_clock_set, system_clock};

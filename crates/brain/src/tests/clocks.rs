@@ -87,6 +87,40 @@ fn a_host_with_many_names_has_one_vote_on_the_time() {
 }
 
 #[test]
+fn a_robot_with_two_addresses_has_one_vote_on_the_time() {
+    let mut world = World::new(0.0);
+    world.add();
+    world.join(0, 1);
+    let now = world.now().moment.time;
+    for host in [8, 9] {
+        hears_clock(&mut world, 2, host, now.plus(7200));
+    }
+    let heard = world.nodes[0].brain.neighbour_time(world.elapsed).unwrap();
+    assert_eq!((heard.time, heard.hosts), (now.plus(7200), 1));
+    assert_eq!(world.nodes[0].brain.clocks_heard(world.now(), Duration::ZERO), 1);
+    world.run(Duration::from_secs(30));
+    let within = |seconds| world.nodes[0].brain.clocks_heard(world.now(), Duration::from_secs(seconds));
+    assert_eq!((within(10), within(40)), (0, 1), "it is silent since then");
+}
+
+#[test]
+fn a_host_that_uses_the_names_of_others_does_not_take_their_votes() {
+    let mut world = World::new(0.0);
+    world.add();
+    world.join(0, 1);
+    let (now, later) = (world.now().moment.time, world.now().moment.time.plus(7200));
+    for host in [2, 3, 4] {
+        hears_clock(&mut world, host, host, now);
+    }
+    for name in [2, 3, 4] {
+        hears_clock(&mut world, name, 99, later);
+    }
+    hears_clock(&mut world, 98, 98, later);
+    let heard = world.nodes[0].brain.neighbour_time(world.elapsed).unwrap();
+    assert_eq!((heard.time, heard.hosts), (now, 4));
+}
+
+#[test]
 fn a_clock_far_from_those_of_the_neighbours_is_reported() {
     let mut world = World::new(0.0);
     world.add();

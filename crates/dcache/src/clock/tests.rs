@@ -203,6 +203,63 @@ fn neighbours_clocks_are_trusted_within_bounds() {
     assert_eq!(clock.read(Time(0), Duration::ZERO).time, NOW, "signed times take precedence");
 }
 
+/// Returns the time and its certainty after two hosts have shown a time two hours ahead, beginning at this minute.
+fn attacked(clock: &mut Clock, minute: u64) -> (Time, bool) {
+    let wall = NOW.plus(60 * minute);
+    clock.hear(shown(wall.plus(7200), 2), minutes(minute));
+    let moment = clock.read(wall, minutes(minute));
+    (moment.time, moment.is_certain)
+}
+
+#[test]
+fn neighbours_outvote_no_clock_that_was_set_in_this_run() {
+    let mut clock = clock();
+    clock.hear(shown(NOW, 2), Duration::ZERO);
+    let behind = Time(NOW.0 - 3 * DAY);
+    assert!(
+        !clock.read(behind, Duration::ZERO).is_certain,
+        "honest neighbours outvote a clock without a battery"
+    );
+    assert!(!clock.read(behind.plus(60), minutes(1)).is_certain, "it only runs on");
+    assert!(clock.read(NOW.plus(120), minutes(2)).is_certain, "a time server sets it");
+    assert_eq!(attacked(&mut clock, 3), (NOW.plus(180), true));
+}
+
+#[test]
+fn neighbours_outvote_no_clock_with_which_several_hosts_agreed_for_ten_minutes() {
+    let agreed = |hosts, end| {
+        let mut clock = clock();
+        for minute in 0..=end {
+            clock.hear(shown(NOW.plus(60 * minute), hosts), minutes(minute));
+            clock.read(NOW.plus(60 * minute), minutes(minute));
+        }
+        attacked(&mut clock, end + 1).1
+    };
+    assert!(agreed(2, 10));
+    assert!(!agreed(2, 9), "not long enough");
+    assert!(!agreed(1, 60), "a single host may be another robot without a battery");
+}
+
+#[test]
+fn neighbours_outvote_no_clock_that_the_operating_system_confirms() {
+    let mut clock = clock();
+    assert!(!attacked(&mut clock, 0).1);
+    assert!(clock.is_outvoted(NOW, Duration::ZERO));
+    clock.confirm();
+    assert_eq!(attacked(&mut clock, 1), (NOW.plus(60), true));
+    let time = clock.read(Time(0), minutes(2)).time;
+    assert!(time > NOW, "a clock behind the floor is still not used");
+}
+
+#[test]
+fn a_clock_behind_the_floor_gives_no_evidence() {
+    let mut clock = clock();
+    clock.read(Time(0), Duration::ZERO);
+    // The system restores the time at which it was switched off.
+    clock.read(NOW, minutes(1));
+    assert!(!attacked(&mut clock, 2).1);
+}
+
 #[test]
 fn the_clocks_of_neighbours_are_reported_within_a_day() {
     let mut clock = clock();

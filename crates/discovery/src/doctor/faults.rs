@@ -82,9 +82,17 @@ telemetry::faults! {
         "{name} is not present: it was stopped, or stated nothing in the last ten minutes";
         "check that it is switched on and connected, and that dt-swarm runs there";
 
+    PEER_IPFS_UNPROVEN = "peer.ipfs-unproven":
+        "a host accepts connections at {addresses}, as {name} stated, but no IPFS connection with {name} succeeds: {reason}";
+        "check that {name} is switched on; another host may have its address now";
+
     PEER_IPFS_UNREACHABLE = "peer.ipfs-unreachable":
         "{name} does not accept IPFS connections at {addresses}, so its files cannot be fetched from here";
         "check that no firewall blocks its IPFS port (6002)";
+
+    PEER_LINE_UNPROVEN = "peer.line-unproven":
+        "a host accepts TCP connections at {addresses}, as {name} stated, but does not prove that it is {name}";
+        "check that {name} is switched on, and its version of dt-swarm; another host may have its address now";
 
     PEER_LINE_UNREACHABLE = "peer.line-unreachable":
         "{name} does not accept TCP connections at {addresses}";

@@ -9,7 +9,7 @@ mod system;
 pub(super) use probes::page;
 
 use super::checks::is_silent;
-use super::observed::{Channel, Neighbour, Observed, OtherHost};
+use super::observed::{Channel, Neighbour, Observed, OtherHost, Reply};
 use dcache::PeerId;
 use routing::Reach;
 use service::{Context, Failure};
@@ -83,8 +83,8 @@ async fn hear(context: &Context) -> Result<Observed, Failure> {
             break;
         }
     }
-    let told = swarm.ask(|brain, now| {
-        let clocks = brain.neighbour_time(now.elapsed).map_or(0, |time| time.hosts);
+    let told = swarm.ask(move |brain, now| {
+        let clocks = brain.clocks_heard(now, begun.elapsed());
         let others = [brain.other_key(now), brain.other_records(now)];
         let others = others.map(|other| other.map(|other| (other.source, other.age)));
         let neighbours = brain.hearings(now).into_iter().map(|one| Neighbour {
@@ -139,17 +139,43 @@ async fn connect(context: &Context, observed: &mut Observed) {
         target.lines.retain(|(address, _)| is_fit(address));
         target.ipfs.retain(|(address, _)| is_fit(address));
     }
-    let of_target = observed.target.iter().flat_map(|target| target.lines.iter().chain(&target.ipfs));
-    let all = to_try.iter().map(|(_, address)| *address).chain(of_target.map(|(address, _)| *address));
-    let accepting = probes::accepting(all.collect()).await;
+    let (target, has_key) = (observed.target.as_ref(), observed.has_key);
+    let of_silent =
+        to_try.iter().filter_map(|(place, address)| Some((*address, observed.present.get(*place)?.peer)));
+    let of_target =
+        target.iter().flat_map(|target| target.lines.iter().map(|(address, _)| (*address, target.peer)));
+    let ipfs = target.iter().flat_map(|target| target.ipfs.iter().map(|(address, _)| *address));
+    let (replies, accepting, connection) = tokio::join!(
+        probes::replies(of_silent.chain(of_target).collect(), has_key),
+        probes::accepting(ipfs.collect()),
+        connection(context, target.filter(|target| !target.is_me).map(|target| target.peer)),
+    );
+    let reply =
+        |address: &SocketAddr, peer: PeerId| replies.get(&(*address, peer)).copied().unwrap_or_default();
     for (place, address) in to_try {
         if let Some(robot) = observed.present.get_mut(place) {
-            robot.reached = Some(accepting.contains(&address));
+            robot.reached = match reply(&address, robot.peer) {
+                Reply::None => Some(false),
+                Reply::Proven => Some(true),
+                // With a key, lines are sealed. Otherwise another host may have the address now.
+                Reply::Unproven => has_key.then_some(true),
+            };
         }
     }
     if let Some(target) = &mut observed.target {
-        for (address, accepts) in target.lines.iter_mut().chain(&mut target.ipfs) {
-            *accepts = accepting.contains(address);
-        }
+        let peer = target.peer;
+        target.lines.iter_mut().for_each(|(address, answers)| *answers = reply(address, peer));
+        target.ipfs.iter_mut().for_each(|(address, accepts)| *accepts = accepting.contains(address));
+        target.connection = connection;
     }
+}
+
+/// Connects with a robot over IPFS, which proves its identity. Returns the connection, for people, or why there is none.
+async fn connection(context: &Context, peer: Option<PeerId>) -> Result<String, String> {
+    let peer = peer.ok_or("it was not tried")?;
+    let (paths, reason) = crate::paths::paths(context, peer).await.map_err(|failure| failure.to_string())?;
+    let path =
+        paths.into_iter().next().ok_or_else(|| reason.unwrap_or_else(|| "it is not reached".to_owned()))?;
+    let by = if path.is_relayed { "through a relay" } else { "directly" };
+    Ok(format!("{by}, at {}", path.address))
 }

@@ -203,10 +203,31 @@ pub(crate) struct Target {
     pub(crate) is_me: bool,
     /// Time since it last stated its presence; `None` if it is not present.
     pub(crate) stated: Option<Duration>,
-    /// Addresses at which it accepts lines, and whether a connection was accepted.
-    pub(crate) lines: Vec<(SocketAddr, bool)>,
-    /// Addresses at which it accepts IPFS connections over TCP, and whether a connection was accepted.
+    /// Addresses at which it states to accept lines, with the answer there.
+    pub(crate) lines: Vec<(SocketAddr, Reply)>,
+    /// Addresses at which it states to accept IPFS connections over TCP, and whether a connection was accepted.
     pub(crate) ipfs: Vec<(SocketAddr, bool)>,
+    /// The open IPFS connection with it, which proves its identity, or why there is none.
+    pub(crate) connection: Result<String, String>,
+}
+
+/// The answer at an address that a robot stated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Nothing: no connection was accepted.
+    #[default]
+    None,
+    /// A host accepts connections. Any host may.
+    Unproven,
+    /// The robot: it proved that it has the key of its peer ID.
+    Proven,
+}
+
+impl Target {
+    /// Returns whether the robot proved its identity in this run of `doctor`.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.connection.is_ok() || self.lines.iter().any(|(_, reply)| *reply == Reply::Proven)
+    }
 }
 
 /// Returns a name with the end of the peer ID. The beginning of the ID is the same for all peers.

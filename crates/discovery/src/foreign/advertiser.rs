@@ -7,7 +7,7 @@
 use super::Profile;
 use super::avahi;
 use super::dns::{self, MAX_MESSAGE_BYTES, Message};
-use super::limits::AnswerLimits;
+use super::limits::HostLimits;
 use super::networks::OwnNetwork;
 use super::publish::Publication;
 use super::responder::others_start;
@@ -121,7 +121,7 @@ struct Advertiser {
     socket: UdpSocket,
     started: Instant,
     to_all: Tokens,
-    to_one: AnswerLimits,
+    to_one: HostLimits,
 }
 
 impl Advertiser {
@@ -140,7 +140,7 @@ impl Advertiser {
             }
         }
         let (socket, started) = (UdpSocket::from_std(socket.into())?, Instant::now());
-        let (to_all, to_one) = (Tokens::full(ANSWERS, Duration::ZERO), AnswerLimits::default());
+        let (to_all, to_one) = (Tokens::full(ANSWERS, Duration::ZERO), HostLimits::of_sent_answers());
         let (publication, _) = wanted.clone().split();
         Ok(Self { wanted, publication, networks, socket, started, to_all, to_one })
     }
@@ -205,7 +205,9 @@ impl Advertiser {
                     let (length, source) = self.socket.recv_from(buffer).await?;
                     let message = dns::read(&buffer[..length]);
                     let is_near = self.networks.iter().any(|network| network.contains(source.ip()));
-                    if is_near && message.is_ok_and(|message| self.wanted.is_contested(&message, &own)) {
+                    if is_near
+                        && message.is_ok_and(|message| self.wanted.is_contested(&message, source.ip(), &own))
+                    {
                         return Ok(true);
                     }
                 }
@@ -223,7 +225,8 @@ impl Advertiser {
         let network = self.networks.iter().find(|network| network.contains(source.ip())).copied();
         let (Some(network), Ok(message)) = (network, dns::read(bytes)) else { return };
         if message.is_response {
-            if !self.is_own(source.ip()) && self.publication.is_contested(&message, &self.own()) {
+            if !self.is_own(source.ip()) && self.publication.is_contested(&message, source.ip(), &self.own())
+            {
                 self.withdraw_facts();
             }
             return;

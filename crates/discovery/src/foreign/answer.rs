@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::Profile;
-use super::limits::AnswerLimits;
+use super::limits::HostLimits;
 use super::networks::{OwnNetwork, is_near};
 use super::ping::{Ping, Pong};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub(super) fn answer(
     source: SocketAddr,
     networks: &[OwnNetwork],
     profile: &Profile,
-    limits: &mut AnswerLimits,
+    limits: &mut HostLimits,
     now: Duration,
 ) -> Option<(SocketAddr, Vec<u8>)> {
     if !is_near(networks, source.ip()) {
@@ -39,7 +39,7 @@ mod tests {
         let network =
             OwnNetwork { interface: 1, address: [10, 0, 0, 5].into(), netmask: [255, 255, 255, 0].into() };
         let (bytes, source, limits) =
-            (ping.as_bytes(), source.parse().unwrap(), &mut AnswerLimits::default());
+            (ping.as_bytes(), source.parse().unwrap(), &mut HostLimits::of_sent_answers());
         answer(bytes, source, &[network], &profile, limits, Duration::ZERO).map(|(to, _)| to)
     }
 

@@ -6,6 +6,7 @@
 use super::ForeignRobots;
 use super::dns::{self, MAX_MESSAGE_BYTES, Message, Question, kind};
 use super::facts::service_name;
+use super::limits::HostLimits;
 use super::networks::OwnNetwork;
 use super::own_service::own_service_name;
 use super::schedule::Schedule;
@@ -14,7 +15,6 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
-use targets::{Allowance, Tokens};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,9 +22,6 @@ use tokio::time::{sleep, sleep_until};
 
 /// The group and the port of multicast DNS.
 const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
-/// Maximum number of answers that are read on one network. A class of a hundred robots answers at the same moment, each
-/// with a few datagrams.
-const ANSWERS: Allowance = Allowance { burst: 512, per_minute: 600 };
 /// Pause after an error of a socket.
 const AFTER_ERROR: Duration = Duration::from_secs(10);
 
@@ -102,7 +99,7 @@ impl Asked {
 /// Reads the answers of hosts on a network.
 async fn listen(socket: Arc<UdpSocket>, network: OwnNetwork, robots: ForeignRobots) {
     let mut buffer = vec![0; MAX_MESSAGE_BYTES + 1];
-    let mut answers = Tokens::full(ANSWERS, robots.now());
+    let mut limits = HostLimits::of_read_answers();
     loop {
         let (length, source) = match socket.recv_from(&mut buffer).await {
             Ok((length, source)) => (length, source.ip()),
@@ -112,8 +109,7 @@ async fn listen(socket: Arc<UdpSocket>, network: OwnNetwork, robots: ForeignRobo
                 continue;
             }
         };
-        if network.contains(source) && answers.has(1, ANSWERS, robots.now()) {
-            answers.take(1);
+        if network.contains(source) && limits.admit(source, robots.now()) {
             robots.take_message(&buffer[..length], source);
         }
     }

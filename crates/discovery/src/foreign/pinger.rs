@@ -4,6 +4,7 @@ use super::ForeignRobots;
 use super::networks::{OwnNetwork, pinged};
 use super::ping::{MAX_PONG_BYTES, PING_PORT, Ping};
 use super::socket::open;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
@@ -22,7 +23,7 @@ const AT_ONCE: usize = 8;
 const PAUSE: Duration = Duration::from_millis(25);
 /// Time to wait for answers after the last ping. The resolution of an address may be repeated twice, a second apart.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Maximum number of answers that are read in one round on one network.
+/// Maximum number of hosts whose answers are read in one round on one network.
 const MAX_ANSWERS: usize = 1024;
 
 /// Sends a round of pings when a client wants fresh facts.
@@ -83,9 +84,11 @@ async fn ping_network(
 
 async fn read_answers(socket: &UdpSocket, network: OwnNetwork, robots: &ForeignRobots) -> io::Result<()> {
     let mut buffer = [0; MAX_PONG_BYTES + 1];
-    for _ in 0..MAX_ANSWERS {
+    let mut answered = BTreeSet::new();
+    while answered.len() < MAX_ANSWERS {
         let (length, source) = socket.recv_from(&mut buffer).await?;
-        if network.contains(source.ip()) {
+        // A host has one answer, so that it cannot use up those of others.
+        if network.contains(source.ip()) && answered.insert(source.ip()) {
             robots.take_pong(&buffer[..length], source.ip());
         }
     }

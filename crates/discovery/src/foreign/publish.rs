@@ -9,7 +9,7 @@ use super::dns::{Data, Message, Name, Question, Record, kind};
 use super::facts::{FactKind, parse_instance, service_name};
 use super::own_service::{OwnService, own_service_name};
 use serde_json::{Map, Value};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Lifetime, in seconds, of records that contain the name of a host (RFC 6762, section 10).
 const TTL_HOST: u32 = 120;
@@ -104,11 +104,14 @@ impl Publication {
         Message { questions: vec![question], ..Message::default() }
     }
 
-    /// Returns whether another host states that the name of this one is its own. Then the facts must not be published. The
-    /// own service has names that no other robot has.
-    pub(super) fn is_contested(&self, message: &Message, own: &[Ipv4Addr]) -> bool {
+    /// Returns whether the host at `source`, which sent a message, states that the name of this host is its own. Then the
+    /// facts must not be published. A statement about a third host does not count, because anyone could make it. The own
+    /// service has names that no other robot has.
+    pub(super) fn is_contested(&self, message: &Message, source: IpAddr, own: &[Ipv4Addr]) -> bool {
         let is_other = |record: &Record| match &record.data {
-            Data::A(ip) => record.name == self.host && record.ttl > 0 && !own.contains(ip),
+            Data::A(ip) => {
+                record.name == self.host && record.ttl > 0 && source == IpAddr::V4(*ip) && !own.contains(ip)
+            }
             _ => false,
         };
         message.is_response && self.has_facts() && message.records.iter().any(is_other)

@@ -2,7 +2,7 @@
 
 use super::Profile;
 use super::answer::answer;
-use super::limits::AnswerLimits;
+use super::limits::HostLimits;
 use super::networks::OwnNetwork;
 use super::ping::MAX_PING_BYTES;
 use std::convert::Infallible;
@@ -66,7 +66,7 @@ pub(super) async fn serve(
     networks: &watch::Receiver<Vec<OwnNetwork>>,
     profile: &watch::Receiver<Profile>,
 ) -> io::Result<Infallible> {
-    let (started, mut limits) = (Instant::now(), AnswerLimits::default());
+    let (started, mut limits) = (Instant::now(), HostLimits::of_sent_answers());
     let mut buffer = [0; MAX_PING_BYTES + 1];
     loop {
         let (length, source) = socket.recv_from(&mut buffer).await?;

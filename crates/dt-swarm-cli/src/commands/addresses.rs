@@ -2,12 +2,14 @@
 
 use super::Command;
 use super::find::Found;
+use crate::ask;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Output;
-use crate::output::fields::PeerRef;
+use crate::output::fields::{Daemon, PeerRef, Timestamp};
 use crate::output::path::Paths;
 use crate::output::robot::{Known, MAX_ADDRESS_SHOWN, RobotEntry};
+use crate::robots::robot_name;
 use crate::tables::table;
 use crate::text::clean;
 use clap::{Args, ValueHint};
@@ -20,13 +22,17 @@ use serde::Serialize;
 #[derive(Debug, Args)]
 pub(crate) struct Addresses {
     /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
-    #[arg(value_hint = ValueHint::Hostname)]
+    #[arg(value_hint = ValueHint::Hostname, value_parser = robot_name)]
     name: String,
 }
 
 /// The addresses of the robots of a name.
 #[derive(Debug, Serialize)]
 pub(crate) struct AddressList {
+    /// The daemon that answered.
+    daemon: Daemon,
+    /// The time of this computer's clock when the daemon answered.
+    time: Timestamp,
     /// The robots that have the name, present ones first.
     robots: Vec<Reachable>,
 }
@@ -50,7 +56,8 @@ impl Command for Addresses {
     fn run(&self, context: &Context) -> Result<AddressList, CliError> {
         let mut found = Found::search(context, &self.name)?;
         found.add_paths(context);
-        Ok(AddressList { robots: found.robots.into_iter().map(Reachable::new).collect() })
+        let robots = found.robots.into_iter().map(Reachable::new).collect();
+        Ok(AddressList { daemon: found.daemon, time: Timestamp(ask::clock()), robots })
     }
 }
 
@@ -101,7 +108,11 @@ mod tests {
     use discovery::protocol::{Place, Robot};
 
     fn list(robots: &[Robot]) -> AddressList {
-        AddressList { robots: RobotEntry::all(robots).into_iter().map(Reachable::new).collect() }
+        let robots = RobotEntry::all(robots).into_iter().map(Reachable::new).collect();
+        let peer = PeerRef::unnamed(crate::robots::fixture::peer(1));
+        let daemon =
+            Daemon { peer, version: None, uptime_seconds: None, clock_ahead_seconds: None, records: None };
+        AddressList { daemon, time: Timestamp(dcache::Time(1_800_000_000)), robots }
     }
 
     #[test]
@@ -113,6 +124,7 @@ mod tests {
         assert_eq!(text.lines().filter(|line| line.contains("/ip4/")).count(), 3, "{text}");
         assert!(text.contains("3 min ago, by a signed record") && !text.contains('\u{1b}'), "{text}");
         assert_eq!(json["robots"][0]["addresses"][1]["age_seconds"], 200);
+        assert!(json["daemon"]["peer"].is_string() && json["time"].is_string(), "{json}");
         assert_eq!(json["robots"][1]["addresses"][0]["value"], "/ip4/10.0.0.8/tcp/8000\u{1b}");
     }
 

@@ -4,7 +4,7 @@ use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Form, Output, Print};
-use crate::robots::{Choice, Selector};
+use crate::robots::{Choice, Selector, robot_name};
 use crate::text::clean;
 use clap::{Args, ValueHint};
 use dcache::PeerId;
@@ -26,7 +26,7 @@ const MAX_SHOWN: usize = 600;
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
-    #[arg(value_name = "ROBOT", value_hint = ValueHint::Hostname)]
+    #[arg(value_name = "ROBOT", value_hint = ValueHint::Hostname, value_parser = robot_name)]
     robot: Option<String>,
 }
 

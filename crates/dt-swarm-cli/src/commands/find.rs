@@ -7,7 +7,7 @@ use crate::output::fields::Daemon;
 use crate::output::path::{PathEntry, Paths};
 use crate::output::robot::{HeardOn, Known, MAX_ADDRESS_SHOWN, RobotEntry};
 use crate::output::{Form, Output, Print};
-use crate::robots::{Selector, Table};
+use crate::robots::{Selector, Table, robot_name};
 use crate::target::last_heard;
 use crate::text::{clean, count, duration};
 use clap::{Args, ValueHint};
@@ -37,7 +37,7 @@ const LABEL: usize = 11;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Find {
     /// Name of a robot, or its peer ID. Append ~ and the end of the peer ID if several robots have the name.
-    #[arg(value_hint = ValueHint::Hostname)]
+    #[arg(value_hint = ValueHint::Hostname, value_parser = robot_name)]
     name: String,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Find {
 #[derive(Debug, Serialize)]
 pub(crate) struct Found {
     /// The daemon that answered.
-    daemon: Daemon,
+    pub(crate) daemon: Daemon,
     /// The robots that have the name, present ones first.
     pub(crate) robots: Vec<RobotEntry>,
     /// Why none of them is present; `null` if one is.
@@ -68,7 +68,7 @@ impl Found {
     /// # Errors
     /// When the daemon knows no robot of this name.
     pub(crate) fn search(context: &Context, name: &str) -> Result<Self, CliError> {
-        let Table { daemon, robots } = context.robots()?;
+        let Table { daemon, robots, .. } = context.robots()?;
         Self::among(daemon, &robots, &Selector::new(name))
     }
 

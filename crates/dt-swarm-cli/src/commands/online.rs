@@ -30,6 +30,9 @@ Examples:
 const HEADER: [&str; 8] = ["Name", "Hardware", "Type", "Model", "Status", "Where", "ID", "Version"];
 /// Time after which a terminal shows the table again although nothing changed.
 const REDRAW_EVERY: Duration = Duration::from_secs(2);
+/// Note below the table when only the records of the daemon are known.
+const BY_RECORDS_NOTE: &str =
+    "Only signed records are known here. Ask on the robot itself which of these robots it hears.\n";
 /// Maximum number of shared names that are listed below the table.
 const MAX_SHARED_SHOWN: usize = 5;
 
@@ -60,6 +63,8 @@ pub(crate) struct Robots {
     robots: Vec<RobotEntry>,
     /// The number of robots that left.
     robots_left: usize,
+    /// Whether the robots are known by signed records only, so that it is not known which of them the daemon hears.
+    is_by_records: bool,
     #[serde(skip)]
     live: Option<String>,
 }
@@ -95,7 +100,8 @@ impl Robots {
         let mut robots = RobotEntry::all(&table.robots);
         let robots_left = robots.iter().filter(|robot| robot.is_away()).count();
         robots.retain(|robot| is_all || !robot.is_away());
-        Self { daemon: table.daemon, time: Timestamp(ask::clock()), robots, robots_left, live: None }
+        let (time, is_by_records) = (Timestamp(ask::clock()), table.is_by_records);
+        Self { daemon: table.daemon, time, robots, robots_left, is_by_records, live: None }
     }
 
     fn table(&self) -> String {
@@ -117,6 +123,9 @@ impl Robots {
     /// Returns what the user should know about the table.
     fn notes(&self, present: usize) -> String {
         let mut notes = String::new();
+        if self.is_by_records {
+            notes += BY_RECORDS_NOTE;
+        }
         // A robot whose name only robots that left have too is named by its name alone.
         let needs_end = |robot: &&RobotEntry| robot.is_name_shared && robot.handle != robot.hostname;
         let shared = self.robots.iter().filter(needs_end).filter(|robot| !robot.is_away());
@@ -177,7 +186,7 @@ mod tests {
         let peer = PeerRef::unnamed(peer(1));
         let daemon =
             Daemon { peer, version: None, uptime_seconds: None, clock_ahead_seconds: None, records: None };
-        Robots::new(Table { daemon, robots }, is_all)
+        Robots::new(Table { daemon, robots, is_by_records: false }, is_all)
     }
 
     fn class() -> Vec<Robot> {

@@ -26,6 +26,8 @@ pub(crate) struct Ping {
 pub(crate) struct Pings {
     /// The daemon that answered.
     daemon: Daemon,
+    /// Whether the daemon proved that it has the key of its peer ID. Without this, another host may have answered.
+    is_proven: bool,
     /// The counters of the daemon since it started, by metric; `null` when the daemon does not report them.
     counters: Option<BTreeMap<String, u64>>,
     /// The round-trip time of each ping, rounded to microseconds.
@@ -40,21 +42,21 @@ impl Command for Ping {
     /// Sends all pings over one connection.
     fn run(&self, context: &Context) -> Result<Pings, CliError> {
         let mut connection = context.connect()?;
-        let mut timed = || {
-            let start = Instant::now();
-            ask::ping(&mut connection).map(|pong| (start.elapsed(), pong))
-        };
-        let (first, mut pong) = timed()?;
-        let mut round_trips = vec![first];
+        let start = Instant::now();
+        let (mut pong, is_proven) = ask::identify(&mut connection)?;
+        let (peer, mut round_trips) = (pong.peer, vec![start.elapsed()]);
         for _ in 1..self.count {
-            let (round_trip, latest) = timed()?;
-            round_trips.push(round_trip);
-            pong = latest;
+            let start = Instant::now();
+            pong = ask::ping(&mut connection)?;
+            round_trips.push(start.elapsed());
         }
+        // The proof is about the peer of the first pong.
+        let is_proven = is_proven && pong.peer == peer;
         let daemon = context::daemon(&mut connection, &pong, &context.own_words_policy())?;
         context.warn_of_clock(&pong);
         Ok(Pings {
             daemon,
+            is_proven,
             counters: pong.status.map(|status| status.counters),
             round_trip_seconds: round_trips.into_iter().map(microseconds_exact).collect(),
             host: connection.host().to_string(),
@@ -75,7 +77,8 @@ impl Output for Pings {
             let _ = writeln!(shown, "pong {} from {}: {:.1} ms", number + 1, self.host, seconds * 1e3);
         }
         let daemon = &self.daemon;
-        let _ = writeln!(shown, "peer      {}", daemon.peer.peer);
+        let proof = if self.is_proven { "" } else { " (not proven: another host may have answered)" };
+        let _ = writeln!(shown, "peer      {}{proof}", daemon.peer.peer);
         if let Some(hostname) = &daemon.peer.hostname {
             let _ = writeln!(shown, "hostname  {}", clean(hostname, 64));
         }

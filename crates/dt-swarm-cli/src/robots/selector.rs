@@ -115,6 +115,14 @@ impl Selector {
     }
 }
 
+/// Parses the name of a robot on the command line.
+pub(crate) fn robot_name(text: &str) -> Result<String, String> {
+    match Selector::new(text).name.is_empty() || normal(text) == LOCAL {
+        true => Err("write the name of a robot, or its peer ID; `online` lists the robots".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// Returns the form of a name in which names are compared: in lower case, without `.local` and without a final dot.
 fn normal(name: &str) -> String {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
@@ -182,6 +190,14 @@ mod tests {
             Choice::One(_) => 1,
             Choice::Several(all) => all.len(),
         }
+    }
+
+    #[test]
+    fn an_empty_text_is_no_name() {
+        for text in ["", ".", ".local", "~JnuCcN"] {
+            assert!(robot_name(text).is_err(), "{text:?}");
+        }
+        assert_eq!(robot_name("duckie7~JnuCcN").as_deref(), Ok("duckie7~JnuCcN"));
     }
 
     #[test]

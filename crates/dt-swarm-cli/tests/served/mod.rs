@@ -3,7 +3,8 @@
 
 use brain::{Brain, Input, Now, Output as BrainOutput, Settings};
 use dcache::{
-    Data, Item, Keypair, Kind, Limits, Moment, PeerId, Record, Set, Statement, SwarmFile, Time, Validity,
+    Data, Item, Keypair, Kind, Limits, Moment, PeerId, Prover, Record, Set, Statement, SwarmFile, Time,
+    Validity,
 };
 use routing::{ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium};
 use seal::{LineOpener, LineSealer, LinkHandshake, SwarmKey};
@@ -63,13 +64,9 @@ fn shake_hands(key: &SwarmKey, lines: &mut impl Iterator<Item = String>, writer:
 
 impl Daemon {
     pub(crate) fn new() -> Self {
-        Self {
-            brain: Brain::new(peer(DAEMON), set(), Settings::default(), "9.9.9", 1),
-            clock_ahead: 0,
-            swarm_key: None,
-            sequence: 0,
-            start: Instant::now(),
-        }
+        let mut brain = Brain::new(peer(DAEMON), set(), Settings::default(), "9.9.9", 1);
+        brain.set_prover(Prover::new(key(DAEMON)));
+        Self { brain, clock_ahead: 0, swarm_key: None, sequence: 0, start: Instant::now() }
     }
 
     fn handle(&mut self, input: Input) -> Vec<BrainOutput> {

@@ -1,8 +1,9 @@
 mod binding;
 
 use super::*;
-use crate::Stopped;
+use crate::{Stopped, system_clock};
 use dcache::{Data, Item, Statements, Validity};
+use std::time::Duration;
 use store::{Fault, Faults, Store};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -48,6 +49,7 @@ impl Life {
             policy,
             routing: Routing::default(),
             wall_clock,
+            is_clock_set: |_| false,
             built: Time(1),
             settings,
             version: "test".into(),

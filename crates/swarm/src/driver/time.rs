@@ -13,6 +13,8 @@ const WITNESS_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct LastTime {
     next_witness: Duration,
+    /// Time at which the operating system may be asked again whether the clock is set.
+    next_question: Duration,
     /// The time of day as it was known, and the time since start at which it was read.
     moment: Option<(Moment, Duration)>,
 }
@@ -26,6 +28,13 @@ impl Run {
         }
         if self.clock.is_to_hear(elapsed) {
             self.clock.hear(self.brain.neighbour_time(elapsed), elapsed);
+        }
+        if elapsed >= self.last_time.next_question && self.clock.is_outvoted(wall, elapsed) {
+            self.last_time.next_question = elapsed + WITNESS_EVERY;
+            if (self.is_clock_set)(wall) {
+                tracing::info!("the neighbours show a later time, but the clock of this computer is set");
+                self.clock.confirm();
+            }
         }
         let moment = self.clock.read(wall, elapsed);
         if moment.is_certain != self.was_certain {

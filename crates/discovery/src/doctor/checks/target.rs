@@ -2,13 +2,13 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::doctor::faults::{
-    PEER_ABSENT, PEER_IPFS_UNREACHABLE, PEER_LINE_UNREACHABLE, PEER_NO_PONG, PEER_NOT_HEARD, PEER_SILENT,
+    PEER_ABSENT, PEER_IPFS_UNPROVEN, PEER_IPFS_UNREACHABLE, PEER_LINE_UNPROVEN, PEER_LINE_UNREACHABLE,
+    PEER_NO_PONG, PEER_NOT_HEARD, PEER_SILENT,
 };
 use crate::doctor::findings::{broken, names, unknown, warning, works};
-use crate::doctor::observed::{Neighbour, Observed, Target, shown};
+use crate::doctor::observed::{Neighbour, Observed, Reply, Target, shown};
 use crate::protocol::Finding;
 use routing::Reach;
-use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::{FaultReport, report};
 
@@ -32,10 +32,8 @@ pub(crate) fn check(observed: &Observed) -> Vec<Finding> {
         return findings;
     }
     findings.extend(hearing(observed, target, &name, &heard));
-    let line = |addresses: String| report!(PEER_LINE_UNREACHABLE, name = name, addresses = addresses);
-    findings.push(connected("peer.line", "TCP", &name, &target.lines, line));
-    let ipfs = |addresses: String| report!(PEER_IPFS_UNREACHABLE, name = name, addresses = addresses);
-    findings.push(connected("peer.ipfs", "IPFS", &name, &target.ipfs, ipfs));
+    findings.push(line(observed, target, &name));
+    findings.push(ipfs(target, &name));
     findings
 }
 
@@ -54,14 +52,16 @@ fn silence(observed: &Observed, target: &Target, name: &str, heard: &[&Neighbour
     let latest = heard.iter().min_by_key(|one| one.heard)?;
     let pinged = observed.pinged.unwrap_or_default();
     let answers = heard.iter().any(|one| one.answered.is_some_and(|age| age <= pinged));
-    let accepts = target.lines.iter().chain(&target.ipfs).any(|(_, accepts)| *accepts);
+    let accepts = target.lines.iter().any(|(_, reply)| *reply != Reply::None)
+        || target.ipfs.iter().any(|(_, accepts)| *accepts);
     let is_quiet = latest.heard >= QUIET || target.stated.is_none();
     let seconds = latest.heard.as_secs();
     (is_quiet && !answers && !accepts)
         .then(|| report!(PEER_SILENT, name = name, seconds = seconds, channel = latest.channel))
 }
 
-/// Judges whether the robot is heard, and whether it answers a ping.
+/// Judges whether the robot is heard, and whether it answers a ping. Datagrams are not signed, so they say something only
+/// if the robot proved its identity in another way.
 fn hearing(observed: &Observed, target: &Target, name: &str, heard: &[&Neighbour]) -> Vec<Finding> {
     let Some(latest) = heard.iter().min_by_key(|one| one.heard) else {
         // A robot that is absent cannot be heard, which is no further fault.
@@ -69,12 +69,19 @@ fn hearing(observed: &Observed, target: &Target, name: &str, heard: &[&Neighbour
     };
     let channels: Vec<&str> = heard.iter().map(|one| one.channel.as_str()).collect();
     let seconds = latest.heard.as_secs();
-    let is_heard = works("peer.heard", format!("{name} is heard on {} ({seconds} s ago)", names(&channels)));
+    let is_proven = target.is_proven();
+    let works = |code, message: String| if is_proven { works(code, message) } else { unknown(code, message) };
+    let who = if is_proven {
+        name.to_owned()
+    } else {
+        format!("a host that calls itself {name}, and did not prove it,")
+    };
+    let is_heard = works("peer.heard", format!("{who} is heard on {} ({seconds} s ago)", names(&channels)));
     let pinged = observed.pinged.unwrap_or_default();
     let answers = |one: &&&Neighbour| one.answered.is_some_and(|age| age <= pinged);
     let direct = heard.iter().find(|one| one.reach != Reach::World);
     let pong = match (heard.iter().find(answers), direct) {
-        (Some(one), _) => works("peer.ping", format!("{name} answers a ping on {}", one.channel)),
+        (Some(one), _) => works("peer.ping", format!("{who} answers a ping on {}", one.channel)),
         (None, Some(one)) => broken(&report!(PEER_NO_PONG, name = name, channel = one.channel)),
         (None, None) => unknown(
             "peer.ping",
@@ -84,28 +91,64 @@ fn hearing(observed: &Observed, target: &Target, name: &str, heard: &[&Neighbour
     vec![is_heard, pong]
 }
 
-fn connected(
-    code: &str,
-    what: &str,
-    name: &str,
-    tried: &[(SocketAddr, bool)],
-    fault: impl FnOnce(String) -> FaultReport,
-) -> Finding {
-    if let Some((address, _)) = tried.iter().find(|(_, accepts)| *accepts) {
-        return works(code, format!("{name} accepts {what} connections at {address}"));
+/// Judges the addresses at which the robot states to accept lines.
+fn line(observed: &Observed, target: &Target, name: &str) -> Finding {
+    const CODE: &str = "peer.line";
+    let at = |wanted: Reply| {
+        let those = target.lines.iter().filter(|(_, reply)| *reply == wanted);
+        those.map(|(address, _)| address.to_string()).collect::<Vec<_>>()
+    };
+    let (proven, unproven) = (at(Reply::Proven), at(Reply::Unproven));
+    if let Some(address) = proven.first() {
+        return works(
+            CODE,
+            format!("{name} accepts TCP connections at {address}, and proved its identity there"),
+        );
     }
-    let addresses: Vec<String> = tried.iter().map(|(address, _)| address.to_string()).collect();
-    match addresses.is_empty() {
-        true => {
-            unknown(code, format!("{name} states no address for {what} connections that this host may try"))
+    match (unproven.first(), target.lines.is_empty()) {
+        (Some(address), _) if observed.has_key => unknown(
+            CODE,
+            format!(
+                "a host accepts TCP connections at {address}, as {name} stated; its identity was not checked there"
+            ),
+        ),
+        (Some(_), _) => warning(&report!(PEER_LINE_UNPROVEN, name = name, addresses = names(&unproven))),
+        (None, true) => unknown(CODE, none_stated(name, "TCP")),
+        (None, false) => {
+            broken(&report!(PEER_LINE_UNREACHABLE, name = name, addresses = names(&at(Reply::None))))
         }
-        false => broken(&fault(names(&addresses))),
     }
+}
+
+/// Judges the IPFS connection with the robot, and the addresses at which it states to accept one.
+fn ipfs(target: &Target, name: &str) -> Finding {
+    const CODE: &str = "peer.ipfs";
+    let at = |wanted: bool| {
+        let those = target.ipfs.iter().filter(|(_, accepts)| *accepts == wanted);
+        those.map(|(address, _)| address.to_string()).collect::<Vec<_>>()
+    };
+    let accepting = at(true);
+    match &target.connection {
+        Ok(path) => {
+            works(CODE, format!("an IPFS connection with {name} is open, which proves its identity: {path}"))
+        }
+        Err(reason) if !accepting.is_empty() => {
+            let addresses = names(&accepting);
+            warning(&report!(PEER_IPFS_UNPROVEN, name = name, addresses = addresses, reason = reason))
+        }
+        Err(_) if target.ipfs.is_empty() => unknown(CODE, none_stated(name, "IPFS")),
+        Err(_) => broken(&report!(PEER_IPFS_UNREACHABLE, name = name, addresses = names(&at(false)))),
+    }
+}
+
+fn none_stated(name: &str, what: &str) -> String {
+    format!("{name} states no address for {what} connections that this host may try")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Verdict;
     use dcache::Keypair;
 
     fn codes(target: Target, heard: Option<Option<u64>>) -> Vec<String> {
@@ -128,14 +171,15 @@ mod tests {
 
     #[test]
     fn each_part_of_the_path_is_judged() {
-        let at = |accepts| vec![("10.0.0.1:8000".parse().unwrap(), accepts)];
+        let at = "10.0.0.1:8000".parse().unwrap();
         let target = |stated: bool, accepts: bool| Target {
             peer: Keypair::from_seed([1; 32]).peer_id(),
             name: Some("duckie".into()),
             is_me: false,
             stated: stated.then_some(Duration::from_secs(9)),
-            lines: at(accepts),
-            ipfs: at(accepts),
+            lines: vec![(at, if accepts { Reply::Proven } else { Reply::None })],
+            ipfs: vec![(at, accepts)],
+            connection: if accepts { Ok("directly".into()) } else { Err("it is off".into()) },
         };
         let good = ["peer.present", "peer.heard", "peer.ping", "peer.line", "peer.ipfs"];
         assert_eq!(codes(target(true, true), Some(Some(1))), good);
@@ -150,5 +194,42 @@ mod tests {
         assert_eq!(codes(target(true, true), None)[1], "peer.not-heard");
         let me = Target { is_me: true, ..target(true, true) };
         assert_eq!(codes(me, None), ["peer"]);
+    }
+
+    #[test]
+    fn answers_that_prove_nothing_do_not_count_for_the_robot() {
+        let at = "10.0.0.1:8000".parse().unwrap();
+        let target = Target {
+            peer: Keypair::from_seed([1; 32]).peer_id(),
+            name: Some("duckie".into()),
+            is_me: false,
+            stated: Some(Duration::from_secs(9)),
+            lines: vec![(at, Reply::Unproven)],
+            ipfs: vec![(at, true)],
+            connection: Err("it is another peer".into()),
+        };
+        let neighbour = Neighbour {
+            peer: target.peer,
+            channel: "eth0".into(),
+            reach: Reach::Lan,
+            heard: Duration::from_secs(1),
+            answered: Some(Duration::from_secs(1)),
+        };
+        let pinged = Some(Duration::from_secs(2));
+        let observed =
+            Observed { target: Some(target), neighbours: vec![neighbour], pinged, ..Observed::default() };
+        let findings = check(&observed);
+        let judged: Vec<(&str, Verdict)> =
+            findings.iter().map(|finding| (finding.code.as_str(), finding.verdict)).collect();
+        let expected = [
+            ("peer.present", Verdict::Works),
+            ("peer.heard", Verdict::Unknown),
+            ("peer.ping", Verdict::Unknown),
+            ("peer.line-unproven", Verdict::Warning),
+            ("peer.ipfs-unproven", Verdict::Warning),
+        ];
+        assert_eq!(judged, expected, "{findings:#?}");
+        let keyed = Observed { has_key: true, ..observed };
+        assert_eq!(check(&keyed)[3].verdict, Verdict::Unknown, "sealed lines are not tried");
     }
 }

@@ -1,13 +1,16 @@
 //! Probes of other hosts: TCP connections to robots, and one question to each configured name server.
 
-use crate::doctor::observed::NameServer;
-use crate::foreign::dns::{self, Data, Message, Name, Question};
+use crate::doctor::observed::{NameServer, Reply};
+use crate::foreign::dns::{self, Data, Name, Question};
 use crate::page::{MAX_ANSWER_BYTES, PageAnswer, PageUrl, is_complete, read_answer};
-use std::collections::BTreeSet;
+use dcache::{CHALLENGE_BYTES, Challenge, PeerId, Validity};
+use rand::TryRng as _;
+use routing::{Address, Envelope, MAX_LINE_BYTES, Message};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -16,6 +19,10 @@ use tokio::time::timeout;
 const MAX_CONNECTIONS: usize = 16;
 /// Timeout of a connection.
 const CONNECTING: Duration = Duration::from_millis(1500);
+/// Timeout of the proof of an identity.
+const PROVING: Duration = Duration::from_millis(1500);
+/// Maximum number of bytes that are read for a proof. The daemon may send beacons before its pong.
+const MAX_REPLY_BYTES: u64 = 4 * MAX_LINE_BYTES as u64;
 /// Time that a name server has for its answer. The question is then repeated once.
 const ANSWERING: Duration = Duration::from_millis(1200);
 const DNS_PORT: u16 = 53;
@@ -31,6 +38,53 @@ const RECURSION: u8 = 0x01;
 const NO_NAME: [&str; 2] = ["dt-swarm-doctor", "invalid"];
 /// Type of the records with IPv4 addresses.
 const A: u16 = 1;
+
+/// Returns what answers at each of these addresses, which peers stated to accept lines there. In a swarm with a key, lines
+/// are sealed, so only the connection is tried.
+pub(super) async fn replies(
+    stated: BTreeSet<(SocketAddr, PeerId)>,
+    has_key: bool,
+) -> BTreeMap<(SocketAddr, PeerId), Reply> {
+    let mut tries = JoinSet::new();
+    for (address, peer) in stated.into_iter().take(MAX_CONNECTIONS) {
+        tries.spawn(async move { ((address, peer), reply(address, peer, has_key).await) });
+    }
+    let mut replies = BTreeMap::new();
+    while let Some(tried) = tries.join_next().await {
+        replies.extend(tried.ok());
+    }
+    replies
+}
+
+async fn reply(address: SocketAddr, peer: PeerId, has_key: bool) -> Reply {
+    let connected = timeout(CONNECTING, TcpStream::connect(address)).await;
+    let Ok(Ok(stream)) = connected else { return Reply::None };
+    match !has_key && matches!(timeout(PROVING, proves(stream, peer)).await, Ok(Some(true))) {
+        true => Reply::Proven,
+        false => Reply::Unproven,
+    }
+}
+
+/// Returns whether the daemon at the other end of a connection proves that it has the key of a peer. Returns `None` if it
+/// does not answer with a pong.
+async fn proves(stream: TcpStream, peer: PeerId) -> Option<bool> {
+    let mut random = [0; CHALLENGE_BYTES];
+    rand::rngs::SysRng.try_fill_bytes(&mut random).ok()?;
+    let challenge = Challenge::new(random);
+    let ping = Message::ping(Validity::ALWAYS);
+    let ping = Envelope::new(Address::command_line(), Address::every_brain(), ping);
+    let ping = Envelope { challenge: Some(challenge), ..ping }.encode() + "\n";
+    let (reader, mut writer) = stream.into_split();
+    writer.write_all(ping.as_bytes()).await.ok()?;
+    let mut lines = BufReader::new(reader.take(MAX_REPLY_BYTES)).lines();
+    while let Some(line) = lines.next_line().await.ok()? {
+        let Some(proof) = Envelope::decode(line.as_bytes()).ok().and_then(|pong| pong.proof) else {
+            continue;
+        };
+        return Some(proof.is_of(peer, challenge));
+    }
+    None
+}
 
 /// Returns the addresses at which a connection was accepted.
 pub(super) async fn accepting(addresses: Vec<SocketAddr>) -> BTreeSet<SocketAddr> {
@@ -121,7 +175,7 @@ async fn invented(server: SocketAddr) -> Option<Ipv4Addr> {
     let id = u16::from_be_bytes([high, low]).wrapping_add(1);
     let name = Name::new(NO_NAME)?;
     let question = Question { name: name.clone(), kind: A, wants_unicast: false };
-    let mut message = dns::write(&Message { id, questions: vec![question], ..Message::default() });
+    let mut message = dns::write(&dns::Message { id, questions: vec![question], ..dns::Message::default() });
     // A recursive answer is wanted.
     *message.get_mut(2)? |= RECURSION;
     socket.send(&message).await.ok()?;
@@ -159,6 +213,7 @@ async fn question(socket: &UdpSocket, id: [u8; 2]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dcache::{Keypair, Prover};
     use tokio::net::TcpListener;
 
     #[tokio::test]
@@ -173,6 +228,34 @@ mod tests {
         buffer[2] |= IS_ANSWER;
         server.send_to(&buffer[..length], from).await.unwrap();
         assert_eq!(asked.await.unwrap(), Some(true));
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_of_a_peer_id_proves_it() {
+        let seeds = [Some(1), Some(2), None];
+        let mut stated = BTreeSet::new();
+        let peer = Keypair::from_seed([1; 32]).peer_id();
+        let mut at = Vec::new();
+        for seed in seeds {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            at.push(listener.local_addr().unwrap());
+            stated.insert((listener.local_addr().unwrap(), peer));
+            tokio::spawn(async move {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (reader, mut writer) = stream.into_split();
+                let line = BufReader::new(reader).lines().next_line().await.unwrap().unwrap();
+                let ping = Envelope::decode(line.as_bytes()).unwrap();
+                let message = Message::pong(Validity::ALWAYS);
+                let pong = Envelope::new(Address::brain(peer), ping.from, message);
+                let prover = seed.map(|seed| Prover::new(Keypair::from_seed([seed; 32])));
+                let proof = prover.map(|prover| prover.prove(ping.challenge.unwrap()));
+                writer.write_all((Envelope { proof, ..pong }.encode() + "\n").as_bytes()).await.unwrap();
+            });
+        }
+        let replies = replies(stated, false).await;
+        let found: Vec<Reply> = at.iter().map(|address| replies[&(*address, peer)]).collect();
+        assert_eq!(found, [Reply::Proven, Reply::Unproven, Reply::Unproven]);
+        assert_eq!(reply(at[0], peer, false).await, Reply::None, "nobody listens any more");
     }
 
     #[tokio::test]

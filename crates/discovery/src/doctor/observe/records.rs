@@ -1,6 +1,6 @@
 //! Reads the facts about robots from the records.
 
-use crate::doctor::observed::{Observed, Present, Target};
+use crate::doctor::observed::{Observed, Present, Reply, Target};
 use dcache::buckets::{ADDRESSES, HOSTNAME, IPFS_ADDRESSES, PEER};
 use dcache::{Data, Item, PeerId, Set, Time};
 use routing::Address;
@@ -45,8 +45,6 @@ fn present(set: &Set, me: PeerId, now: Time) -> Vec<Present> {
 }
 
 fn target(set: &Set, me: PeerId, peer: PeerId, now: Time) -> Target {
-    let untried =
-        |addresses: Vec<SocketAddr>| addresses.into_iter().map(|address| (address, false)).collect();
     let bucket = IPFS_ADDRESSES.of(peer);
     let ipfs = set.bucket(&bucket, now).filter_map(|view| socket(view.item.data.as_str()));
     Target {
@@ -54,8 +52,9 @@ fn target(set: &Set, me: PeerId, peer: PeerId, now: Time) -> Target {
         name: name(set, peer, now),
         is_me: peer == me,
         stated: stated(set, peer, now),
-        lines: untried(lines(set, peer, now)),
-        ipfs: untried(ipfs.take(MAX_ADDRESSES).collect()),
+        lines: lines(set, peer, now).into_iter().map(|address| (address, Reply::None)).collect(),
+        ipfs: ipfs.take(MAX_ADDRESSES).map(|address| (address, false)).collect(),
+        connection: Err("it was not tried".to_owned()),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::foreign::ForeignRobot;
 use crate::foreign::dns::{Data, Message, Name};
 use crate::foreign::ping::Pong;
 use crate::foreign::schedule::LAST_PAUSE;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,6 +17,15 @@ pub const MAX_ROBOTS: usize = 512;
 const MAX_OF_A_SOURCE: usize = 128;
 /// Maximum number of addresses that are kept for a robot.
 const MAX_ADDRESSES: usize = 4;
+/// Maximum number of hosts whose facts about one robot are kept.
+const MAX_SOURCES: usize = 4;
+/// Minimum time between two rounds of questions that are counted, and the number of rounds that a host may miss until
+/// another host that answers for the same robot takes its place. A robot that changes its address is found within a
+/// minute, and a few lost datagrams give a robot to nobody else.
+const ROUND: Duration = Duration::from_secs(10);
+const MAX_MISSED: u32 = 6;
+/// Time after which an earlier name of a host is no longer listed, if the host was heard under another name meanwhile.
+const RENAMED: Duration = Duration::from_secs(60);
 /// Shortest and longest lifetime of a fact.
 ///
 /// An answer to a question from an ephemeral port has a lifetime of at most ten seconds, whatever the robot chose
@@ -39,11 +49,16 @@ pub struct ForeignTable {
 /// A robot that publishes facts.
 #[derive(Debug)]
 struct Row {
-    facts: BTreeMap<FactKind, Fact>,
+    /// The facts by the host that stated them. The host that first named the robot has precedence, so that another one
+    /// can neither change nor withdraw its facts.
+    facts: BTreeMap<(FactKind, IpAddr), Fact>,
     /// Addresses of the robot, the latest first.
     addresses: Vec<IpAddr>,
     /// The host that first named the robot.
     source: IpAddr,
+    /// Number of rounds of questions that other hosts answered for the robot since this host last did, and the time at
+    /// which the last one was counted.
+    missed: (u32, Duration),
 }
 
 #[derive(Debug)]
@@ -77,7 +92,7 @@ impl ForeignTable {
             };
             let Some((kind, host)) = parse_instance(instance, &service) else { continue };
             if record.ttl == 0 {
-                self.withdraw(&host, kind);
+                self.withdraw(&host, kind, source);
                 continue;
             }
             self.hear(&host, kind, rdata.map(|rdata| value_of(kind, rdata)), record.ttl, source, now);
@@ -95,7 +110,7 @@ impl ForeignTable {
     pub fn take_pong(&mut self, pong: Pong, source: IpAddr, now: Duration) {
         self.expire(now);
         if !self.pongs.contains_key(&source) {
-            self.make_room(now);
+            self.make_room();
         }
         self.pongs.insert(source, Answered { pong, at: now });
     }
@@ -104,14 +119,19 @@ impl ForeignTable {
     /// entry.
     pub fn list(&mut self, now: Duration) -> Vec<ForeignRobot> {
         self.expire(now);
-        let mut robots: Vec<ForeignRobot> =
-            self.robots.iter().map(|(name, row)| row.robot(name, now)).collect();
+        let named = self.last_named();
+        let is_renamed =
+            |address: IpAddr, at: Duration| named.get(&address).is_some_and(|last| at + RENAMED < *last);
+        let present =
+            self.robots.iter().filter(|(_, row)| !is_renamed(row.source, row.heard()) || !row.is_of_source());
+        let mut robots: Vec<ForeignRobot> = present.map(|(name, row)| row.robot(name, now)).collect();
         for (address, answered) in &self.pongs {
             let name = &answered.pong.name;
             let is_known = self.robots.get(name).is_some_and(|row| row.is_at(*address));
             let known = is_known.then(|| robots.iter_mut().find(|robot| robot.name == *name)).flatten();
             match known {
                 Some(robot) => answered.complete(robot, now),
+                None if is_renamed(*address, answered.at) => {}
                 None => robots.push(answered.robot(*address, now)),
             }
         }
@@ -129,6 +149,16 @@ impl ForeignTable {
         self.len() == 0
     }
 
+    /// Returns when each host that names only itself last did so.
+    fn last_named(&self) -> BTreeMap<IpAddr, Duration> {
+        let mut last = BTreeMap::new();
+        for row in self.robots.values().filter(|row| row.is_of_source()) {
+            let known = last.entry(row.source).or_default();
+            *known = row.heard().max(*known);
+        }
+        last
+    }
+
     fn hear(
         &mut self,
         host: &str,
@@ -140,32 +170,37 @@ impl ForeignTable {
     ) {
         if !self.robots.contains_key(host) {
             self.make_room_for(source);
-            self.make_room(now);
-            let row = Row { facts: BTreeMap::new(), addresses: Vec::new(), source };
+            self.make_room();
+            let row = Row { facts: BTreeMap::new(), addresses: Vec::new(), source, missed: (0, now) };
             self.robots.insert(host.to_owned(), row);
         }
         let Some(row) = self.robots.get_mut(host) else { return };
+        if !row.takes(source) {
+            return;
+        }
+        row.count_missed(source, now);
         if row.addresses.is_empty() {
             row.addresses.push(source);
         }
         let until = now + Duration::from_secs(ttl.into()).clamp(LIFETIME.0, LIFETIME.1);
-        let fact = row.facts.entry(kind).or_insert(Fact { value: None, at: now, until });
+        let fact = row.facts.entry((kind, source)).or_insert(Fact { value: None, at: now, until });
         (fact.at, fact.until) = (now, until);
         if let Some(value) = value {
             fact.value = value;
         }
     }
 
-    fn withdraw(&mut self, host: &str, kind: FactKind) {
+    /// Removes a fact that `source` stated.
+    fn withdraw(&mut self, host: &str, kind: FactKind, source: IpAddr) {
         if let Some(row) = self.robots.get_mut(host) {
-            row.facts.remove(&kind);
+            row.facts.remove(&(kind, source));
         }
         self.robots.retain(|_, row| !row.facts.is_empty());
     }
 
     /// Notes the address of a robot: the one from which it answered if that is one of its own, else the first of its own.
     fn note_address(&mut self, host: &str, own: &[IpAddr], source: IpAddr) {
-        let Some(row) = self.robots.get_mut(host) else { return };
+        let Some(row) = self.robots.get_mut(host).filter(|row| row.source == source) else { return };
         let address = match own.contains(&source) {
             true => source,
             false => own.first().copied().unwrap_or(source),
@@ -178,7 +213,7 @@ impl ForeignTable {
     /// Removes what was not heard for too long.
     fn expire(&mut self, now: Duration) {
         for row in self.robots.values_mut() {
-            row.facts.retain(|_, fact| fact.until > now);
+            row.expire(now);
         }
         self.robots.retain(|_, row| !row.facts.is_empty());
         self.pongs.retain(|_, answered| answered.at + PONG_LIFETIME > now);
@@ -193,20 +228,27 @@ impl ForeignTable {
         }
     }
 
-    /// Removes the oldest robot if the table is full.
-    fn make_room(&mut self, now: Duration) {
+    /// If the table is full, removes the oldest robot of the host that named the most. So hosts that name many robots
+    /// displace only each other.
+    fn make_room(&mut self) {
         if self.len() < MAX_ROBOTS {
             return;
         }
-        let row = self.robots.iter().min_by_key(|(_, row)| row.heard());
-        let row = row.map(|(name, row)| (row.heard(), name.clone()));
-        let pong = self.pongs.iter().min_by_key(|(_, answered)| answered.at);
-        let pong = pong.map(|(address, answered)| (answered.at, *address));
-        let is_row_older =
-            row.as_ref().map_or(now, |(at, _)| *at) <= pong.map_or(Duration::MAX, |(at, _)| at);
+        let mut named: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        let sources = self.robots.values().map(|row| row.source).chain(self.pongs.keys().copied());
+        sources.for_each(|source| *named.entry(source).or_default() += 1);
+        let worth = |source: &IpAddr, at: Duration| (Reverse(named.get(source).copied()), at);
+        let row = self.robots.iter().map(|(name, row)| (worth(&row.source, row.heard()), name)).min();
+        let pong = self.pongs.iter().map(|(address, answered)| (worth(address, answered.at), address)).min();
         match (row, pong) {
-            (Some((_, name)), _) if is_row_older => drop(self.robots.remove(&name)),
-            (_, Some((_, address))) => drop(self.pongs.remove(&address)),
+            (Some((row, name)), pong) if pong.is_none_or(|(pong, _)| row <= pong) => {
+                let name = name.clone();
+                self.robots.remove(&name);
+            }
+            (_, Some((_, address))) => {
+                let address = *address;
+                self.pongs.remove(&address);
+            }
             _ => {}
         }
     }
@@ -234,6 +276,51 @@ impl Row {
         self.facts.values().map(|fact| fact.at).max().unwrap_or_default()
     }
 
+    /// Returns whether the table keeps facts of this host about the robot.
+    fn takes(&self, source: IpAddr) -> bool {
+        let sources: BTreeSet<IpAddr> = self.facts.keys().map(|(_, source)| *source).collect();
+        sources.len() < MAX_SOURCES || sources.contains(&source)
+    }
+
+    /// Counts the rounds in which only other hosts answer for the robot. After some of them, the robot has another
+    /// address.
+    fn count_missed(&mut self, source: IpAddr, now: Duration) {
+        if source == self.source {
+            self.missed = (0, now);
+        } else if self.missed.1 + ROUND <= now {
+            self.missed = (self.missed.0 + 1, now);
+            if self.missed.0 >= MAX_MISSED {
+                (self.source, self.addresses, self.missed.0) = (source, vec![source], 0);
+            }
+        }
+    }
+
+    /// Returns whether the robot is at the host that named it.
+    fn is_of_source(&self) -> bool {
+        self.addresses.first() == Some(&self.source)
+    }
+
+    /// Removes the facts that were not heard for too long. If those of the host that first named the robot are gone, the
+    /// one that was heard last takes its place.
+    fn expire(&mut self, now: Duration) {
+        self.facts.retain(|_, fact| fact.until > now);
+        if !self.facts.keys().any(|(_, source)| *source == self.source)
+            && let Some(((_, source), _)) = self.facts.iter().max_by_key(|(_, fact)| fact.at)
+        {
+            self.source = *source;
+            self.addresses = vec![*source];
+        }
+    }
+
+    /// Returns the facts of a kind, that of the host that first named the robot first.
+    fn of_kind(&self, kind: FactKind) -> impl Iterator<Item = &Fact> {
+        let stated = |wanted: bool| {
+            let facts = self.facts.iter().filter(move |((of, _), _)| *of == kind);
+            facts.filter(move |((_, source), _)| (*source == self.source) == wanted).map(|(_, fact)| fact)
+        };
+        stated(true).chain(stated(false))
+    }
+
     fn is_at(&self, address: IpAddr) -> bool {
         self.addresses.contains(&address)
     }
@@ -241,14 +328,14 @@ impl Row {
     fn status(&self) -> Option<&'static str> {
         let heard = self.heard();
         let is_starting = |fact: &Fact| fact.at + STARTING >= heard;
-        if self.facts.get(&FactKind::Booting).is_some_and(is_starting) {
+        if self.of_kind(FactKind::Booting).next().is_some_and(is_starting) {
             return Some("Booting");
         }
-        self.facts.contains_key(&FactKind::Presence).then_some("Ready")
+        self.of_kind(FactKind::Presence).next().map(|_| "Ready")
     }
 
     fn robot(&self, name: &str, now: Duration) -> ForeignRobot {
-        let value = |kind| self.facts.get(&kind).and_then(|fact: &Fact| fact.value.clone());
+        let value = |kind| self.of_kind(kind).find_map(|fact| fact.value.clone());
         ForeignRobot {
             name: name.to_owned(),
             robot_type: value(FactKind::RobotType),

@@ -104,9 +104,12 @@ fn records_that_the_asker_knows_are_not_repeated() {
 fn another_host_with_the_same_name_is_noticed() {
     let publication = publication();
     let theirs = publication.announcement([10, 77, 0, 1].into());
-    assert!(publication.is_contested(&theirs, &[ADDRESS]));
-    assert!(!publication.is_contested(&publication.announcement(ADDRESS), &[ADDRESS]));
-    assert!(!publication.is_contested(&publication.goodbye([10, 77, 0, 1].into()), &[ADDRESS]));
+    let from = IpAddr::from([10, 77, 0, 1]);
+    assert!(publication.is_contested(&theirs, from, &[ADDRESS]));
+    assert!(!publication.is_contested(&publication.announcement(ADDRESS), from, &[ADDRESS]));
+    assert!(!publication.is_contested(&publication.goodbye([10, 77, 0, 1].into()), from, &[ADDRESS]));
+    let third = IpAddr::from([10, 77, 0, 2]);
+    assert!(!publication.is_contested(&theirs, third, &[ADDRESS]), "a statement about another host");
 }
 
 fn own_service() -> OwnService {
@@ -132,9 +135,10 @@ fn the_own_service_needs_no_robot_type_and_no_unique_name() {
     let robot = Profile { own: Some(own_service()), ..profile("duckie7") };
     let publication = Publication::of(&robot, true).unwrap();
     let theirs = publication.announcement([10, 77, 0, 1].into());
-    assert!(publication.is_contested(&theirs, &[ADDRESS]));
+    let from = IpAddr::from([10, 77, 0, 1]);
+    assert!(publication.is_contested(&theirs, from, &[ADDRESS]));
     let (own, facts) = publication.split();
-    assert!(!own.is_empty() && !own.has_facts() && !own.is_contested(&theirs, &[ADDRESS]));
+    assert!(!own.is_empty() && !own.has_facts() && !own.is_contested(&theirs, from, &[ADDRESS]));
     assert_eq!(facts, self::publication());
     assert_eq!(Publication::of(&robot, false), Some(own));
     assert_eq!(Publication::of(&profile("duckie7"), false), None);

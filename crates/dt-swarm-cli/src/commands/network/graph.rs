@@ -15,6 +15,8 @@ use std::path::Path;
 pub(super) const IPFS: &str = "ipfs";
 /// Maximum number of characters of a channel's name that are shown.
 const MAX_CHANNEL_SHOWN: usize = 64;
+/// Description of robots when only the records of the daemon are known.
+pub(super) const BY_RECORDS: &str = "known by records; ask on the robot itself which of them it hears";
 
 /// The graph of robots.
 #[derive(Debug, Serialize)]
@@ -27,6 +29,8 @@ pub(crate) struct Graph {
     pub(super) robots: Vec<RobotEntry>,
     /// The robots that hear another one, with the channel.
     pub(super) links: Vec<Link>,
+    /// Whether the robots are known by signed records only, so that it is not known which of them the daemon hears.
+    pub(super) is_by_records: bool,
     /// The path of the HTML page that was written; `null` if none was.
     path: Option<String>,
 }
@@ -109,7 +113,8 @@ impl Graph {
                 });
             }
         }
-        Self { daemon: table.daemon, time: Timestamp(ask::clock()), robots, links, path: None }
+        let (time, is_by_records) = (Timestamp(ask::clock()), table.is_by_records);
+        Self { daemon: table.daemon, time, robots, links, is_by_records, path: None }
     }
 
     pub(super) fn set_path(&mut self, path: &Path) {
@@ -132,7 +137,9 @@ impl Graph {
         let others = self.robots.iter().filter(|robot| !is_heard(robot));
         let others: Vec<String> = others.map(|robot| Node::of(robot).show()).collect();
         if !others.is_empty() {
-            branches.insert("not heard: known by records of others".to_owned(), others);
+            let branch =
+                if self.is_by_records { BY_RECORDS } else { "not heard: known by records of others" };
+            branches.insert(branch.to_owned(), others);
         }
         let mut shown = format!("{daemon}\n{}", branch(&branches));
         if !ipfs.is_empty() {
@@ -210,7 +217,7 @@ pub(super) mod tests {
             records: None,
         };
         let connections = [(2, 3), (3, 2), (2, 2), (2, 9)].map(|(one, other)| (peer(one), peer(other)));
-        Graph::new(Table { daemon, robots }, &connections)
+        Graph::new(Table { daemon, robots, is_by_records: false }, &connections)
     }
 
     #[test]
@@ -235,6 +242,13 @@ pub(super) mod tests {
         ] {
             assert!(tree.contains(part), "{part} in:\n{tree}");
         }
+    }
+
+    #[test]
+    fn a_robot_that_is_asked_from_another_computer_does_not_tell_whom_it_hears() {
+        let graph = Graph { is_by_records: true, ..graph("duckie2") };
+        let tree = graph.tree();
+        assert!(tree.contains(BY_RECORDS) && !tree.contains("not heard"), "{tree}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! the page forbids browsers to load anything or to run scripts.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::graph::{Graph, IPFS, Link, Node};
+use super::graph::{BY_RECORDS, Graph, IPFS, Link, Node};
 use crate::html::{Page, escaped};
 use crate::text::{count, date};
 use std::collections::BTreeMap;
@@ -17,6 +17,10 @@ const MAX_DRAWN: usize = 120;
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 /// Colour of IPFS connections.
 const IPFS_COLOUR: &str = "#999999";
+/// Distance, in pixels, between the middles of links between the same two robots, and the maximum number of such distances
+/// on one side.
+const BEND: f64 = 8.0;
+const MAX_BENDS: usize = 8;
 /// The page, but for its body.
 pub(super) const PAGE: Page = Page {
     command: "network",
@@ -40,6 +44,9 @@ pub(super) fn page(graph: &Graph) -> String {
     let robots = count(graph.robots.len(), "robot");
     // Writing to a String does not fail.
     let _ = writeln!(body, "<p>As {daemon} knows it at {}: {robots}.</p>", date(graph.time.0));
+    if graph.is_by_records {
+        let _ = writeln!(body, "<p>The robots are {BY_RECORDS}.</p>");
+    }
     let colours = colours(&graph.links);
     body += &drawing(graph, &colours);
     body += &legend(&colours);
@@ -75,9 +82,15 @@ fn drawing(graph: &Graph, colours: &BTreeMap<String, &'static str>) -> String {
     }
     let size = canvas.size;
     let mut svg = format!("<svg viewBox=\"0 0 {size:.0} {size:.0}\" role=\"img\">\n");
+    let mut drawn_between: BTreeMap<(&Node, &Node), usize> = BTreeMap::new();
     for link in &graph.links {
         if let (Some(one), Some(other)) = (places.get(&link.hearer), places.get(&link.heard)) {
-            svg += &line(link, *one, *other, colours);
+            let (hearer, heard) = (&link.hearer, &link.heard);
+            let number = drawn_between.entry((hearer.min(heard), hearer.max(heard))).or_default();
+            // Both directions bend to the same side of the same line.
+            let bend = if hearer <= heard { bend(*number) } else { -bend(*number) };
+            svg += &line(link, (*one, *other), bend, colours);
+            *number += 1;
         }
     }
     for (node, place) in &places {
@@ -113,18 +126,30 @@ impl Canvas {
     }
 }
 
+/// Returns how far a link bends away from the straight line, so that links between the same two robots do not cover each
+/// other: 0, 1, -1, 2, -2, … times the distance.
+fn bend(number: usize) -> f64 {
+    let step = number.div_ceil(2).min(MAX_BENDS) as f64 * BEND;
+    if number % 2 == 1 { step } else { -step }
+}
+
 fn line(
     link: &Link,
-    (x1, y1): (f64, f64),
-    (x2, y2): (f64, f64),
+    ((x1, y1), (x2, y2)): ((f64, f64), (f64, f64)),
+    bend: f64,
     colours: &BTreeMap<String, &'static str>,
 ) -> String {
+    let (along_x, along_y) = (x2 - x1, y2 - y1);
+    let length = along_x.hypot(along_y).max(1.0);
+    // A curve passes halfway between its control point and the middle of its ends.
+    let control_x = (x1 + x2) / 2.0 - along_y / length * 2.0 * bend;
+    let control_y = (y1 + y2) / 2.0 + along_x / length * 2.0 * bend;
     let channel = link.show_channel();
     let colour = colours.get(&channel).copied().unwrap_or(IPFS_COLOUR);
     let title = format!("{} hears {} on {channel}", link.hearer.show(), link.heard.show());
     format!(
-        "<line x1=\"{x1:.0}\" y1=\"{y1:.0}\" x2=\"{x2:.0}\" y2=\"{y2:.0}\" stroke=\"{colour}\" \
-         stroke-width=\"1.5\"><title>{}</title></line>\n",
+        "<path d=\"M {x1:.0} {y1:.0} Q {control_x:.0} {control_y:.0} {x2:.0} {y2:.0}\" fill=\"none\" \
+         stroke=\"{colour}\" stroke-width=\"1.5\"><title>{}</title></path>\n",
         escaped(&title)
     )
 }
@@ -161,11 +186,20 @@ mod tests {
         let page = page(&graph("duckie2"));
         assert!(page.starts_with(&PAGE.start()));
         assert_eq!(page.matches("<circle ").count(), 4, "{page}");
-        assert_eq!(page.matches("<line ").count(), 4);
+        assert_eq!(page.matches("<path ").count(), 4);
         assert_eq!(page.matches("<tr><td>").count(), 4);
         for foreign in ["http:", "https:", "src=", "href=", "url(", "<script", "@import"] {
             assert!(!page.contains(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn links_between_the_same_robots_do_not_cover_each_other() {
+        let page = page(&graph("duckie2"));
+        let drawn: Vec<&str> = page.lines().filter(|line| line.starts_with("<path ")).collect();
+        let shapes: std::collections::BTreeSet<&str> =
+            drawn.iter().filter_map(|line| line.split('"').nth(1)).collect();
+        assert_eq!((drawn.len(), shapes.len()), (4, 4), "{page}");
     }
 
     #[test]

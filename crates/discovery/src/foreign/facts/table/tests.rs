@@ -163,6 +163,67 @@ fn one_host_cannot_displace_the_robots_of_others() {
 }
 
 #[test]
+fn hosts_that_name_many_robots_displace_only_each_other() {
+    let mut table = ForeignTable::default();
+    let source = |host: u8| IpAddr::from([10, 77, 0, host]);
+    table.take_message(&response(fact("PRESENCE", "real", "")), source(2), at(0));
+    table.take_pong(pong("pong"), source(3), at(0));
+    for number in 0..3000u32 {
+        let host = 100 + u8::try_from(number % 16).unwrap();
+        let facts = fact("PRESENCE", &format!("false{number}"), "");
+        table.take_message(&response(facts), source(host), at(1));
+    }
+    assert_eq!(table.len(), MAX_ROBOTS);
+    let names: Vec<String> = table.list(at(1)).into_iter().map(|robot| robot.name).collect();
+    assert!(["real", "pong"].iter().all(|real| names.iter().any(|name| name == real)), "{names:?}");
+}
+
+#[test]
+fn another_host_neither_withdraws_nor_changes_the_facts_of_a_robot() {
+    let (mut table, other) = (ForeignTable::default(), ip("10.77.0.66"));
+    let told = |json: &str, ttl| {
+        let mut records = [fact("PRESENCE", "a", ""), fact("ROBOT_TYPE", "a", json)].concat();
+        records.push(record(Name::new(["a", "local"]).unwrap(), Data::A([10, 77, 0, 66].into())));
+        records.iter_mut().for_each(|record| record.ttl = ttl);
+        response(records)
+    };
+    take(
+        &mut table,
+        [fact("PRESENCE", "a", ""), fact("ROBOT_TYPE", "a", r#"{"type": "duckiebot"}"#)].concat(),
+        0,
+    );
+    for ttl in [0, 10, 0] {
+        table.take_message(&told(r#"{"type": "false"}"#, ttl), other, at(1));
+        let robot = only(&mut table, 1);
+        assert_eq!((robot.robot_type.as_deref(), robot.address), (Some("duckiebot"), Some(ip(SOURCE))));
+    }
+    table.take_message(&told(r#"{"type": "other"}"#, 4000), other, at(2));
+    assert_eq!(only(&mut table, 700).robot_type.as_deref(), Some("other"), "the first host is gone");
+}
+
+#[test]
+fn a_robot_with_a_new_address_is_found_there_within_a_minute() {
+    let (mut table, new) = (ForeignTable::default(), ip("10.77.0.20"));
+    take(&mut table, fact("PRESENCE", "a", ""), 0);
+    for second in (2..=60).step_by(2) {
+        table.take_message(&response(fact("PRESENCE", "a", "")), new, at(second));
+        let address = only(&mut table, second).address;
+        assert_eq!(address, Some(if second < 60 { ip(SOURCE) } else { new }), "after {second} s");
+    }
+}
+
+#[test]
+fn the_earlier_name_of_a_renamed_robot_is_not_listed() {
+    let mut table = ForeignTable::default();
+    table.take_pong(pong("old"), ip(SOURCE), at(0));
+    take(&mut table, fact("PRESENCE", "old", ""), 0);
+    take(&mut table, fact("PRESENCE", "new", ""), 50);
+    assert_eq!(table.list(at(50)).len(), 2, "two robots may share an address");
+    take(&mut table, fact("PRESENCE", "new", ""), 70);
+    assert_eq!(only(&mut table, 70).name, "new");
+}
+
+#[test]
 fn the_oldest_robot_leaves_a_full_table() {
     let mut table = ForeignTable::default();
     for number in 0..MAX_ROBOTS as u32 + 10 {
