@@ -14,7 +14,10 @@ const MOST: usize = 100_000;
 /// node, and all nodes share the memory of a record. Whether a signature is valid depends on its bytes only, so a set
 /// admits the same records with and without the memo.
 #[derive(Clone, Debug, Default)]
-pub struct VerifiedRecords(Arc<Mutex<BTreeMap<(RecordId, Option<SwarmId>), Record>>>);
+pub struct VerifiedRecords(Arc<Mutex<Records>>);
+
+/// Verified records, by identifier and by the swarm that they were verified for.
+type Records = BTreeMap<(RecordId, Option<SwarmId>), Record>;
 
 impl VerifiedRecords {
     /// Returns the record of this statement and signature, if it was verified for this swarm.
@@ -38,7 +41,7 @@ impl VerifiedRecords {
         records.insert((record.id(), swarm), record.clone());
     }
 
-    fn records(&self) -> MutexGuard<'_, BTreeMap<(RecordId, Option<SwarmId>), Record>> {
+    fn records(&self) -> MutexGuard<'_, Records> {
         // Each change is a single operation, so the records are complete even if a thread panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
