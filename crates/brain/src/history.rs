@@ -83,13 +83,12 @@ impl History {
     }
 
     fn but_for_two(&self, theirs: Fingerprint, ours: Fingerprint, bound: End) -> Option<Duration> {
-        let latest = self.changes.iter().take(PAIRS);
-        let (before, after): (Vec<(Fingerprint, Duration)>, Vec<(Fingerprint, Duration)>) = latest
-            .map(|change| ((change.undo(ours, bound), change.at), (change.redo(theirs, bound), change.at)))
-            .unzip();
-        before.iter().enumerate().find_map(|(place, (without, at))| {
-            let mut both = after.iter().skip(place + 1).filter(|(with, _)| with == without);
-            if *without == theirs { Some(*at) } else { both.next().map(|(_, at)| *at) }
+        let latest = || self.changes.iter().take(PAIRS);
+        let after: Vec<_> = latest().map(|change| (change.redo(theirs, bound), change.at)).collect();
+        latest().enumerate().find_map(|(place, change)| {
+            let without = change.undo(ours, bound);
+            let mut both = after.iter().skip(place + 1).filter(|(with, _)| *with == without);
+            if without == theirs { Some(change.at) } else { both.next().map(|(_, at)| *at) }
         })
     }
 }
