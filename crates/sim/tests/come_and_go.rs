@@ -16,7 +16,7 @@ fn seconds(seconds: u64) -> Seconds {
 /// Returns the scenario with a tenth of the robots, for a longer time, and with more statements of each robot.
 fn with_fewer_robots(mut scenario: Scenario) -> Scenario {
     scenario.duration = seconds(2100);
-    scenario.presence.as_mut().unwrap().info = true;
+    scenario.presence.iter_mut().for_each(|presence| presence.info = true);
     scenario.lan[0].count = 4;
     scenario.lan[0].nodes = 24;
     (scenario.laptop[0].count, scenario.laptop[0].until) = (4, seconds(2000));
