@@ -15,13 +15,14 @@ fn seconds(seconds: u64) -> Seconds {
 
 /// Returns the scenario with a tenth of the robots, for a longer time, and with more statements of each robot.
 fn with_fewer_robots(mut scenario: Scenario) -> Scenario {
-    scenario.duration = seconds(2100);
+    (scenario.starting, scenario.duration) = (seconds(0), seconds(2100));
     scenario.presence.iter_mut().for_each(|presence| presence.info = true);
     scenario.lan[0].count = 4;
     scenario.lan[0].nodes = 24;
     (scenario.laptop[0].count, scenario.laptop[0].until) = (4, seconds(2000));
     for changes in [&mut scenario.crashes, &mut scenario.departures].into_iter().flatten() {
-        (changes.times, changes.until, changes.off) = (30, seconds(1100), [seconds(5), seconds(900)]);
+        (changes.from, changes.until) = (seconds(60), seconds(1100));
+        (changes.times, changes.off) = (30, [seconds(5), seconds(900)]);
     }
     scenario
 }
