@@ -22,7 +22,8 @@ pub(crate) struct TableChecks {
     pub(crate) missing: Duration,
     /// Longest time after its end for which a node was shown as present.
     pub(crate) shown_after_end: Duration,
-    /// Longest time after its end for which a node was shown as present although it was shut down cleanly.
+    /// Longest time after its end, or after the start of the reader, for which a node was shown as present although it
+    /// was shut down cleanly.
     pub(crate) shown_after_farewell: Duration,
     /// Number of times that a node started.
     pub(crate) starts: usize,
@@ -87,8 +88,9 @@ impl TableChecks {
             self.missing = self.missing.max(now - *since);
         }
         let ended = present.iter().filter_map(|node| Some((now - *self.ended.get(node)?, *node)));
+        // A reader that was off itself can hear a farewell only after its start.
         let after_farewell = ended.clone().filter(|(_, node)| self.said_farewell.contains(node)).max();
-        let after_farewell = after_farewell.map_or(Duration::ZERO, |(time, _)| time);
+        let after_farewell = after_farewell.map_or(Duration::ZERO, |(time, _)| time.min(now - own_start));
         self.shown_after_farewell = self.shown_after_farewell.max(after_farewell);
         let stale = ended.max();
         self.shown_after_end = self.shown_after_end.max(stale.map_or(Duration::ZERO, |(time, _)| time));
@@ -173,5 +175,10 @@ mod tests {
         assert_eq!((checks.shown_after_end, checks.shown_after_farewell), (SECOND * 60, Duration::ZERO));
         checks.started(1, SECOND * 80);
         assert_eq!(checks.note(0, &[1].into(), SECOND * 70, SECOND * 90), None);
+        checks.says_farewell(1);
+        checks.stopped(1, SECOND * 100);
+        checks.started(0, SECOND * 150);
+        assert_eq!(checks.note(0, &[1].into(), SECOND * 90, SECOND * 152), Some((SECOND * 52, 1)));
+        assert_eq!(checks.shown_after_farewell, SECOND * 2, "the reader was off until then");
     }
 }
