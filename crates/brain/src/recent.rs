@@ -5,6 +5,9 @@ use dcache::{Key, Signature};
 
 /// Number of payloads that are kept. With records of usual size they take about 100 kB.
 const PAYLOADS: usize = 256;
+/// Maximum size of a payload that is kept, in bytes. A longer one is parsed again each time, so that long records of one
+/// signer cannot fill the memory.
+const MAX_BYTES: usize = 1024;
 
 /// A payload, with its signature and the key of its record.
 #[derive(Clone, Debug)]
@@ -30,6 +33,9 @@ impl RecentPayloads {
 
     /// Notes the payload, the signature and the key of a record that is in the set.
     pub(crate) fn note(&mut self, payload: &str, signature: &Signature, key: Key) {
+        if payload.len() > MAX_BYTES {
+            return;
+        }
         if self.places.is_empty() {
             self.places = vec![None; PAYLOADS];
         }
@@ -65,6 +71,16 @@ mod tests {
         let mut forged = signature;
         forged.bytes[63] ^= 1;
         assert_eq!(recent.key_of(&payload, &forged), None);
+    }
+
+    #[test]
+    fn a_long_payload_is_not_kept() {
+        let (mut recent, record) = (RecentPayloads::default(), record(1));
+        let (signature, long) = (*record.signature(), "x".repeat(MAX_BYTES + 1));
+        recent.note(&long, &signature, Key::from(&record));
+        assert_eq!(recent.key_of(&long, &signature), None);
+        recent.note(&long[1..], &signature, Key::from(&record));
+        assert!(recent.key_of(&long[1..], &signature).is_some());
     }
 
     #[test]
