@@ -131,13 +131,17 @@ impl<D: Destination, S: Source, J: Journal> Engine<'_, D, S, J> {
             if upload.begin(&action) {
                 self.save(&upload, &PartChange::None).await;
             }
-            let Some(event) = self.until_cancelled(&upload, self.perform(&action, &upload)).await else {
+            // Without the answer, nobody knows whether the destination has a multipart upload, or an object, that is to be
+            // removed.
+            let must_end = upload.is_ending() || matches!(action, Action::Create | Action::Complete { .. });
+            let Some(event) = self.until_cancelled(must_end, self.perform(&action, &upload)).await else {
                 continue;
             };
             let change = upload.on(event);
             self.save(&upload, &change).await;
             let wait = upload.wait(spread());
-            if !wait.is_zero() && self.until_cancelled(&upload, tokio::time::sleep(wait)).await.is_none() {
+            let waiting = tokio::time::sleep(wait);
+            if !wait.is_zero() && self.until_cancelled(upload.is_ending(), waiting).await.is_none() {
                 continue;
             }
             self.report(|progress| progress.waits = None);
@@ -166,11 +170,10 @@ impl<D: Destination, S: Source, J: Journal> Engine<'_, D, S, J> {
         }
     }
 
-    /// Waits for `work`; returns `None` if the upload is cancelled before and has to clean up.
-    async fn until_cancelled<T>(&self, upload: &Upload, work: impl Future<Output = T>) -> Option<T> {
-        let is_cleaning = matches!(upload.stage, Stage::GivingUp { .. } | Stage::Sweeping { .. });
+    /// Waits for `work`; returns `None` if the upload is cancelled before, unless the work must end.
+    async fn until_cancelled<T>(&self, must_end: bool, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
-            () = self.cancelled.cancelled(), if !is_cleaning => None,
+            () = self.cancelled.cancelled(), if !must_end => None,
             done = work => Some(done),
         }
     }

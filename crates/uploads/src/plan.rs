@@ -268,6 +268,12 @@ impl Upload {
         matches!(self.stage, Stage::Done { .. } | Stage::Failed { .. })
     }
 
+    /// Returns whether the destination has the object, or the upload was given up: the remaining actions only verify and
+    /// remove, and an upload that is not wanted any more performs them as well.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.stage, Stage::Confirming { .. } | Stage::Sweeping { .. } | Stage::GivingUp { .. })
+    }
+
     /// Returns the number of bytes that the storage has confirmed.
     pub fn bytes_stored(&self) -> u64 {
         match self.stage {
@@ -319,6 +325,7 @@ impl Upload {
     /// before the next action begins.
     pub fn on(&mut self, event: Event) -> PartChange {
         match event {
+            Event::GaveUp(_) if self.is_ending() => return PartChange::None,
             Event::GaveUp(reason) => return self.give_up(reason),
             Event::Failed(failure) => return self.on_failure(failure),
             Event::Looked(seen) => return self.on_look(seen),

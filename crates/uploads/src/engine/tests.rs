@@ -5,8 +5,10 @@ use crate::folder::Folder;
 use crate::journal::JournalError;
 use crate::object::{MIN_PART_BYTES, Metadata};
 use crate::pace::Pace;
+use crate::plan::{Part, Seen};
 use crate::rows::Changes;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -85,6 +87,90 @@ impl Bench {
     }
 }
 
+/// A folder that takes a second to create or to complete, and counts its multipart uploads.
+struct Slow<'a> {
+    folder: &'a Folder,
+    left: AtomicU32,
+}
+
+impl Slow<'_> {
+    async fn work<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        work.await
+    }
+}
+
+impl Destination for Slow<'_> {
+    fn name(&self) -> &str {
+        self.folder.name()
+    }
+
+    async fn look(&self, key: &str) -> Result<Option<Seen>, Trouble> {
+        self.folder.look(key).await
+    }
+
+    async fn put(&self, object: &Object, content: Bytes) -> Result<Part, Trouble> {
+        self.folder.put(object, content).await
+    }
+
+    async fn create(&self, object: &Object) -> Result<String, Trouble> {
+        // The request has arrived, only the answer is slow.
+        self.left.fetch_add(1, Ordering::Relaxed);
+        self.work(self.folder.create(object)).await
+    }
+
+    async fn put_part(&self, object: &Object, id: &str, part: u32, content: Bytes) -> Result<Part, Trouble> {
+        self.folder.put_part(object, id, part, content).await
+    }
+
+    async fn complete(&self, object: &Object, id: &str, parts: &BTreeMap<u32, Part>) -> Result<(), Trouble> {
+        self.work(self.folder.complete(object, id, parts)).await?;
+        self.left.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn abort(&self, object: &Object, id: &str) -> Result<(), Trouble> {
+        self.folder.abort(object, id).await?;
+        self.left.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn sweep(&self, object: &Object) -> Result<(), Trouble> {
+        self.folder.sweep(object).await
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes, Trouble> {
+        self.folder.read(key, range).await
+    }
+}
+
+/// Runs an upload that is cancelled after this time, and returns its last stage.
+async fn cancelled_after(moment: Duration) -> Stage {
+    let bench = Bench::new();
+    let slow = Slow { folder: &bench.destination, left: AtomicU32::new(0) };
+    let (content, upload) = (source(0, false), bench.upload());
+    let Bench { disk, progress, cancelled, .. } = &bench;
+    let engine =
+        Engine { name: "a", destination: &slow, source: &content, journal: disk, progress, cancelled };
+    let cancelling = async {
+        tokio::time::sleep(moment).await;
+        bench.cancelled.cancel();
+    };
+    let (ended, ()) = tokio::join!(engine.run(upload), cancelling);
+    assert_eq!(slow.left.load(Ordering::Relaxed), 0, "the folder holds a multipart upload");
+    let is_stored = slow.look("logs/a").await.unwrap().is_some();
+    assert_eq!(is_stored, matches!(ended.stage, Stage::Done { .. }), "{:?}", ended.stage);
+    ended.stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_upload_waits_for_the_answer_to_create_and_complete() {
+    let during_create = cancelled_after(Duration::from_millis(500)).await;
+    assert_eq!(during_create, Stage::Failed { reason: "it was cancelled".to_owned(), unswept: None });
+    let during_complete = cancelled_after(Duration::from_millis(1500)).await;
+    assert!(matches!(during_complete, Stage::Done { unswept: None, .. }), "{during_complete:?}");
+}
+
 fn source(times: u32, is_permanent: bool) -> Failing {
     Failing { times: AtomicU32::new(times), is_permanent }
 }
@@ -139,7 +225,7 @@ async fn an_upload_begins_anew_at_another_destination() {
     for event in [Event::Hashed("00".to_owned()), Event::Looked(None), Event::Created("file".to_owned())] {
         let _ = upload.on(event);
     }
-    let part = crate::plan::Part { tag: String::new(), md5: String::new() };
+    let part = Part { tag: String::new(), md5: String::new() };
     let _ = upload.on(Event::PartStored(0, part));
     assert_eq!(upload.next(), Action::PutPart { id: "file".to_owned(), part: 1 });
     // The digest is not the right one here, so the folder refuses the file until the upload is given up.
