@@ -74,7 +74,7 @@ pub use catalog::Pages;
 pub use catalog::format::{
     CatalogEntries, CatalogEntry, CatalogError, CatalogReader, pieces as catalog_pieces,
 };
-pub use catalog::known::{CatalogVersion, Catalogs, TooManyLines};
+pub use catalog::known::{CatalogVersion, Catalogs, Precedence, TooManyLines};
 pub use catalog::stated::{NotStated, StatedCatalog};
 pub use index::{SharedFile, Signers, State, index, index_of, index_of_with, index_with};
 pub use info::{Description, FilePath, INFO_NAME, InfoError, MAX_INFO_BYTES, Summary, Whole};

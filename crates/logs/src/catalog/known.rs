@@ -16,8 +16,10 @@ use crate::buckets::Station;
 use crate::index::Signers;
 use dcache::{Data, Item, Key, Kind, PeerId, Record, Set, Time};
 use ipfs::Cid;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 /// Maximum number of lines of all catalogues that a node holds in memory. The lines of 30 robots with 20,000 files in
 /// three copies fit four times.
@@ -41,14 +43,37 @@ pub(super) struct Claim {
     pub(super) info: Option<Data>,
 }
 
+/// Precedence of a catalogue when not all of them fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precedence {
+    /// The robot has no role in a swarm with roles.
+    Stranger,
+    /// The robot has a role, or the swarm has no roles.
+    Member,
+    /// The catalogue is that of this node.
+    Own,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Listed {
+    version: CatalogVersion,
+    precedence: Precedence,
+    lines: usize,
+}
+
+/// The lines of all catalogues.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Lines {
+    files: BTreeMap<Cid, Vec<Claim>>,
+    /// The files of each robot, those with the fewest robots first.
+    rarest: BTreeMap<PeerId, Vec<Cid>>,
+}
+
 /// The catalogues of robots, merged by file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogs {
-    robots: BTreeMap<PeerId, CatalogVersion>,
-    files: BTreeMap<Cid, Vec<Claim>>,
-    claims: usize,
-    /// The files of each robot, those with the fewest robots first.
-    rarest: BTreeMap<PeerId, Vec<Cid>>,
+    robots: BTreeMap<PeerId, Listed>,
+    lines: Arc<Lines>,
 }
 
 /// Error for a catalogue that does not fit beside the others.
@@ -57,29 +82,153 @@ pub struct Catalogs {
 pub struct TooManyLines;
 
 impl Catalogs {
-    /// Returns the catalogues with this version of a robot's catalogue in place of the former one. The cost is
-    /// proportional to the lines of all catalogues.
+    /// Returns the catalogues with this version of a robot's catalogue in place of the former one. If not all of them fit,
+    /// others are left out: those of lower precedence, and then those that are larger than this one, each time the
+    /// largest first. So robots with large catalogues cannot keep out those with small ones. The cost is proportional to
+    /// the lines of all catalogues.
     ///
     /// # Errors
-    /// When there are too many lines.
+    /// When the catalogue does not fit.
     pub fn with(
         &self,
         robot: PeerId,
         version: CatalogVersion,
+        precedence: Precedence,
         entries: CatalogEntries,
     ) -> Result<Self, TooManyLines> {
+        let mut left_out = self.left_out(robot, precedence, entries.len())?;
+        left_out.insert(robot);
         let mut catalogs = self.clone();
-        catalogs.remove(robot);
-        if catalogs.claims + entries.len() > MAX_CLAIMS {
-            return Err(TooManyLines);
-        }
-        catalogs.add(robot, version, entries);
-        catalogs.sort();
+        catalogs.remove(&left_out);
+        catalogs.add(robot, version, precedence, entries);
+        catalogs.lines_mut().sort();
         Ok(catalogs)
     }
 
-    fn add(&mut self, robot: PeerId, version: CatalogVersion, entries: CatalogEntries) {
-        self.claims += entries.len();
+    /// Returns the robots whose catalogues are left out for a catalogue with this number of lines.
+    ///
+    /// # Errors
+    /// When the catalogue does not fit.
+    pub(crate) fn left_out(
+        &self,
+        robot: PeerId,
+        precedence: Precedence,
+        lines: usize,
+    ) -> Result<BTreeSet<PeerId>, TooManyLines> {
+        let others = || self.robots.iter().filter(|(other, _)| **other != robot);
+        let mut total = lines + others().map(|(_, listed)| listed.lines).sum::<usize>();
+        let yields = |listed: &Listed| match listed.precedence.cmp(&precedence) {
+            Ordering::Less => true,
+            Ordering::Equal => listed.lines > lines,
+            Ordering::Greater => false,
+        };
+        let mut yielding: Vec<_> = others()
+            .filter(|(_, listed)| yields(listed))
+            .map(|(other, listed)| (listed.precedence, Reverse(listed.lines), *other))
+            .collect();
+        yielding.sort_unstable();
+        let mut left_out = BTreeSet::new();
+        for (_, Reverse(freed), other) in yielding {
+            if total <= MAX_CLAIMS {
+                break;
+            }
+            total -= freed;
+            left_out.insert(other);
+        }
+        if total <= MAX_CLAIMS { Ok(left_out) } else { Err(TooManyLines) }
+    }
+
+    fn lines_mut(&mut self) -> &mut Lines {
+        Arc::make_mut(&mut self.lines)
+    }
+
+    fn add(
+        &mut self,
+        robot: PeerId,
+        version: CatalogVersion,
+        precedence: Precedence,
+        entries: CatalogEntries,
+    ) {
+        self.robots.insert(robot, Listed { version, precedence, lines: entries.len() });
+        self.lines_mut().add(robot, entries);
+    }
+
+    /// Returns the catalogues without that of a robot.
+    #[must_use]
+    pub fn without(&self, robot: PeerId) -> Self {
+        let mut catalogs = self.clone();
+        catalogs.remove(&BTreeSet::from([robot]));
+        catalogs.lines_mut().sort();
+        catalogs
+    }
+
+    /// Notes that a later record names the version that was read.
+    #[must_use]
+    pub fn renewed(&self, robot: PeerId, version: CatalogVersion, precedence: Precedence) -> Self {
+        let mut catalogs = self.clone();
+        if let Some(listed) = catalogs.robots.get_mut(&robot) {
+            *listed = Listed { version, precedence, ..*listed };
+        }
+        catalogs
+    }
+
+    fn remove(&mut self, robots: &BTreeSet<PeerId>) {
+        let before = self.robots.len();
+        self.robots.retain(|robot, _| !robots.contains(robot));
+        if self.robots.len() != before {
+            self.lines_mut().remove(robots);
+        }
+    }
+
+    /// Returns whether no catalogue was read.
+    pub fn is_empty(&self) -> bool {
+        self.robots.is_empty()
+    }
+
+    /// Returns the versions that were read, by robot.
+    pub fn versions(&self) -> impl Iterator<Item = (PeerId, CatalogVersion)> {
+        self.robots.iter().map(|(robot, listed)| (*robot, listed.version))
+    }
+
+    /// Returns the version of a robot's catalogue that was read.
+    pub fn version(&self, robot: PeerId) -> Option<CatalogVersion> {
+        self.robots.get(&robot).map(|listed| listed.version)
+    }
+
+    /// Returns all files that are in a catalogue.
+    pub fn cids(&self) -> impl Iterator<Item = &Cid> {
+        self.lines.files.keys()
+    }
+
+    /// Returns the files of one robot's catalogue, those with the fewest robots first.
+    pub(crate) fn rarest(&self, robot: PeerId) -> &[Cid] {
+        self.lines.rarest.get(&robot).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the robots that list a file, whether this counts now or not.
+    pub fn robots_of(&self, cid: &Cid) -> impl Iterator<Item = PeerId> {
+        self.lines.files.get(cid).into_iter().flatten().map(|claim| claim.robot)
+    }
+
+    /// Returns the lines about the files after `after`, in the order of their CIDs.
+    pub(super) fn after(&self, after: Option<Cid>) -> impl Iterator<Item = (&Cid, &[Claim])> {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.lines.files.range((begin, Bound::Unbounded)).map(|(cid, claims)| (cid, claims.as_slice()))
+    }
+
+    /// Makes catalogues of the entries of several robots.
+    pub(super) fn of(robots: BTreeMap<PeerId, (CatalogVersion, CatalogEntries)>) -> Self {
+        let mut catalogs = Self::default();
+        for (robot, (version, entries)) in robots {
+            catalogs.add(robot, version, Precedence::Member, entries);
+        }
+        catalogs.lines_mut().sort();
+        catalogs
+    }
+}
+
+impl Lines {
+    fn add(&mut self, robot: PeerId, entries: CatalogEntries) {
         for (cid, entry) in entries {
             let claims = self.files.entry(cid).or_default();
             // A description that several robots state is in memory once.
@@ -89,34 +238,13 @@ impl Catalogs {
             let place = claims.partition_point(|claim| claim.robot < robot);
             claims.insert(place, Claim { robot, shares: entry.shares, keeps: entry.keeps, info });
         }
-        self.robots.insert(robot, version);
     }
 
-    /// Returns the catalogues without that of a robot.
-    #[must_use]
-    pub fn without(&self, robot: PeerId) -> Self {
-        let mut catalogs = self.clone();
-        catalogs.remove(robot);
-        catalogs.sort();
-        catalogs
-    }
-
-    /// Notes that a later record names the version that was read.
-    #[must_use]
-    pub fn renewed(&self, robot: PeerId, version: CatalogVersion) -> Self {
-        let mut catalogs = self.clone();
-        catalogs.robots.insert(robot, version);
-        catalogs
-    }
-
-    fn remove(&mut self, robot: PeerId) {
-        if self.robots.remove(&robot).is_some() {
-            self.files.retain(|_, claims| {
-                claims.retain(|claim| claim.robot != robot);
-                !claims.is_empty()
-            });
-            self.claims = self.files.values().map(Vec::len).sum();
-        }
+    fn remove(&mut self, robots: &BTreeSet<PeerId>) {
+        self.files.retain(|_, claims| {
+            claims.retain(|claim| !robots.contains(&claim.robot));
+            !claims.is_empty()
+        });
     }
 
     fn sort(&mut self) {
@@ -131,47 +259,6 @@ impl Catalogs {
             (robot, files.into_iter().map(|(_, cid)| cid).collect())
         };
         self.rarest = rarest.into_iter().map(sorted).collect();
-    }
-
-    /// Returns whether no catalogue was read.
-    pub fn is_empty(&self) -> bool {
-        self.robots.is_empty()
-    }
-
-    /// Returns the versions that were read, by robot.
-    pub fn versions(&self) -> &BTreeMap<PeerId, CatalogVersion> {
-        &self.robots
-    }
-
-    /// Returns all files that are in a catalogue.
-    pub fn cids(&self) -> impl Iterator<Item = &Cid> {
-        self.files.keys()
-    }
-
-    /// Returns the files of one robot's catalogue, those with the fewest robots first.
-    pub(crate) fn rarest(&self, robot: PeerId) -> &[Cid] {
-        self.rarest.get(&robot).map_or(&[], Vec::as_slice)
-    }
-
-    /// Returns the robots that list a file, whether this counts now or not.
-    pub fn robots_of(&self, cid: &Cid) -> impl Iterator<Item = PeerId> {
-        self.files.get(cid).into_iter().flatten().map(|claim| claim.robot)
-    }
-
-    /// Returns the lines about the files after `after`, in the order of their CIDs.
-    pub(super) fn after(&self, after: Option<Cid>) -> impl Iterator<Item = (&Cid, &[Claim])> {
-        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.files.range((begin, Bound::Unbounded)).map(|(cid, claims)| (cid, claims.as_slice()))
-    }
-
-    /// Makes catalogues of the entries of several robots.
-    pub(super) fn of(robots: BTreeMap<PeerId, (CatalogVersion, CatalogEntries)>) -> Self {
-        let mut catalogs = Self::default();
-        for (robot, (version, entries)) in robots {
-            catalogs.add(robot, version, entries);
-        }
-        catalogs.sort();
-        catalogs
     }
 }
 
@@ -200,15 +287,15 @@ impl<'a> Counting<'a> {
             let any = Item { bucket: station.bucket(), data: Data::default() };
             set.may(Kind::Propose, &any, robot, now).is_ok()
         };
-        let counted = |(robot, version): (&PeerId, &CatalogVersion)| {
-            let stated = Valid::of(set, *robot, now)?;
+        let counted = |(robot, version): (PeerId, CatalogVersion)| {
+            let stated = Valid::of(set, robot, now)?;
             // A version whose successor could not be fetched yet counts as long as the robot names any version.
             let is_same = stated.catalog.root == version.root;
             let sequence = if is_same { stated.sequence } else { version.sequence };
-            let (may_share, may_keep) = (may(*robot, Station::Files), may(*robot, Station::Safe));
-            Some((*robot, Counted { sequence, until: stated.until, may_share, may_keep }))
+            let (may_share, may_keep) = (may(robot, Station::Files), may(robot, Station::Safe));
+            Some((robot, Counted { sequence, until: stated.until, may_share, may_keep }))
         };
-        let others = catalogs.robots.iter().filter(|(robot, _)| except != Some(**robot));
+        let others = catalogs.versions().filter(|(robot, _)| except != Some(*robot));
         let robots = others.filter_map(counted).collect();
         Self { set, catalogs, now, robots, has_roles: !set.policy().roots().is_empty() }
     }
@@ -219,7 +306,7 @@ impl<'a> Counting<'a> {
     }
 
     fn claims(&self, cid: &Cid) -> impl Iterator<Item = (&Claim, Counted)> {
-        let claims = self.catalogs.files.get(cid).into_iter().flatten();
+        let claims = self.catalogs.lines.files.get(cid).into_iter().flatten();
         claims.filter_map(|claim| Some((claim, *self.robots.get(&claim.robot)?)))
     }
 
@@ -250,7 +337,7 @@ impl<'a> Counting<'a> {
     /// dismiss a line as it dismisses a record.
     fn is_discarded(&self, cid: &Cid) -> bool {
         self.has_roles
-            && self.catalogs.files.contains_key(cid)
+            && self.catalogs.lines.files.contains_key(cid)
             && self.set.item(&Station::Discard.item(cid), self.now).is_some()
     }
 
@@ -358,15 +445,15 @@ mod tests {
     fn shared_and_kept() -> (Set, Catalogs) {
         let mut set = Set::default();
         let [one, two] = [1, 2].map(|seed| publish(&mut set, seed, 100 + u32::from(seed)));
-        let catalogs = Catalogs::default().with(peer(1), one, shared(7)).unwrap();
-        (set, catalogs.with(peer(2), two, kept(7)).unwrap())
+        let catalogs = Catalogs::default().with(peer(1), one, Precedence::Member, shared(7)).unwrap();
+        (set, catalogs.with(peer(2), two, Precedence::Member, kept(7)).unwrap())
     }
 
     #[test]
     fn a_file_in_a_catalogue_is_listed_like_one_in_records() {
         let mut set = Set::default();
         let one = publish(&mut set, 1, 101);
-        let catalogs = Catalogs::default().with(peer(1), one, shared(7)).unwrap();
+        let catalogs = Catalogs::default().with(peer(1), one, Precedence::Member, shared(7)).unwrap();
         let listed = file(&set, &catalogs, NOW).unwrap();
         assert_eq!((listed.state, listed.proposers.len()), (State::Shared, 1));
         assert_eq!(listed.description.unwrap().filename, "run7.bag");
@@ -408,7 +495,7 @@ mod tests {
         let listed = file(&set, &catalogs, NOW).unwrap();
         assert_eq!((listed.state, listed.holders.len()), (State::Shared, 0), "it let go of the file");
         let next = publish(&mut set, 2, 300);
-        let catalogs = catalogs.with(peer(2), next, kept(7)).unwrap();
+        let catalogs = catalogs.with(peer(2), next, Precedence::Member, kept(7)).unwrap();
         assert_eq!(
             file(&set, &catalogs, NOW).unwrap().state,
             State::Safe,
@@ -428,8 +515,8 @@ mod tests {
         let roots = BTreeSet::from([peer(9)]);
         let mut set = Set::new(Policy::new(roots, Vec::new(), NonZeroU8::MIN), dcache::Limits::default());
         let [one, two] = [1, 2].map(|seed| publish(&mut set, seed, 100 + u32::from(seed)));
-        let catalogs = Catalogs::default().with(peer(1), one, shared(7)).unwrap();
-        let catalogs = catalogs.with(peer(2), two, kept(7)).unwrap();
+        let catalogs = Catalogs::default().with(peer(1), one, Precedence::Member, shared(7)).unwrap();
+        let catalogs = catalogs.with(peer(2), two, Precedence::Member, kept(7)).unwrap();
         let listed = file(&set, &catalogs, NOW).unwrap();
         assert_eq!((listed.state, listed.proposers.len(), listed.holders.len()), (State::Shared, 1, 0));
         say(&mut set, 9, Kind::Propose, Station::Discard.item(&numbered(7)), LIFETIME);
@@ -441,7 +528,7 @@ mod tests {
         let (mut set, catalogs) = shared_and_kept();
         let three = publish(&mut set, 3, 103);
         let many: CatalogEntries = (0..20).map(|number| (numbered(number), entry(number))).collect();
-        let catalogs = catalogs.with(peer(3), three, many).unwrap();
+        let catalogs = catalogs.with(peer(3), three, Precedence::Member, many).unwrap();
         let counting = Counting::new(&set, &catalogs, Some(peer(2)), NOW);
         let chosen = counting.choose(&|_| false, 19);
         assert_eq!(chosen.len(), 19);
@@ -451,15 +538,49 @@ mod tests {
         assert!(counting.choose(&|cid| *cid != numbered(7), 5).contains(&numbered(7)));
     }
 
+    /// Returns entries for this number of files.
+    fn many(files: u32) -> CatalogEntries {
+        let entry = CatalogEntry { shares: true, ..Default::default() };
+        (0..files).map(|number| (numbered(number), entry.clone())).collect()
+    }
+
     #[test]
     fn too_many_lines_are_refused() {
         let version = CatalogVersion { root: numbered(1), sequence: 1 };
-        let entries: CatalogEntries = (0..90_000)
-            .map(|number| (numbered(number), CatalogEntry { shares: true, ..Default::default() }))
-            .collect();
-        let catalogs = Catalogs::default().with(peer(1), version, entries.clone()).unwrap();
-        let catalogs = catalogs.with(peer(2), version, entries.clone()).unwrap();
-        assert_eq!(catalogs.with(peer(3), version, entries.clone()), Err(TooManyLines));
-        assert!(catalogs.with(peer(2), version, entries).is_ok(), "a new version replaces the former one");
+        let with = |catalogs: &Catalogs, seed, files| {
+            catalogs.with(peer(seed), version, Precedence::Member, many(files))
+        };
+        let catalogs = with(&with(&Catalogs::default(), 1, 90_000).unwrap(), 2, 90_000).unwrap();
+        assert_eq!(with(&catalogs, 3, 90_000), Err(TooManyLines));
+        assert!(with(&catalogs, 2, 90_000).is_ok(), "a new version replaces the former one");
+    }
+
+    #[test]
+    fn a_small_catalogue_replaces_the_largest_one_and_a_member_any_stranger() {
+        use Precedence::{Member, Own, Stranger};
+        let version = CatalogVersion { root: numbered(1), sequence: 1 };
+        let with = |catalogs: Catalogs, (seed, precedence, files)| {
+            catalogs.with(peer(seed), version, precedence, many(files)).unwrap()
+        };
+        let full = [(1, Stranger, 40_000), (2, Member, 100_000), (3, Own, 100_000)];
+        let catalogs = full.into_iter().fold(Catalogs::default(), with);
+        let robots =
+            |catalogs: &Catalogs| catalogs.versions().map(|(robot, _)| robot).collect::<BTreeSet<_>>();
+        let expect = |seeds: &[u8]| seeds.iter().copied().map(peer).collect::<BTreeSet<_>>();
+        assert_eq!(catalogs.with(peer(4), version, Stranger, many(40_000)), Err(TooManyLines));
+        assert_eq!(robots(&with(catalogs.clone(), (4, Stranger, 39_999))), expect(&[2, 3, 4]));
+        assert_eq!(robots(&with(catalogs.clone(), (4, Member, 50_000))), expect(&[2, 3, 4]));
+        let without_two = with(catalogs.clone(), (4, Member, 99_999));
+        assert_eq!(robots(&without_two), expect(&[3, 4]));
+        assert_eq!(
+            without_two,
+            with(Catalogs::default(), full[2]).with(peer(4), version, Member, many(99_999)).unwrap()
+        );
+        assert_eq!(catalogs.with(peer(4), version, Member, many(100_000)), Err(TooManyLines));
+        let renewed = catalogs.renewed(peer(1), version, Member);
+        assert_eq!(
+            renewed.with(peer(4), version, Member, many(40_000)),
+            Ok(with(with(with(Catalogs::default(), (1, Member, 40_000)), full[2]), (4, Member, 40_000)))
+        );
     }
 }

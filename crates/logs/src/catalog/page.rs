@@ -16,12 +16,12 @@ const LINE_BYTES: usize = 60;
 impl Catalogs {
     /// Returns the page with the files after `after`.
     pub(crate) fn page(&self, after: Option<Cid>) -> CatalogPage {
-        let version = |(robot, version): (&PeerId, &CatalogVersion)| CatalogRobot {
-            robot: *robot,
+        let version = |(robot, version): (PeerId, CatalogVersion)| CatalogRobot {
+            robot,
             root: version.root.to_string(),
             sequence: version.sequence,
         };
-        let robots: Vec<CatalogRobot> = self.versions().iter().map(version).collect();
+        let robots: Vec<CatalogRobot> = self.versions().map(version).collect();
         let places: BTreeMap<PeerId, usize> =
             robots.iter().enumerate().map(|(place, row)| (row.robot, place)).collect();
         let files = self.after(after).map(|(cid, claims)| file(cid, claims, &places));
@@ -86,6 +86,7 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::super::format::tests::{entry, numbered};
+    use super::super::known::Precedence;
     use super::*;
     use crate::index::tests::peer;
 
@@ -94,8 +95,9 @@ mod tests {
         let version = |number| CatalogVersion { root: numbered(number), sequence: u64::from(number) };
         let entries =
             |numbers: std::ops::Range<u32>| numbers.map(|number| (numbered(number), entry(number))).collect();
-        let catalogs = Catalogs::default().with(peer(1), version(1), entries(0..900)).unwrap();
-        let catalogs = catalogs.with(peer(2), version(2), entries(800..2000)).unwrap();
+        let catalogs =
+            Catalogs::default().with(peer(1), version(1), Precedence::Member, entries(0..900)).unwrap();
+        let catalogs = catalogs.with(peer(2), version(2), Precedence::Member, entries(800..2000)).unwrap();
         let (mut pages, mut after, mut number) = (Pages::default(), None, 0);
         loop {
             let page = catalogs.page(after);

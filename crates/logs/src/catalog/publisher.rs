@@ -1,7 +1,7 @@
 //! The I/O shell that publishes the catalogue of this robot.
 
 use super::format::{CatalogEntries, pieces};
-use super::known::CatalogVersion;
+use super::known::{CatalogVersion, Precedence};
 use super::listing::Listing;
 use super::pace::Pace;
 use super::reader::read_catalog;
@@ -225,8 +225,10 @@ impl Publisher {
         self.ledger.tell_changed();
         let (me, published) = (self.swarm.me(), self.published);
         let updated = self.catalogs.update(move |catalogs| match published {
-            Some(StatedCatalog { root, .. }) => catalogs.with(me, CatalogVersion { root, sequence }, entries),
-            None if catalogs.versions().contains_key(&me) => Ok(catalogs.without(me)),
+            Some(StatedCatalog { root, .. }) => {
+                catalogs.with(me, CatalogVersion { root, sequence }, Precedence::Own, entries)
+            }
+            None if catalogs.version(me).is_some() => Ok(catalogs.without(me)),
             None => Ok(catalogs.clone()),
         });
         if let Err(error) = updated.await {

@@ -2,7 +2,7 @@
 
 use super::fetch_order::FetchOrder;
 use super::format::{CatalogEntries, CatalogError, CatalogReader, MAX_BYTES};
-use super::known::{CatalogVersion, Catalogs, TooManyLines};
+use super::known::{CatalogVersion, Catalogs, Precedence, TooManyLines};
 use super::rows::{CatalogRows, Pinned};
 use super::search::{CatalogSearch, Found};
 use super::shared::SharedCatalogs;
@@ -158,13 +158,8 @@ impl Reader {
     }
 
     async fn find(&mut self) -> Result<Vec<Found>, ReaderError> {
-        let read = self
-            .catalogs
-            .current()
-            .versions()
-            .iter()
-            .map(|(robot, version)| (*robot, version.root))
-            .collect();
+        let current = self.catalogs.current();
+        let read = current.versions().map(|(robot, version)| (robot, version.root)).collect();
         self.decisions.decider().set_read(read);
         self.decisions.decide().await?;
         let found = self.decisions.decider().found();
@@ -176,12 +171,14 @@ impl Reader {
     /// Notes later records that name a version that was read.
     async fn note_renewed(&self, found: &[Found]) {
         let current = self.catalogs.current();
-        for Found { robot, catalog, sequence, .. } in found {
-            let version = CatalogVersion { root: catalog.root, sequence: *sequence };
-            let before = current.versions().get(robot).filter(|before| before.root == version.root);
-            if before.is_some_and(|before| *before != version) {
-                let robot = *robot;
-                let change = move |catalogs: &Catalogs| Ok::<_, Infallible>(catalogs.renewed(robot, version));
+        for found in found {
+            let (robot, precedence) = (found.robot, found.precedence());
+            let version = CatalogVersion { root: found.catalog.root, sequence: found.sequence };
+            let before = current.version(robot).filter(|before| before.root == version.root);
+            if before.is_some_and(|before| before != version) {
+                let change = move |catalogs: &Catalogs| {
+                    Ok::<_, Infallible>(catalogs.renewed(robot, version, precedence))
+                };
                 let Ok(()) = self.catalogs.update(change).await;
             }
         }
@@ -191,7 +188,7 @@ impl Reader {
     fn unread(&self, found: &[Found]) -> Vec<Found> {
         let current = self.catalogs.current();
         let is_read = |found: &&Found| {
-            current.versions().get(&found.robot).is_some_and(|version| version.root == found.catalog.root)
+            current.version(found.robot).is_some_and(|version| version.root == found.catalog.root)
         };
         let is_refused = |found: &&Found| self.refused.get(&found.robot) == Some(&found.catalog.root);
         found.iter().filter(|found| !is_read(found) && !is_refused(found)).cloned().collect()
@@ -219,7 +216,10 @@ impl Reader {
 
     /// Fetches, reads and pins a catalogue. Returns the number of its files.
     async fn try_to_read(&mut self, found: Found) -> Result<usize, CatalogFault> {
+        let precedence = found.precedence();
         let Found { robot, catalog, sequence, provider, .. } = found;
+        // Nothing is fetched for a catalogue that does not fit.
+        self.catalogs.current().left_out(robot, precedence, catalog.files)?;
         let max_bytes = catalog.bytes.saturating_add(OVERHEAD);
         let limits = FetchLimits { max_bytes, max_blocks: MAX_BLOCKS, stall_timeout: STALL, priority: 0 };
         let (_unchanging, providers) = watch::channel(provider.into_iter().collect());
@@ -228,7 +228,7 @@ impl Reader {
         let entries = read_catalog(&self.node, catalog.root).await?;
         let files = entries.len();
         let version = CatalogVersion { root: catalog.root, sequence };
-        self.catalogs.update(move |catalogs| catalogs.with(robot, version, entries)).await?;
+        self.catalogs.update(move |catalogs| catalogs.with(robot, version, precedence, entries)).await?;
         let former = self.pinned.remove(&robot).unwrap_or_default().roots;
         let roots = [catalog.root].into_iter().chain(former.iter().copied()).collect();
         // The row is written first: after a crash, each pinned version must have a row.
@@ -239,11 +239,26 @@ impl Reader {
         self.rows.write(robot, &pinned).await?;
         self.pinned.insert(robot, pinned);
         self.unpin(former.into_iter().filter(|root| *root != catalog.root).collect()).await;
+        self.unpin_left_out().await?;
         Ok(files)
     }
 
+    /// Unpins the catalogues that were left out for others. They are tried again later.
+    async fn unpin_left_out(&mut self) -> Result<(), TableError> {
+        let current = self.catalogs.current();
+        let left_out = self.pinned.extract_if(.., |robot, _| current.version(*robot).is_none());
+        for (robot, pinned) in left_out.collect::<Vec<_>>() {
+            tracing::warn!(%robot, error = %TooManyLines, "the catalogue of another robot is not listed any more");
+            self.order.note_failed(robot, self.started.elapsed());
+            self.unpin(pinned.roots).await;
+            self.rows.write(robot, &Pinned::default()).await?;
+        }
+        Ok(())
+    }
+
     async fn take(&self, robot: PeerId, version: CatalogVersion, entries: CatalogEntries) {
-        let taken = self.catalogs.update(move |catalogs| catalogs.with(robot, version, entries)).await;
+        let with = move |catalogs: &Catalogs| catalogs.with(robot, version, Precedence::Member, entries);
+        let taken = self.catalogs.update(with).await;
         if let Err(error) = taken {
             tracing::warn!(%robot, %error, "the catalogue of another robot is not listed here");
         }
@@ -254,7 +269,7 @@ impl Reader {
         let (me, now) = (self.swarm.me(), Instant::now());
         let is_found = |robot: &PeerId| found.iter().any(|found| found.robot == *robot);
         self.gone.retain(|robot, _| !is_found(robot));
-        let known: Vec<PeerId> = self.catalogs.current().versions().keys().copied().collect();
+        let known: Vec<PeerId> = self.catalogs.current().versions().map(|(robot, _)| robot).collect();
         for robot in known.into_iter().filter(|robot| *robot != me && !is_found(robot)) {
             if *self.gone.entry(robot).or_insert(now) + FORGET > now {
                 continue;

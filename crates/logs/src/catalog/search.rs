@@ -1,6 +1,7 @@
 //! The pure decider that finds the catalogues of other robots.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::known::Precedence;
 use super::stated::{StatedCatalog, Valid};
 use crate::replicate::start;
 use dcache::buckets::CATALOG;
@@ -25,6 +26,13 @@ pub(crate) struct Found {
     pub(crate) is_member: bool,
     /// The robot with its addresses, unless the catalogue was read already.
     pub(crate) provider: Option<Provider>,
+}
+
+impl Found {
+    /// Returns the precedence of the catalogue.
+    pub(crate) fn precedence(&self) -> Precedence {
+        if self.is_member { Precedence::Member } else { Precedence::Stranger }
+    }
 }
 
 /// Finds the catalogues of other robots.

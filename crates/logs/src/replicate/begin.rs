@@ -156,7 +156,7 @@ impl Replication {
         let matters = |robot: &PeerId| !has_roles || set.role(*robot, now) >= Some(Role::Trusted);
         let robots =
             set.signers_beside(&CATALOG.of(self.me)).filter(|robot| *robot != self.me && matters(robot));
-        let is_read = |robot: PeerId| self.catalogs.versions().contains_key(&robot);
+        let is_read = |robot: PeerId| self.catalogs.version(robot).is_some();
         robots.into_iter().all(|robot| is_read(robot) || Valid::of(set, robot, now).is_none())
     }
 

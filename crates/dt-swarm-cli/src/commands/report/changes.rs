@@ -50,8 +50,8 @@ impl Changes {
         let matcher = buckets::CATALOG.matcher();
         let named: BTreeSet<String> =
             set.matching(&matcher, now).map(|view| view.item.data.to_string()).collect();
-        let versions = self.catalogs.versions().values();
-        let read: BTreeSet<String> = versions.map(|version| version.root.to_string()).collect();
+        let versions = self.catalogs.versions();
+        let read: BTreeSet<String> = versions.map(|(_, version)| version.root.to_string()).collect();
         let is_read = |text: &String| text.split(' ').next().is_some_and(|root| read.contains(root));
         // The daemon needs a while to read a catalogue.
         if named != self.named || !named.iter().all(is_read) {
