@@ -1,6 +1,8 @@
 //! The context that the daemon gives to a service.
 
-use crate::{FileId, ListedBy, LocalFacts, PrivatePlaces, ServiceError, WantedFiles, holds_key, supervise};
+use crate::{
+    FileId, ListedBy, LocalFacts, PrivatePlaces, ServiceError, SharedValues, WantedFiles, holds_key, supervise,
+};
 use control::{Failure, FailureKind, Places};
 use ipfs::node::Node;
 use serde::Serialize;
@@ -82,6 +84,8 @@ pub struct Context {
     /// Whether content of this node may leave its own networks; `None` until this is known. All services of the daemon share
     /// it.
     pub may_leave: watch::Sender<Option<bool>>,
+    /// Values that services of the daemon share, by type.
+    pub shared: SharedValues,
     /// The environment of the daemon's process.
     pub environment: Arc<Environment>,
     /// Files and folders of the daemon itself, which no service shares with other peers.
@@ -113,6 +117,7 @@ impl Context {
             wanted_files,
             listed_by: ListedBy::default(),
             may_leave,
+            shared: SharedValues::default(),
             environment,
             private,
             folders,

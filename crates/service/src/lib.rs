@@ -28,6 +28,7 @@ mod private;
 mod providers;
 mod registry;
 mod settings;
+mod shared_values;
 mod supervise;
 mod wake;
 mod wanted_files;
@@ -51,6 +52,7 @@ pub use providers::{
 };
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, SettingsType, nearest, parse_settings};
+pub use shared_values::SharedValues;
 pub use supervise::supervise;
 pub use wanted_files::WantedFiles;
 
