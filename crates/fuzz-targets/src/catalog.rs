@@ -2,7 +2,10 @@
 
 use crate::samples::peer;
 use dcache::Time;
-use logs::{CatalogEntries, CatalogEntry, CatalogReader, Description, StatedCatalog, catalog_pieces};
+use logs::{
+    CatalogEntries, CatalogEntry, CatalogReader, Description, Receipt, StatedCatalog, catalog_pieces,
+};
+use std::sync::Arc;
 
 /// CIDs of the sample entries, in ascending order.
 const CIDS: [&str; 2] = [
@@ -20,6 +23,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
         whole,
         swapped.into_bytes(),
         format!("{{\"cid\":\"{}\",\"keeps\":true,\"later\":[1]}}\n", CIDS[0]).into_bytes(),
+        format!(
+            "{{\"cid\":\"{}\",\"receipt\":{{\"place\":\"file:///a\",\"time\":1,\"bytes\":2}}}}\n",
+            CIDS[0]
+        )
+        .into_bytes(),
         format!("{} 7 9", CIDS[1]).into_bytes(),
         Vec::new(),
     ]
@@ -63,7 +71,11 @@ fn entries() -> CatalogEntries {
     };
     let entry = |(number, cid): (usize, &str)| {
         let info = description.to_data().ok().filter(|_| number == 0);
-        Some((logs::buckets::parse(cid)?, CatalogEntry { shares: number == 0, keeps: number > 0, info }))
+        let place = "s3://logs/a \"b\" é at http://[::1]:80".to_owned();
+        let receipt = Some(Arc::new(Receipt { place, time: Time(1_800_000_000), bytes: 868_400 }));
+        let receipt = receipt.filter(|_| number > 0);
+        let entry = CatalogEntry { shares: number == 0, keeps: number > 0, info, receipt };
+        Some((logs::buckets::parse(cid)?, entry))
     };
     CIDS.into_iter().enumerate().filter_map(entry).collect()
 }

@@ -7,9 +7,11 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};
+use crate::catalog::known::Counting;
 use crate::index::{SharedFile, State};
+use crate::receipts::is_uploaded;
 use crate::replicate::USUAL_COPIES;
-use dcache::{BucketPath, Key, Moment, PeerId, Role, Set, Time, buckets};
+use dcache::{Key, Moment, PeerId, Role, Set, Time};
 use ipfs::Cid;
 use std::collections::BTreeMap;
 
@@ -28,29 +30,27 @@ pub(crate) struct Elsewhere {
     pub(crate) is_uploaded: bool,
 }
 
-/// Returns where a file of `me` is safe, apart from this robot; `None` if it is not safe there. `copies` is the number of
-/// other robots that have to keep it.
+/// Returns where a file of `me` is safe, apart from this robot; `None` if it is not safe there. `file` is the file by its
+/// records, if it has any. A catalogue may be some minutes older than the copies of its robot, so only records of copies
+/// count. `copies` is the number of other robots that have to keep it.
 pub(crate) fn safe_elsewhere(
-    set: &Set,
-    file: &SharedFile,
+    counting: &Counting<'_>,
+    (cid, file): (&Cid, Option<&SharedFile>),
     (me, copies): (PeerId, usize),
     now: Moment,
 ) -> Option<Elsewhere> {
     let is_known = now.is_certain && now.time.0.abs_diff(now.neighbours.0) <= CLOSE;
-    if !is_known || file.state == State::Discarded {
+    if !is_known || file.is_some_and(|file| file.state == State::Discarded) {
         return None;
     }
+    let set = counting.set();
     let present = set.holders(Role::Peer, now.time);
-    let others = file.holders.keys().filter(|peer| **peer != me && present.contains(*peer));
+    let others = file.into_iter().flat_map(|file| file.holders.keys());
+    let others = others.filter(|peer| **peer != me && present.contains(*peer));
     let (holders, needed) = (others.count(), if copies == 0 { USUAL_COPIES } else { copies });
-    let is_uploaded =
-        receipts_of(&file.cid).is_some_and(|bucket| set.bucket(&bucket, now.time).next().is_some());
-    let is_safe = is_uploaded || holders >= needed && is_settled(set, &file.cid, me, now.time);
+    let is_uploaded = is_uploaded(counting, cid);
+    let is_safe = is_uploaded || holders >= needed && is_settled(set, cid, me, now.time);
     is_safe.then_some(Elsewhere { holders, is_uploaded })
-}
-
-fn receipts_of(cid: &Cid) -> Option<BucketPath> {
-    buckets::UPLOADS.of(&cid.to_string()).ok()
 }
 
 /// Returns whether the last statement of `me` about its copy is older than [`PAUSE`].

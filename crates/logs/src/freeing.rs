@@ -1,6 +1,8 @@
 //! Deletes files of the shared folders that are safe elsewhere, when a user asks for it or by a rule. A deleted file counts
 //! as deleted by a user: this robot does not fetch it back, and the swarm keeps it.
 
+use crate::catalog::known::Counting;
+use crate::catalog::shared::SharedCatalogs;
 use crate::dropped::DroppedFiles;
 use crate::free::{Elsewhere, FreeRule, Freeable, choose_freed, safe_elsewhere};
 use crate::index::index_of;
@@ -46,6 +48,8 @@ pub(crate) struct Freeing {
     pub(crate) ledger: Ledger,
     /// Number of other robots that have to keep a file.
     pub(crate) copies: usize,
+    /// The catalogues that this node has read.
+    pub(crate) catalogs: SharedCatalogs,
     pub(crate) wanted_files: watch::Sender<WantedFiles>,
     pub(crate) dropped: DroppedFiles,
     pub(crate) rule: OwnRule,
@@ -179,10 +183,14 @@ impl Freeing {
             }
         }
         let (cids, copies): (Vec<Cid>, _) = (places.keys().copied().collect(), self.copies);
+        let catalogs = self.catalogs.current();
         let read = move |set: &Set, now: Moment| {
-            // A catalogue may be some minutes older than the copies of its robot, so only records count here.
-            let files = index_of(set, &cids, now.time);
-            let safe = |cid: &Cid| Some((*cid, safe_elsewhere(set, files.get(cid)?, (me, copies), now)?));
+            let (files, counting) =
+                (index_of(set, &cids, now.time), Counting::new(set, &catalogs, None, now.time));
+            let safe = |cid: &Cid| {
+                let known = (cid, files.get(cid));
+                Some((*cid, safe_elsewhere(&counting, known, (me, copies), now)?))
+            };
             (cids.iter().filter_map(safe).collect::<BTreeMap<Cid, Elsewhere>>(), now.time)
         };
         let (safe, now) = self.swarm.read_at(read).await?;

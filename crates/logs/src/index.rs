@@ -140,7 +140,7 @@ pub fn index_of_with<'a>(
 }
 
 /// As [`index_of_with`], with the catalogues that count at `now`.
-pub(crate) fn index_counting<'a>(
+pub fn index_counting<'a>(
     set: &Set,
     counting: &Counting<'_>,
     cids: impl IntoIterator<Item = &'a Cid>,

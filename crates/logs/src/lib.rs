@@ -51,6 +51,7 @@ mod proposer;
 mod protocol;
 mod quota;
 mod reasons;
+mod receipts;
 mod reconcile;
 mod removal;
 mod replicate;
@@ -74,9 +75,11 @@ pub use catalog::Pages;
 pub use catalog::format::{
     CatalogEntries, CatalogEntry, CatalogError, CatalogReader, pieces as catalog_pieces,
 };
-pub use catalog::known::{CatalogVersion, Catalogs, Precedence, TooManyLines};
+pub use catalog::known::{CatalogVersion, Catalogs, Counting, Precedence, TooManyLines};
+pub use catalog::shared::SharedCatalogs;
 pub use catalog::stated::{NotStated, StatedCatalog};
-pub use index::{SharedFile, Signers, State, index, index_of, index_of_with, index_with};
+pub use catalog::walk::CatalogWalk;
+pub use index::{SharedFile, Signers, State, index, index_counting, index_of, index_of_with, index_with};
 pub use info::{Description, FilePath, INFO_NAME, InfoError, MAX_INFO_BYTES, Summary, Whole};
 pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use offer::Offer;
@@ -88,6 +91,7 @@ pub use protocol::{
     MissingRow, Request, UnsharedRow, WaitingFile,
 };
 pub use reasons::{MAX_REASON_BYTES, reason_item, reasons};
+pub use receipts::{MOST_STATED, OwnReceipts, Receipt, ReceiptMap, is_uploaded, receipts, receipts_of};
 pub use replicate::{
     Action, CopyRules, Holders, Pressure, ReleaseReason, Replication, USUAL_COPIES, choose_files,
 };

@@ -1,6 +1,7 @@
 //! Requests about shared files on the control socket.
 
 use crate::info::Whole;
+use crate::receipts::Receipt;
 use dcache::{PeerId, Time};
 use serde::{Deserialize, Serialize};
 
@@ -251,6 +252,9 @@ pub struct CatalogLine {
     pub keeps: bool,
     /// Place of the description in [`CatalogFile::infos`]; absent when the robot states none.
     pub info: Option<usize>,
+    /// Statement of the robot that the file is in a storage; absent when the robot did not upload it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
 }
 
 /// A copy that a node let go of, because other nodes keep the file.

@@ -3,7 +3,6 @@
 use crate::catalog::publisher::run_publisher;
 use crate::catalog::reader::run_reader;
 use crate::catalog::rows::CatalogRows;
-use crate::catalog::shared::SharedCatalogs;
 use crate::dropped::{Dropped, DroppedFiles};
 use crate::folder::FolderSettings;
 use crate::freeing::{Freeing, OwnRule};
@@ -17,6 +16,7 @@ use crate::protocol::{
     Answer, DroppedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_FREE_ROWS, MAX_NAMES, MAX_WAITING,
     MissingRow, Request, WaitingFile,
 };
+use crate::receipts::OwnReceipts;
 use crate::replicate::{CopyRules, USUAL_COPIES, USUAL_HEAL};
 use crate::replicator::{ReplicatorSettings, run_replicator};
 use crate::select::{SelectedFolder, SharedFolder};
@@ -167,12 +167,13 @@ impl Service for Logs {
             dropped: DroppedFiles::open(context.table("dropped"))?,
             parallel: PARALLEL_FETCHES,
             check: proposer.rescan * CHECKS,
-            catalogs: SharedCatalogs::default(),
+            catalogs: context.shared.get(),
         };
         let freeing = Freeing {
             swarm: context.swarm.clone(),
             ledger: ledger.clone(),
             copies: settings.copies,
+            catalogs: context.shared.get(),
             wanted_files: context.wanted_files.clone(),
             dropped: replicator.dropped.clone(),
             rule: OwnRule {
@@ -225,9 +226,10 @@ impl Logs {
         let freeing = self.context.supervise("freeing", move || freeing.clone().run(node_of.clone()));
         let catalogs = || (self.replicator.catalogs.clone(), self.catalog_rows.clone());
         let (node_parts, (known, rows)) = (parts(), catalogs());
-        let publisher = self
-            .context
-            .supervise("catalogue", move || run_publisher(node_parts.clone(), known.clone(), rows.clone()));
+        let receipts: OwnReceipts = self.context.shared.get();
+        let publisher = self.context.supervise("catalogue", move || {
+            run_publisher(node_parts.clone(), (known.clone(), receipts.subscribe()), rows.clone())
+        });
         let ((swarm, node_of, _), (known, rows)) = (parts(), catalogs());
         let reader = self.context.supervise("catalogues", move || {
             run_reader((swarm.clone(), node_of.clone()), known.clone(), rows.clone())

@@ -22,16 +22,17 @@ struct Attempt {
 pub(crate) struct FetchOrder(BTreeMap<PeerId, Attempt>);
 
 impl FetchOrder {
-    /// Returns the catalogue to fetch now, of those that were not read. Robots with a role come first, and then the robot
-    /// that has waited longest.
+    /// Returns the catalogue to fetch now, of those that were not read. Robots in reach come first, then robots with a role,
+    /// and then the robot that has waited longest.
     pub(crate) fn next<'a>(&self, unread: &'a [Found], now: Duration) -> Option<&'a Found> {
-        let due = unread.iter().filter(|found| found.provider.is_some() && self.due(found) <= now);
-        due.min_by_key(|found| (!found.is_member, self.due(found), found.robot))
+        let due = unread.iter().filter(|found| found.providers.is_some() && self.due(found) <= now);
+        let is_away = |found: &Found| found.providers.as_ref().is_some_and(Vec::is_empty);
+        due.min_by_key(|found| (is_away(found), !found.is_member, self.due(found), found.robot))
     }
 
     /// Returns the time at which the next of these catalogues may be fetched.
     pub(crate) fn wake(&self, unread: &[Found]) -> Option<Duration> {
-        unread.iter().filter(|found| found.provider.is_some()).map(|found| self.due(found)).min()
+        unread.iter().filter(|found| found.providers.is_some()).map(|found| self.due(found)).min()
     }
 
     fn due(&self, found: &Found) -> Duration {
@@ -67,7 +68,7 @@ mod tests {
     fn found(seed: u8, is_member: bool) -> Found {
         let catalog = StatedCatalog { root: numbered(u32::from(seed)), files: 1, bytes: 9 };
         let id = ipfs::Keypair::ed25519_from_bytes([seed; 32]).unwrap().public().to_peer_id();
-        Found { robot: peer(seed), catalog, sequence: 1, is_member, provider: Some((id, Vec::new())) }
+        Found { robot: peer(seed), catalog, sequence: 1, is_member, providers: Some(vec![(id, Vec::new())]) }
     }
 
     #[test]
@@ -91,7 +92,11 @@ mod tests {
         assert_eq!((next(&order, 60), next(&order, 61 + 15 * 60)), (Some(peer(1)), Some(peer(2))));
         order.retain(&[]);
         assert_eq!(next(&order, 0), Some(peer(2)));
-        let unreachable = [Found { provider: None, ..found(1, true) }];
-        assert_eq!(order.next(&unreachable, seconds(0)), None);
+        let unreachable = Found { providers: None, ..found(1, true) };
+        let away = Found { providers: Some(Vec::new()), ..found(1, true) };
+        assert_eq!(order.next(&[unreachable], seconds(0)), None);
+        let both = [away, found(2, false)];
+        assert_eq!(order.next(&both, seconds(0)).map(|found| found.robot), Some(peer(2)));
+        assert_eq!(order.next(&both[..1], seconds(0)).map(|found| found.robot), Some(peer(1)));
     }
 }

@@ -10,6 +10,10 @@
 //! - `shares`: `true` if the file is in a shared folder of this robot; otherwise absent.
 //! - `keeps`: `true` if the robot keeps the file for another robot; otherwise absent.
 //! - `info`: the description, as in `share/info/CID`; absent if it is too long for a record.
+//! - `receipt`: the statement of this robot that the file is in a storage, as in `uploads/CID`; absent if it did not upload
+//!   the file.
+//!
+//! A line has at least one of `shares`, `keeps` and `receipt`.
 //!
 //! Unknown keys are ignored. The CIDs are strictly ascending in their binary form. The file is divided into pieces of
 //! whole lines. A piece ends where the hash in a CID says so, so a change of one line changes one piece. In IPFS each
@@ -20,18 +24,20 @@
 
 use crate::buckets;
 use crate::info::{Description, InfoError};
+use crate::receipts::Receipt;
 use bytes::Bytes;
 use dcache::Data;
 use ipfs::Cid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Maximum size of a catalogue in bytes.
 pub(crate) const MAX_BYTES: u64 = 32 << 20;
 /// Maximum number of lines of a catalogue.
 pub(crate) const MAX_LINES: usize = 100_000;
-/// Maximum length of a line in bytes, with the line feed. The description has at most 1024 bytes.
-pub(crate) const MAX_LINE_BYTES: usize = 1280;
+/// Maximum length of a line in bytes, with the line feed. The description and the receipt have at most 1024 bytes each.
+pub(crate) const MAX_LINE_BYTES: usize = 2304;
 /// Minimum length, in bytes, of a piece that ends at a hash. Smaller blocks cost more links than they save.
 const MIN_PIECE_BYTES: usize = 4 << 10;
 /// Maximum length of a piece in bytes.
@@ -48,6 +54,15 @@ pub struct CatalogEntry {
     pub keeps: bool,
     /// Description of the file, in the form of `share/info/CID`.
     pub info: Option<Data>,
+    /// Statement of the robot that the file is in a storage.
+    pub receipt: Option<Arc<Receipt>>,
+}
+
+impl CatalogEntry {
+    /// Returns whether the robot has the file.
+    pub(crate) fn is_held(&self) -> bool {
+        self.shares || self.keeps
+    }
 }
 
 /// The files of a catalogue, by CID.
@@ -68,7 +83,7 @@ pub enum CatalogError {
     /// A line has no valid CID.
     #[error("line {0} has no valid CID")]
     Cid(usize),
-    /// A line neither shares nor keeps the file.
+    /// A line neither shares nor keeps the file, and has no receipt.
     #[error("line {0} states nothing about its file")]
     Nothing(usize),
     /// The CIDs are not strictly ascending.
@@ -80,6 +95,9 @@ pub enum CatalogError {
     /// A description is too long.
     #[error("the description in line {0} is longer than that of a record")]
     LongInfo(usize),
+    /// A receipt is too long.
+    #[error("the receipt in line {0} is longer than that of a record")]
+    LongReceipt(usize),
     /// The last line does not end with a line feed.
     #[error("its last line is not complete")]
     Incomplete,
@@ -94,6 +112,8 @@ struct Line {
     keeps: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     info: Option<Description>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    receipt: Option<Receipt>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -127,7 +147,8 @@ pub fn pieces(entries: &CatalogEntries) -> Vec<Bytes> {
 /// Returns the line of a file, or `None` when its description is not valid.
 fn line(cid: &Cid, entry: &CatalogEntry) -> Option<String> {
     let info = entry.info.as_ref().map(Description::from_data).transpose().ok()?;
-    let line = Line { cid: cid.to_string(), shares: entry.shares, keeps: entry.keeps, info };
+    let receipt = entry.receipt.as_deref().cloned();
+    let line = Line { cid: cid.to_string(), shares: entry.shares, keeps: entry.keeps, info, receipt };
     Some(serde_json::to_string(&line).ok()? + "\n")
 }
 
@@ -195,14 +216,18 @@ impl CatalogReader {
         let read: Line =
             serde_json::from_slice(line).map_err(|error| CatalogError::Shape(number, error.to_string()))?;
         let cid = buckets::parse(&read.cid).ok_or(CatalogError::Cid(number))?;
-        if !read.shares && !read.keeps {
+        if !read.shares && !read.keeps && read.receipt.is_none() {
             return Err(CatalogError::Nothing(number));
         }
         if self.entries.last_key_value().is_some_and(|(last, _)| *last >= cid) {
             return Err(CatalogError::Order(number));
         }
         let info = read.info.map(|info| info_data(info, number)).transpose()?;
-        self.entries.insert(cid, CatalogEntry { shares: read.shares, keeps: read.keeps, info });
+        if read.receipt.as_ref().is_some_and(|receipt| receipt.to_data().is_none()) {
+            return Err(CatalogError::LongReceipt(number));
+        }
+        let receipt = read.receipt.map(Arc::new);
+        self.entries.insert(cid, CatalogEntry { shares: read.shares, keeps: read.keeps, info, receipt });
         Ok(())
     }
 }
@@ -216,6 +241,7 @@ fn info_data(info: Description, line: usize) -> Result<Data, CatalogError> {
 pub(crate) mod tests {
     use super::*;
     use crate::index::tests::{cid, description};
+    use crate::receipts::tests::receipt;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
     use std::sync::LazyLock;
@@ -236,7 +262,14 @@ pub(crate) mod tests {
         static DESCRIPTION: LazyLock<Description> = LazyLock::new(|| description(1, "a.bag"));
         let filename = format!("run{number}.bag");
         let info = Description { filename, ..DESCRIPTION.clone() }.to_data().unwrap();
-        CatalogEntry { shares: true, keeps: false, info: Some(info) }
+        CatalogEntry { shares: true, keeps: false, info: Some(info), receipt: None }
+    }
+
+    /// Returns the entry of a robot that uploaded the file with this number, and has it if `is_held`.
+    pub(crate) fn uploaded(number: u32, is_held: bool) -> CatalogEntry {
+        let receipt = Some(Arc::new(receipt(number, u64::from(number))));
+        let held = if is_held { entry(number) } else { CatalogEntry::default() };
+        CatalogEntry { receipt, ..held }
     }
 
     fn entries(numbers: impl IntoIterator<Item = u32>) -> CatalogEntries {
@@ -295,6 +328,15 @@ pub(crate) mod tests {
         assert!(matches!(text("\n"), Err(CatalogError::Shape(1, _))));
         assert_eq!(text(&"x".repeat(MAX_LINE_BYTES)), Err(CatalogError::Long(1)));
         assert_eq!(text(&("x".repeat(MAX_LINE_BYTES) + "\n")), Err(CatalogError::Long(1)));
+        let receipt = |place: &str| {
+            first.replace(
+                "\"shares\":true",
+                &format!("\"receipt\":{{\"place\":{place},\"time\":1,\"bytes\":2}}"),
+            )
+        };
+        assert_eq!(text(&receipt("\"file:///a\"")).unwrap().len(), 1, "a receipt is a statement");
+        assert!(matches!(text(&receipt("7")), Err(CatalogError::Shape(1, _))));
+        assert_eq!(text(&receipt(&format!("{:?}", "x".repeat(1000)))), Err(CatalogError::LongReceipt(1)));
         let longer = first.replace("\"shares\"", "\"later\":[1],\"shares\"");
         assert_eq!(text(&longer).unwrap().len(), 1, "unknown keys are ignored");
     }
@@ -307,7 +349,13 @@ pub(crate) mod tests {
             numbers in prop::collection::btree_set(0..100_000u32, 0..300),
             length in 1..5000usize,
         ) {
-            let entries = entries(numbers);
+            let entry = |number: u32| match number % 4 {
+                0 => uploaded(number, true),
+                1 => uploaded(number, false),
+                _ => entry(number),
+            };
+            let entries: CatalogEntries =
+                numbers.into_iter().map(|number| (numbered(number), entry(number))).collect();
             let whole = pieces(&entries).concat();
             let parts: Vec<Bytes> = whole.chunks(length).map(Bytes::copy_from_slice).collect();
             prop_assert_eq!(read(&parts).unwrap(), entries);

@@ -1,7 +1,8 @@
 //! The catalogues that this node has read, merged by file, and the statements in them that count now.
 //!
-//! A line of a catalogue counts as much as a record of the same robot: `shares` as one in `share/files`, `keeps` as one
-//! in `share/safe`, and `info` as one in `share/info/CID`. It is valid as long as the record that names the catalogue.
+//! A line of a catalogue counts as much as a record of the same robot. `shares` counts as one in `share/files`, `keeps` as
+//! one in `share/safe`, `info` as one in `share/info/CID`, and `receipt` as one in `uploads/CID`. It is valid as long as the
+//! record that names the catalogue.
 //!
 //! - A robot's own later record about a file has precedence over the line in its catalogue. So a robot can withdraw a
 //!   file without a new version of its catalogue.
@@ -10,11 +11,13 @@
 //!   keeps the file.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::format::CatalogEntries;
+use super::format::{CatalogEntries, CatalogEntry};
 use super::stated::Valid;
 use crate::buckets::Station;
 use crate::index::Signers;
-use dcache::{Data, Item, Key, Kind, PeerId, Record, Set, Time};
+use crate::info::Description;
+use crate::receipts::Receipt;
+use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Record, Set, Time, buckets};
 use ipfs::Cid;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +25,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 /// Maximum number of lines of all catalogues that a node holds in memory. The lines of 30 robots with 20,000 files in
-/// three copies fit four times.
+/// three copies, and of a robot that uploaded them, fit three times.
 pub(crate) const MAX_CLAIMS: usize = 250_000;
 
 /// A version of a robot's catalogue that this node has read.
@@ -41,6 +44,14 @@ pub(super) struct Claim {
     pub(super) shares: bool,
     pub(super) keeps: bool,
     pub(super) info: Option<Data>,
+    pub(super) receipt: Option<Arc<Receipt>>,
+}
+
+impl Claim {
+    /// Returns whether the robot has the file. Otherwise it only uploaded it.
+    fn is_held(&self) -> bool {
+        self.shares || self.keeps
+    }
 }
 
 /// Precedence of a catalogue when not all of them fit.
@@ -65,7 +76,7 @@ struct Listed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Lines {
     files: BTreeMap<Cid, Vec<Claim>>,
-    /// The files of each robot, those with the fewest robots first.
+    /// The files that each robot has, those with the fewest robots first.
     rarest: BTreeMap<PeerId, Vec<Cid>>,
 }
 
@@ -200,14 +211,20 @@ impl Catalogs {
         self.lines.files.keys()
     }
 
-    /// Returns the files of one robot's catalogue, those with the fewest robots first.
+    /// Returns the files that one robot has by its catalogue, those with the fewest robots first.
     pub(crate) fn rarest(&self, robot: PeerId) -> &[Cid] {
         self.lines.rarest.get(&robot).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the robots that list a file, whether this counts now or not.
+    /// Returns the robots that have a file by their catalogues, whether this counts now or not.
     pub fn robots_of(&self, cid: &Cid) -> impl Iterator<Item = PeerId> {
-        self.lines.files.get(cid).into_iter().flatten().map(|claim| claim.robot)
+        let claims = self.lines.files.get(cid).into_iter().flatten();
+        claims.filter(|claim| claim.is_held()).map(|claim| claim.robot)
+    }
+
+    /// Returns the number of files in all catalogues.
+    pub(super) fn number_of_files(&self) -> usize {
+        self.lines.files.len()
     }
 
     /// Returns the lines about the files after `after`, in the order of their CIDs.
@@ -236,7 +253,8 @@ impl Lines {
             let same = known.into_iter().find(|info| Some(*info) == entry.info.as_ref()).cloned();
             let info = same.or(entry.info);
             let place = claims.partition_point(|claim| claim.robot < robot);
-            claims.insert(place, Claim { robot, shares: entry.shares, keeps: entry.keeps, info });
+            let CatalogEntry { shares, keeps, receipt, .. } = entry;
+            claims.insert(place, Claim { robot, shares, keeps, info, receipt });
         }
     }
 
@@ -250,8 +268,10 @@ impl Lines {
     fn sort(&mut self) {
         let mut rarest: BTreeMap<PeerId, Vec<(usize, Cid)>> = BTreeMap::new();
         for (cid, claims) in &self.files {
-            for claim in claims {
-                rarest.entry(claim.robot).or_default().push((claims.len(), *cid));
+            let held = || claims.iter().filter(|claim| claim.is_held());
+            let robots = held().count();
+            for claim in held() {
+                rarest.entry(claim.robot).or_default().push((robots, *cid));
             }
         }
         let sorted = |(robot, mut files): (PeerId, Vec<(usize, Cid)>)| {
@@ -269,10 +289,12 @@ struct Counted {
     until: Option<Time>,
     may_share: bool,
     may_keep: bool,
+    may_state_receipts: bool,
 }
 
-/// The statements in catalogues that count at a given time.
-pub(crate) struct Counting<'a> {
+/// The statements in catalogues that count at a given time, beside the records of that time.
+#[derive(Debug)]
+pub struct Counting<'a> {
     set: &'a Set,
     catalogs: &'a Catalogs,
     now: Time,
@@ -282,22 +304,40 @@ pub(crate) struct Counting<'a> {
 
 impl<'a> Counting<'a> {
     /// Finds the robots whose catalogues count, except one.
-    pub(crate) fn new(set: &'a Set, catalogs: &'a Catalogs, except: Option<PeerId>, now: Time) -> Self {
-        let may = |robot: PeerId, station: Station| {
-            let any = Item { bucket: station.bucket(), data: Data::default() };
+    pub fn new(set: &'a Set, catalogs: &'a Catalogs, except: Option<PeerId>, now: Time) -> Self {
+        let may_in = |robot: PeerId, bucket: BucketPath| {
+            let any = Item { bucket, data: Data::default() };
             set.may(Kind::Propose, &any, robot, now).is_ok()
         };
+        let may = |robot: PeerId, station: Station| may_in(robot, station.bucket());
+        let may_upload = |robot| buckets::UPLOADS.of("any").is_ok_and(|bucket| may_in(robot, bucket));
         let counted = |(robot, version): (PeerId, CatalogVersion)| {
             let stated = Valid::of(set, robot, now)?;
             // A version whose successor could not be fetched yet counts as long as the robot names any version.
             let is_same = stated.catalog.root == version.root;
             let sequence = if is_same { stated.sequence } else { version.sequence };
             let (may_share, may_keep) = (may(robot, Station::Files), may(robot, Station::Safe));
-            Some((robot, Counted { sequence, until: stated.until, may_share, may_keep }))
+            let (until, may_state_receipts) = (stated.until, may_upload(robot));
+            Some((robot, Counted { sequence, until, may_share, may_keep, may_state_receipts }))
         };
         let others = catalogs.versions().filter(|(robot, _)| except != Some(*robot));
         let robots = others.filter_map(counted).collect();
         Self { set, catalogs, now, robots, has_roles: !set.policy().roots().is_empty() }
+    }
+
+    /// Returns the set.
+    pub(crate) fn set(&self) -> &'a Set {
+        self.set
+    }
+
+    /// Returns the time at which the statements count.
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Returns the catalogues.
+    pub(super) fn catalogs(&self) -> &'a Catalogs {
+        self.catalogs
     }
 
     /// Returns the time at which the first of the catalogues ceases to count.
@@ -305,9 +345,39 @@ impl<'a> Counting<'a> {
         self.robots.values().filter_map(|counted| counted.until).min()
     }
 
-    fn claims(&self, cid: &Cid) -> impl Iterator<Item = (&Claim, Counted)> {
+    fn claims(&self, cid: &Cid) -> impl Iterator<Item = (&'a Claim, Counted)> {
         let claims = self.catalogs.lines.files.get(cid).into_iter().flatten();
         claims.filter_map(|claim| Some((claim, *self.robots.get(&claim.robot)?)))
+    }
+
+    /// Returns whether a robot has a file by its catalogue.
+    pub fn is_listed(&self, cid: &Cid) -> bool {
+        let shares = |claim: &Claim, counted: &Counted| claim.shares && counted.may_share;
+        let keeps = |claim: &Claim, counted: &Counted| claim.keeps && counted.may_keep;
+        self.claims(cid).any(|(claim, counted)| shares(claim, &counted) || keeps(claim, &counted))
+    }
+
+    /// Returns the robot that shared a file, as the lines about it say: the first one that shares it, or else the one that a
+    /// robot names which keeps it.
+    pub(super) fn claimed_uploader(&self, cid: &Cid) -> Option<PeerId> {
+        let mut sharers = self.claims(cid).filter(|(claim, counted)| claim.shares && counted.may_share);
+        if let Some((claim, _)) = sharers.next() {
+            return Some(claim.robot);
+        }
+        let mut keepers = self.claims(cid).filter(|(claim, counted)| claim.keeps && counted.may_keep);
+        let info = keepers.find_map(|(claim, _)| claim.info.as_ref())?;
+        Some(Description::from_data(info).ok()?.uploader)
+    }
+
+    /// Returns the receipts of a file in catalogues that count, with the robot that states each.
+    pub(crate) fn receipts(&self, cid: &Cid) -> impl Iterator<Item = (&Receipt, PeerId)> {
+        let counts = move |(claim, counted): (&'a Claim, Counted)| {
+            let receipt = claim.receipt.as_deref().filter(|_| counted.may_state_receipts)?;
+            let mut signers = Signers::new();
+            self.add(&receipt.item(cid)?, std::iter::once((claim, counted)), &mut signers);
+            (!signers.is_empty()).then_some((receipt, claim.robot))
+        };
+        self.claims(cid).filter_map(counts)
     }
 
     /// Adds the robots whose catalogues share a file to those that propose it in `share/files`. `item` is the item of the

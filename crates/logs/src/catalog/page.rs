@@ -9,9 +9,12 @@ use dcache::{Data, PeerId};
 use ipfs::Cid;
 use service::page;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Estimate of the length, in bytes, of one line in a page.
 const LINE_BYTES: usize = 60;
+/// Estimate of the length, in bytes, of a receipt in a page, without the place.
+const RECEIPT_BYTES: usize = 80;
 
 impl Catalogs {
     /// Returns the page with the files after `after`.
@@ -27,8 +30,10 @@ impl Catalogs {
         let files = self.after(after).map(|(cid, claims)| file(cid, claims, &places));
         let bytes = |file: &CatalogFile| {
             let infos = file.infos.iter().map(String::len).sum::<usize>();
+            let receipts = file.lines.iter().filter_map(|line| line.receipt.as_ref());
+            let receipts = receipts.map(|receipt| receipt.place.len() * 2 + RECEIPT_BYTES).sum::<usize>();
             // A description has many quotation marks, which are escaped.
-            infos * 2 + (file.lines.len() + 2) * LINE_BYTES
+            infos * 2 + receipts + (file.lines.len() + 2) * LINE_BYTES
         };
         let files = page(files, bytes);
         CatalogPage { robots, files }
@@ -37,7 +42,7 @@ impl Catalogs {
 
 fn file(cid: &Cid, claims: &[Claim], places: &BTreeMap<PeerId, usize>) -> CatalogFile {
     let (mut lines, mut infos) = (Vec::new(), Vec::<&Data>::new());
-    for Claim { robot, shares, keeps, info } in claims {
+    for Claim { robot, shares, keeps, info, receipt } in claims {
         let Some(robot) = places.get(robot).copied() else { continue };
         let place = info.as_ref().map(|info| {
             infos.iter().position(|known| *known == info).unwrap_or_else(|| {
@@ -45,7 +50,8 @@ fn file(cid: &Cid, claims: &[Claim], places: &BTreeMap<PeerId, usize>) -> Catalo
                 infos.len() - 1
             })
         });
-        lines.push(CatalogLine { robot, shares: *shares, keeps: *keeps, info: place });
+        let receipt = receipt.as_deref().cloned();
+        lines.push(CatalogLine { robot, shares: *shares, keeps: *keeps, info: place, receipt });
     }
     let infos = infos.into_iter().map(|info| info.as_str().to_owned()).collect();
     CatalogFile { cid: cid.to_string(), lines, infos }
@@ -71,7 +77,9 @@ impl Pages {
                 let Some((_, entries)) = robot.and_then(|robot| self.0.get_mut(&robot)) else { continue };
                 let info =
                     line.info.and_then(|place| file.infos.get(place)).and_then(|info| Data::new(info).ok());
-                entries.insert(cid, CatalogEntry { shares: line.shares, keeps: line.keeps, info });
+                let receipt = line.receipt.clone().map(Arc::new);
+                let CatalogLine { shares, keeps, .. } = *line;
+                entries.insert(cid, CatalogEntry { shares, keeps, info, receipt });
             }
         }
         page.files.last().map(|file| file.cid.clone())
@@ -85,7 +93,7 @@ impl Pages {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::tests::{entry, numbered};
+    use super::super::format::tests::{entry, numbered, uploaded};
     use super::super::known::Precedence;
     use super::*;
     use crate::index::tests::peer;
@@ -98,6 +106,9 @@ mod tests {
         let catalogs =
             Catalogs::default().with(peer(1), version(1), Precedence::Member, entries(0..900)).unwrap();
         let catalogs = catalogs.with(peer(2), version(2), Precedence::Member, entries(800..2000)).unwrap();
+        let receipts =
+            (700..2500).map(|number| (numbered(number), uploaded(number, number % 2 == 0))).collect();
+        let catalogs = catalogs.with(peer(3), version(3), Precedence::Member, receipts).unwrap();
         let (mut pages, mut after, mut number) = (Pages::default(), None, 0);
         loop {
             let page = catalogs.page(after);

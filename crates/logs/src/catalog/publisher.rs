@@ -9,20 +9,26 @@ use super::rows::{CatalogRows, Pinned};
 use super::shared::SharedCatalogs;
 use super::stated::{StatedCatalog, Valid, statements};
 use crate::ledger::Ledger;
+use crate::receipts::{MOST_STATED, ReceiptMap};
 use ipfs::Cid;
 use ipfs::node::{Node, PinError};
 use ipfs::unixfs::AddError;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use store::TableError;
 use swarm::{SayError, Stopped, Swarm};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Time for which a former version stays pinned. Robots that began to fetch it can end this.
 const GRACE: Duration = Duration::from_secs(600);
-/// Interval at which the record is renewed if needed.
+/// Interval at which the record is renewed if needed, and at which a version is published for few new receipts.
 const RENEW: Duration = Duration::from_secs(600);
+/// Number of new receipts for which a version is published at once. Each is in a record until it is one of more than
+/// [`MOST_STATED`] receipts, so a version for each of them would only cost the other robots a fetch.
+const MANY_RECEIPTS: usize = MOST_STATED / 2;
 
 /// Error that ends the publisher.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +59,10 @@ struct Publisher {
     node: Node,
     ledger: Ledger,
     catalogs: SharedCatalogs,
+    /// The receipts of this robot.
+    receipts: watch::Receiver<ReceiptMap>,
+    /// The receipts at the last version, or when no catalogue was needed.
+    listed_receipts: ReceiptMap,
     rows: CatalogRows,
     pace: Pace,
     started: Instant,
@@ -70,7 +80,7 @@ struct Publisher {
 /// When the table of pinned catalogues cannot be read or written.
 pub(crate) async fn run_publisher(
     (swarm, node, ledger): (Swarm, Node, Ledger),
-    catalogs: SharedCatalogs,
+    (catalogs, receipts): (SharedCatalogs, watch::Receiver<ReceiptMap>),
     rows: CatalogRows,
 ) -> Result<Infallible, PublisherError> {
     let me = swarm.me();
@@ -81,6 +91,8 @@ pub(crate) async fn run_publisher(
         node,
         ledger,
         catalogs,
+        receipts,
+        listed_receipts: ReceiptMap::default(),
         rows,
         pace,
         started,
@@ -121,6 +133,7 @@ impl Publisher {
                         self.pace.note_change(self.started.elapsed());
                     }
                 }
+                Ok(()) = self.receipts.changed() => self.note_receipts(MANY_RECEIPTS),
                 () = tokio::time::sleep_until(wake) => {}
             }
             let now = Instant::now();
@@ -130,6 +143,7 @@ impl Publisher {
                 renew = now + RENEW;
             } else if renew <= now {
                 self.renew().await?;
+                self.note_receipts(1);
                 renew = now + RENEW;
             }
             if self.unpin_at.is_some_and(|at| at <= now) {
@@ -138,13 +152,26 @@ impl Publisher {
         }
     }
 
+    /// Notes a change if at least this number of receipts differ from those of the last version.
+    fn note_receipts(&mut self, least: usize) {
+        let receipts = self.receipts.borrow_and_update().clone();
+        // A version without the files would withdraw them.
+        let is_known = self.ledger.listing().borrow().is_known();
+        if is_known && self.listed_receipts.differences(&receipts) >= least {
+            self.pace.note_change(self.started.elapsed());
+        }
+    }
+
     /// Publishes a version with these files, unless it is the same as the one before.
     async fn publish(&mut self, listing: Listing) -> Result<(), PublisherError> {
-        if !listing.needs_catalog(self.published.is_some()) {
+        let receipts = self.receipts.borrow_and_update().clone();
+        let needs_catalog = listing.needs_catalog(self.published.is_some(), receipts.len());
+        self.listed_receipts = receipts.clone();
+        if !needs_catalog {
             self.pace.note_same();
             return self.withdraw().await;
         }
-        match self.try_to_publish(listing).await {
+        match self.try_to_publish(listing, receipts).await {
             Ok(true) => self.pace.note_published(self.started.elapsed()),
             Ok(false) => self.pace.note_same(),
             Err(VersionError::Table(error)) => return Err(error.into()),
@@ -159,10 +186,10 @@ impl Publisher {
     }
 
     /// Returns whether the version is a new one.
-    async fn try_to_publish(&mut self, listing: Listing) -> Result<bool, VersionError> {
+    async fn try_to_publish(&mut self, listing: Listing, receipts: ReceiptMap) -> Result<bool, VersionError> {
         let kept = self.ledger.kept();
         let making = move || {
-            let entries = listing.entries(&kept);
+            let entries = listing.entries(&kept, &receipts);
             (pieces(&entries), entries)
         };
         let made = tokio::task::spawn_blocking(making).await;
@@ -221,7 +248,8 @@ impl Publisher {
     /// Tells the deciders of this robot which files its catalogue lists.
     async fn note_published(&mut self, entries: CatalogEntries, sequence: u64) {
         self.pinned.sequence = sequence;
-        self.ledger.catalogued().send_replace(Some(Arc::new(entries.keys().copied().collect())));
+        let held = entries.iter().filter(|(_, entry)| entry.is_held()).map(|(cid, _)| *cid);
+        self.ledger.catalogued().send_replace(Some(Arc::new(held.collect::<BTreeSet<Cid>>())));
         self.ledger.tell_changed();
         let (me, published) = (self.swarm.me(), self.published);
         let updated = self.catalogs.update(move |catalogs| match published {

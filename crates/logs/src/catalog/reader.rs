@@ -217,12 +217,12 @@ impl Reader {
     /// Fetches, reads and pins a catalogue. Returns the number of its files.
     async fn try_to_read(&mut self, found: Found) -> Result<usize, CatalogFault> {
         let precedence = found.precedence();
-        let Found { robot, catalog, sequence, provider, .. } = found;
+        let Found { robot, catalog, sequence, providers, .. } = found;
         // Nothing is fetched for a catalogue that does not fit.
         self.catalogs.current().left_out(robot, precedence, catalog.files)?;
         let max_bytes = catalog.bytes.saturating_add(OVERHEAD);
         let limits = FetchLimits { max_bytes, max_blocks: MAX_BLOCKS, stall_timeout: STALL, priority: 0 };
-        let (_unchanging, providers) = watch::channel(provider.into_iter().collect());
+        let (_unchanging, providers) = watch::channel(providers.unwrap_or_default());
         let (name, progress) = (format!("catalogue of {robot}"), watch::Sender::default());
         let fetched = self.node.fetch_from(&name, catalog.root, providers, limits, progress).await?;
         let entries = read_catalog(&self.node, catalog.root).await?;

@@ -24,8 +24,9 @@ pub(crate) struct Found {
     pub(crate) sequence: u64,
     /// Whether the robot has a role, or the swarm has no roles.
     pub(crate) is_member: bool,
-    /// The robot with its addresses, unless the catalogue was read already.
-    pub(crate) provider: Option<Provider>,
+    /// Where the catalogue is fetched; `None` if it was read already, or nobody is in reach. Without providers, only the
+    /// neighbours of this node are asked: robots that met the robot have pinned its catalogue.
+    pub(crate) providers: Option<Vec<Provider>>,
 }
 
 impl Found {
@@ -60,11 +61,20 @@ impl CatalogSearch {
         self.found.clone()
     }
 
-    fn find(&self, set: &Set, robot: PeerId, is_member: bool, now: Time) -> Option<Found> {
+    fn find(
+        &self,
+        (set, has_neighbours): (&Set, bool),
+        (robot, is_member): (PeerId, bool),
+        now: Time,
+    ) -> Option<Found> {
         let Valid { catalog, sequence, .. } = Valid::of(set, robot, now)?;
         let is_read = self.read.get(&robot) == Some(&catalog.root);
-        let provider = if is_read { None } else { service::provider(set, robot, now) };
-        Some(Found { robot, catalog, sequence, is_member, provider })
+        let providers = || match service::provider(set, robot, now) {
+            Some(provider) => Some(vec![provider]),
+            None => has_neighbours.then(Vec::new),
+        };
+        let providers = if is_read { None } else { providers() };
+        Some(Found { robot, catalog, sequence, is_member, providers })
     }
 }
 
@@ -83,9 +93,10 @@ impl Decide for CatalogSearch {
             let first = start(self.me, now) % strangers.len();
             strangers.rotate_left(first);
         }
+        let has_neighbours = set.holders(Role::Peer, now).iter().any(|peer| *peer != self.me);
         let members = members.into_iter().map(|robot| (robot, true));
         let all = members.chain(strangers.into_iter().map(|robot| (robot, false)));
-        let found = all.filter_map(|(robot, is_member)| self.find(set, robot, is_member, now));
+        let found = all.filter_map(|one| self.find((set, has_neighbours), one, now));
         self.found = found.take(MAX_ROBOTS).collect();
         Decision::default()
     }
@@ -96,7 +107,8 @@ mod tests {
     use super::super::format::tests::numbered;
     use super::super::stated::tests::state;
     use super::*;
-    use crate::index::tests::{NOW, peer};
+    use crate::index::tests::{NOW, peer, presence, say};
+    use dcache::Kind;
 
     #[test]
     fn the_catalogues_of_other_robots_are_found() {
@@ -115,6 +127,26 @@ mod tests {
         state(&mut set, 2, None, NOW);
         search.decide(&set, Moment::certain(NOW));
         assert_eq!(robots(&search), [peer(3)]);
+    }
+
+    #[test]
+    fn the_catalogue_of_a_robot_that_is_away_is_asked_of_the_neighbours() {
+        let mut set = Set::default();
+        let catalog = StatedCatalog { root: numbered(2), files: 1, bytes: 9 };
+        state(&mut set, 2, Some(catalog), NOW);
+        let mut search = CatalogSearch::new(peer(1));
+        let mut providers = |set: &Set| {
+            search.decide(set, Moment::certain(NOW));
+            search.found()[0].providers.clone()
+        };
+        say(&mut set, 1, Kind::Propose, presence(1), 600);
+        assert_eq!(providers(&set), None, "nobody else is here");
+        say(&mut set, 3, Kind::Propose, presence(3), 600);
+        assert_eq!(providers(&set), Some(Vec::new()));
+        let address = dcache::Data::new("/ip4/10.0.0.2/tcp/6002").unwrap();
+        let item = dcache::Item { bucket: dcache::buckets::IPFS_ADDRESSES.of(peer(2)), data: address };
+        say(&mut set, 2, Kind::Propose, item, 600);
+        assert_eq!(providers(&set).map(|providers| providers.len()), Some(1));
     }
 
     #[test]

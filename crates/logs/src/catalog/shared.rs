@@ -1,24 +1,25 @@
-//! The catalogues that this node has read, shared by the tasks of the service.
+//! The catalogues that this node has read, shared by the tasks of the service and with other services.
 
 use super::known::Catalogs;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
-/// A handle of the catalogues. A clone refers to the same ones.
+/// A handle of the catalogues that this node has read, with its own one. The service `logs` updates them; other services
+/// read them. A clone refers to the same ones; see [`service::SharedValues`].
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedCatalogs {
+pub struct SharedCatalogs {
     current: watch::Sender<Arc<Catalogs>>,
     updating: Arc<Mutex<()>>,
 }
 
 impl SharedCatalogs {
     /// Returns the catalogues.
-    pub(crate) fn current(&self) -> Arc<Catalogs> {
+    pub fn current(&self) -> Arc<Catalogs> {
         self.current.borrow().clone()
     }
 
     /// Returns a receiver of the catalogues.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Catalogs>> {
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Catalogs>> {
         self.current.subscribe()
     }
 

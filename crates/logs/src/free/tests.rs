@@ -1,7 +1,12 @@
 use super::*;
+use crate::catalog::format::CatalogEntry;
+use crate::catalog::format::tests::{numbered, uploaded};
+use crate::catalog::known::{CatalogVersion, Catalogs, Precedence};
+use crate::catalog::stated::{StatedCatalog, tests::state};
 use crate::index::index_of;
 use crate::index::tests::{NOW, cid, description, peer, say};
-use dcache::{Item, Keypair, Kind, Policy};
+use crate::receipts::tests::receipt;
+use dcache::{Item, Keypair, Kind, Policy, buckets};
 use proptest::prelude::*;
 use std::num::NonZeroU8;
 
@@ -30,8 +35,13 @@ fn held(holders: &[u8]) -> Set {
 }
 
 fn safe(set: &Set, copies: usize, now: Moment) -> Option<Elsewhere> {
+    safe_with(set, &Catalogs::default(), copies, now)
+}
+
+fn safe_with(set: &Set, catalogs: &Catalogs, copies: usize, now: Moment) -> Option<Elsewhere> {
     let files = index_of(set, [&cid()], now.time);
-    files.values().next().and_then(|file| safe_elsewhere(set, file, (peer(1), copies), now))
+    let counting = Counting::new(set, catalogs, None, now.time);
+    safe_elsewhere(&counting, (&cid(), files.get(&cid())), (peer(1), copies), now)
 }
 
 #[test]
@@ -72,11 +82,30 @@ fn an_uploaded_file_is_safe_only_by_the_word_of_a_role() {
         let data = description(1, "a.bag").to_data().unwrap();
         say(&mut set, 1, Kind::Propose, Item { bucket: crate::buckets::info(&cid()), data }, LIFETIME);
         keeps(&mut set, 9);
-        let receipt = Item { bucket: receipts_of(&cid()).unwrap(), data: dcache::Data::new("{}").unwrap() };
-        say(&mut set, signer, Kind::Propose, receipt, LIFETIME);
+        say(&mut set, signer, Kind::Propose, receipt(1, 1).item(&cid()).unwrap(), LIFETIME);
         let found = safe(&set, 3, moment(NOW.plus(1)));
         assert_eq!(found.map(|found| found.is_uploaded), is_safe.then_some(true), "{signer}");
     }
+}
+
+#[test]
+fn a_file_without_records_is_safe_when_the_catalogue_of_a_role_has_its_receipt() {
+    let root = Keypair::from_seed([9; 32]).peer_id();
+    let policy = Policy::new([root].into(), Vec::new(), NonZeroU8::MIN);
+    let mut set = Set::new(policy, dcache::Limits::default());
+    let stated = StatedCatalog { root: numbered(1), files: 1, bytes: 9 };
+    state(&mut set, 9, Some(stated), NOW);
+    let version = CatalogVersion { root: numbered(1), sequence: 1 };
+    let with = |entry| {
+        Catalogs::default().with(peer(9), version, Precedence::Member, [(cid(), entry)].into()).unwrap()
+    };
+    let later = moment(NOW.plus(1));
+    let found = safe_with(&set, &with(uploaded(1, false)), 3, later);
+    assert_eq!(found, Some(Elsewhere { holders: 0, is_uploaded: true }));
+    let kept = CatalogEntry { receipt: None, ..uploaded(1, true) };
+    assert_eq!(safe_with(&set, &with(kept), 1, later), None, "a copy in a catalogue does not count");
+    say(&mut set, 9, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
+    assert_eq!(safe_with(&set, &with(uploaded(1, false)), 3, later), None, "it is discarded");
 }
 
 fn file(number: u8, bytes: u64, changed: u64, disk: u64) -> Freeable {

@@ -53,9 +53,9 @@ impl Replication {
         (files, edge)
     }
 
-    /// Returns the files of this node: those that it keeps, kept, or makes statements about.
+    /// Returns the files of this node: those that it keeps, kept, wants, or makes statements about.
     fn concerned(&self, set: &Set) -> BTreeSet<Cid> {
-        let sets = [&self.lost, &self.changing, &self.tried];
+        let sets = [&self.lost, &self.changing, &self.tried, &self.copies.wanted];
         let mut cids: BTreeSet<Cid> = sets.into_iter().flatten().copied().collect();
         cids.extend(self.kept.keys().chain(self.let_go.keys()).chain(self.bad.keys()));
         for (cid, replaced) in &self.replaced {

@@ -1,4 +1,7 @@
 use super::*;
+use crate::catalog::format::tests::{entry, numbered};
+use crate::catalog::known::{CatalogVersion, Precedence};
+use crate::catalog::stated::{StatedCatalog, tests::state};
 use crate::index::index;
 use crate::index::tests::{NOW, cid, claim_and_discard, description, peer, publish, say};
 use dcache::Kind;
@@ -253,4 +256,24 @@ fn a_decision_takes_new_files_and_rejects_a_bad_one_once() {
         1,
         "without the right to discard the file, it is fetched again"
     );
+}
+
+#[test]
+fn a_wanted_file_is_fetched_wherever_it_is_in_a_large_catalogue() {
+    let stated = StatedCatalog { root: numbered(9999), files: 2000, bytes: 9 };
+    let mut set = Set::default();
+    state(&mut set, 2, Some(stated), NOW);
+    let entries = (0..2000).map(|number| (numbered(number), entry(number))).collect();
+    let version = CatalogVersion { root: stated.root, sequence: 1 };
+    let catalogs = Catalogs::default().with(peer(2), version, Precedence::Member, entries).unwrap();
+    let wanted = catalogs.rarest(peer(2))[1500];
+    let mut replication = Replication::new(peer(1));
+    replication.set_catalogs(Arc::new(catalogs), Arc::default());
+    let mut is_fetched = |wanted_files: &[Cid]| {
+        replication.set_wanted(wanted_files.iter().copied().collect());
+        let actions = replication.decide(&set, Moment::certain(NOW)).actions;
+        actions.iter().any(|action| matches!(action, Action::Take { file, .. } if file.cid == wanted))
+    };
+    assert!(!is_fetched(&[]), "a decision considers a part of the catalogue");
+    assert!(is_fetched(&[wanted]));
 }
