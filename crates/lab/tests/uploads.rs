@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 const LATER: Duration = Duration::from_secs(180);
 /// Longest time until the permission file is read again, and until the uploads are decided anew.
 const AFTER_PERMISSION: Duration = Duration::from_secs(150);
+/// Number of files of a robot that makes single records about at most 256 of them.
+const MANY: usize = 300;
+/// Time limit of their uploads.
+const MANY_UPLOADED: Duration = Duration::from_secs(600);
 
 fn write(path: &Path, text: &str) -> Result {
     fs::write(path, text).map_err(|source| Error::Io { what: path.display().to_string(), source })
@@ -135,6 +139,35 @@ fn a_file_is_uploaded_into_a_folder_and_fetched_from_there() -> Result {
         server.cli_failure(&["get", "drive.bag", "--from", "uploads", "-o", &fetched, "--force"])?;
     assert!(refused.contains("another content"), "{refused}");
     assert!(read(Path::new(&fetched))? == content, "the earlier file is still there");
+    Ok(())
+}
+
+#[test]
+fn files_that_only_a_catalogue_lists_are_uploaded() -> Result {
+    let Some(lab) = or_skip("uploads of a catalogue", Lab::new("catalogup")) else { return Ok(()) };
+    let server = lab.host("server")?;
+    let storage = server.folder().join("storage");
+    make_folder(&storage)?;
+    let configuration =
+        format!("[logs]\nkeep_others = false\n[uploads]\ndestination = \"file://{}\"\n", storage.display());
+    let server = Robot::start_on(server, &configuration)?;
+    let robot = Robot::start_on(lab.host("robot")?, "[uploads]\nallow = true\n")?;
+    found(&server, &[], &[&robot])?;
+    for number in 0..MANY {
+        let name = format!("run{number:03}.log");
+        robot.share(&name, format!("the log {name}\n").as_bytes())?;
+    }
+    let begun = Instant::now();
+    for robot in [&robot, &server] {
+        let uploaded = || {
+            let report = robot.cli(&["report", "--state", "uploaded", "--limit", "1", "--json"]).ok()?;
+            (report["chosen_files"].as_u64()? == MANY as u64).then_some(())
+        };
+        wait_until(MANY_UPLOADED, &format!("all files uploaded on {}", robot.host().name()), uploaded)?;
+        println!("{} shows all uploaded after {:.1} s", robot.host().name(), begun.elapsed().as_secs_f64());
+    }
+    // Each object has its metadata beside it.
+    assert_eq!(names_in(&storage.join("logs"))?.len(), 2 * MANY);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! The pure decider: which files this node uploads, and which files of other robots it keeps until they are uploaded.
 //!
 //! - A file is uploaded when its uploader permits it ([`Terms`]), and when no peer with the role *trusted* states that it
-//!   is in a storage ([`Receipt`]).
+//!   is in a storage ([`logs::Receipt`]).
+//! - Files are found in records and in the catalogues of robots, and so are receipts.
 //! - Several nodes may upload. For each file they are ranked by rendezvous hashing over the CID and the peer ID. The first
 //!   one uploads the file at once, each further one [`TURN`] later. So a file is usually uploaded once. A second upload of
 //!   the same content does no harm.
@@ -12,17 +13,24 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod receipts;
+mod search;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use crate::priority::{Priority, rank as priority_of};
-use crate::stated::{Receipt, is_uploaded, state_terms, uploaders};
+use crate::stated::{state_terms, uploaders};
 use dcache::{Data, Digest, Item, Kind, Moment, PeerId, Set, Time, buckets};
 use ipfs::Cid;
-use logs::{SharedFile, State, Terms, choose_files, index_of, is_withdrawn};
+use logs::{
+    Catalogs, Counting, ReceiptMap, SharedFile, State, Terms, choose_files, index_counting, is_uploaded,
+    is_withdrawn,
+};
+use receipts::ListedLooks;
+use search::{PATIENCE, Search};
 use serde::{Deserialize, Serialize};
 use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Time, in seconds, by which each further uploader of a file lets the earlier ones go first.
 const TURN: u64 = 900;
@@ -32,6 +40,11 @@ const LONGEST_STEP: u64 = 90;
 /// Number of records, as a multiple of the number of files, that one decision examines to find files to upload. Most
 /// files of a swarm are uploaded already.
 const EXAMINED: usize = 16;
+/// Maximum number of files of other robots that this node keeps until they are uploaded. Each decision considers all of them.
+const MAX_CARRIED: usize = 4096;
+/// Mean number of bytes that a fetch brings in a second at least. After an hour, and the time that a slower fetch needs, a
+/// file that is not here gives its place to one that waits for room.
+const SLOW_FETCH: u64 = 100_000;
 
 /// A file of another robot that this node keeps until it is uploaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,14 +82,18 @@ pub struct UploadRules {
 pub struct Uploading {
     me: PeerId,
     rules: UploadRules,
-    kept: BTreeSet<Cid>,
+    kept: Arc<BTreeSet<Cid>>,
     begun: BTreeSet<Cid>,
-    done: BTreeMap<Cid, Receipt>,
+    done: ReceiptMap,
     carried: BTreeMap<Cid, CarriedFile>,
+    /// The catalogues that this node has read, with its own one.
+    catalogs: Arc<Catalogs>,
     stopwatch: Stopwatch,
-    /// When each file was first found to need an upload.
-    since: BTreeMap<Cid, u64>,
+    search: Search,
+    listed_looks: ListedLooks,
     waiting: BTreeMap<Cid, WaitingUpload>,
+    /// Whether files waited for room at the last decision.
+    is_crowded: bool,
     has_role: bool,
 }
 
@@ -186,6 +203,8 @@ struct View<'a> {
     elapsed: u64,
     /// The nodes that upload; empty if this node does not.
     uploaders: BTreeSet<PeerId>,
+    /// The catalogues that count.
+    counting: Counting<'a>,
 }
 
 /// Place of a file in the queue: its priority, and the time since when it needs an upload.
@@ -199,6 +218,8 @@ struct Choice {
     waiting: BTreeMap<Cid, WaitingUpload>,
     /// Size, in bytes, of the files of other robots that stay here until they are uploaded.
     carried_bytes: u64,
+    /// Number of these files.
+    carried_files: usize,
     /// Files of other robots that could be kept as well.
     candidates: Vec<(Place, Cid, CarriedFile)>,
 }
@@ -209,13 +230,16 @@ impl Uploading {
         Self {
             me,
             rules,
-            kept: BTreeSet::new(),
+            kept: Arc::default(),
             begun: BTreeSet::new(),
-            done: BTreeMap::new(),
+            done: ReceiptMap::default(),
             carried: BTreeMap::new(),
+            catalogs: Arc::default(),
             stopwatch: Stopwatch::default(),
-            since: BTreeMap::new(),
+            search: Search::default(),
+            listed_looks: ListedLooks::default(),
             waiting: BTreeMap::new(),
+            is_crowded: false,
             has_role: false,
         }
     }
@@ -226,7 +250,7 @@ impl Uploading {
     }
 
     /// Replaces the list of files that are pinned on this node.
-    pub fn set_kept(&mut self, kept: BTreeSet<Cid>) {
+    pub fn set_kept(&mut self, kept: Arc<BTreeSet<Cid>>) {
         self.kept = kept;
     }
 
@@ -236,13 +260,18 @@ impl Uploading {
     }
 
     /// Replaces the receipts of the uploads that have ended.
-    pub fn set_done(&mut self, done: BTreeMap<Cid, Receipt>) {
+    pub fn set_done(&mut self, done: ReceiptMap) {
         self.done = done;
     }
 
     /// Replaces the list of files that this node keeps until they are uploaded.
     pub fn set_carried(&mut self, carried: BTreeMap<Cid, CarriedFile>) {
         self.carried = carried;
+    }
+
+    /// Replaces the catalogues that this node has read, with its own one.
+    pub fn set_catalogs(&mut self, catalogs: Arc<Catalogs>) {
+        self.catalogs = catalogs;
     }
 
     /// Returns the files that were not uploaded yet at the last decision, and that this node does not upload now.
@@ -269,39 +298,45 @@ impl Decide for Uploading {
         let terms = Terms { is_allowed: self.rules.is_allowed, destination: self.rules.destination.clone() };
         let terms = state_terms(&terms, self.rules.is_denied, (set, self.me), now.time);
         let mut decision = Decision::state(terms, None);
-        self.state_receipts(set, now.time, &mut decision);
         // Only the order among uploaders depends on the other ones.
         let uploaders = if self.uploads() { uploaders(set, self.me, now.time) } else { BTreeSet::new() };
-        let view = View { set, now: now.time, elapsed, uploaders };
-        let files = self.outlook(&view);
-        self.since.retain(|cid, _| files.contains_key(cid));
+        let catalogs = self.catalogs.clone();
+        let counting = Counting::new(set, &catalogs, None, now.time);
+        let view = View { set, now: now.time, elapsed, uploaders, counting };
+        self.state_receipts(&view, &mut decision);
+        let files = self.outlook(&view, &mut decision);
+        self.search.retain(|cid| files.contains_key(cid));
         let mut choice = Choice::default();
         self.judge_begun(&files, &view, &mut choice);
         for file in files.values() {
             self.judge(file, &view, &mut choice);
         }
         self.judge_missing(&files, &mut choice);
-        self.fill(&mut choice);
+        self.fill(&mut choice, elapsed);
         choice.uploads.sort_by_key(|(place, file)| (*place, changed(file), file.cid));
         decision.actions.append(&mut choice.actions);
         decision.actions.extend(choice.uploads.into_iter().map(|(_, file)| Action::Upload(file)));
+        self.is_crowded = choice.waiting.values().any(|file| file.reason == WaitReason::LimitReached);
         self.waiting = choice.waiting;
         decision
     }
 }
 
 impl Uploading {
-    /// Returns the files that this decision considers: those that this node uploads or carries already, and a bounded
-    /// number of others that are not uploaded yet.
-    fn outlook(&self, view: &View<'_>) -> BTreeMap<Cid, SharedFile> {
-        let View { set, now, .. } = view;
-        let mut cids: BTreeSet<Cid> = self.begun.iter().chain(self.carried.keys()).copied().collect();
+    /// Returns the files that this decision considers: those that this node uploads or carries already, those that it found
+    /// to need an upload, and a bounded number of others that are not uploaded yet.
+    fn outlook(&mut self, view: &View<'_>, decision: &mut Decision<Action>) -> BTreeMap<Cid, SharedFile> {
+        let View { set, now, counting, .. } = view;
+        let known = self.begun.iter().chain(self.carried.keys()).chain(self.search.needs());
+        let mut cids: BTreeSet<Cid> = known.copied().collect();
         let is_active = !set.policy().roots().is_empty() && (self.uploads() || self.rules.carries);
         if is_active {
-            let is_meant = |cid: &Cid| !self.done.contains_key(cid) && !is_uploaded(set, cid, *now);
+            let is_meant = |cid: &Cid| !self.done.contains(cid) && !is_uploaded(counting, cid);
             cids.append(&mut choose_files(set, self.me, (EXAMINED, &is_meant), *now));
+            cids.append(&mut self.search(view));
+            decision.wake = self.search.wake(*now);
         }
-        index_of(set, &cids, *now)
+        index_counting(set, counting, &cids, *now)
     }
 
     /// Cancels the uploads that are not wanted any more.
@@ -315,7 +350,7 @@ impl Uploading {
             let is_gone = file.map_or(!self.kept.contains(cid), |file| is_gone(file, view));
             let reason = match () {
                 () if is_gone => CancelReason::Gone,
-                () if is_uploaded(view.set, cid, view.now) => CancelReason::Uploaded,
+                () if is_uploaded(&view.counting, cid) => CancelReason::Uploaded,
                 () if is_denied() => CancelReason::Denied,
                 () => continue,
             };
@@ -325,10 +360,10 @@ impl Uploading {
 
     /// Decides about one file that a peer lists.
     fn judge(&mut self, file: &SharedFile, view: &View<'_>, choice: &mut Choice) {
-        let is_over = is_gone(file, view)
-            || self.done.contains_key(&file.cid)
-            || is_uploaded(view.set, &file.cid, view.now);
+        let is_over =
+            is_gone(file, view) || self.done.contains(&file.cid) || is_uploaded(&view.counting, &file.cid);
         if is_over {
+            self.search.remove(&file.cid);
             return self.release(file.cid, choice);
         }
         let Some(description) = &file.description else { return };
@@ -352,6 +387,7 @@ impl Uploading {
                 choice.carry(file.cid, carried);
             }
             Some(false) | None => {
+                self.search.remove(&file.cid);
                 choice.wait(file.cid, &carried, WaitReason::NotPermitted);
                 self.release(file.cid, choice);
             }
@@ -361,7 +397,7 @@ impl Uploading {
     /// Decides about a file that may be uploaded and is not.
     fn serve(&mut self, file: &SharedFile, carried: CarriedFile, view: &View<'_>, choice: &mut Choice) {
         let cid = file.cid;
-        let since = *self.since.entry(cid).or_insert(view.elapsed);
+        let since = self.search.note(cid, carried.uploader, (view.elapsed, self.carried.len()));
         let place = (priority_of(&self.rules.priorities, file.description.as_ref()), since);
         let is_due = || {
             let turn = rank(self.me, &view.uploaders, &cid) * TURN;
@@ -377,6 +413,9 @@ impl Uploading {
         }
         if is_mine || !(uploads || self.rules.carries) {
             // The shared folder holds own files.
+        } else if self.is_carried(&cid) && !is_here && self.is_overdue(&cid, &carried, view) {
+            self.search.remove(&cid);
+            self.release(cid, choice);
         } else if self.is_carried(&cid) {
             if uploads && !is_here {
                 choice.wait(cid, &carried, WaitReason::NotHere);
@@ -385,6 +424,12 @@ impl Uploading {
         } else {
             choice.candidates.push((place, cid, carried));
         }
+    }
+
+    /// Returns whether a carried file could not be fetched for long while others wait for room.
+    fn is_overdue(&self, cid: &Cid, file: &CarriedFile, view: &View<'_>) -> bool {
+        let patience = PATIENCE + file.bytes / SLOW_FETCH;
+        self.is_crowded && self.search.is_overdue(cid, patience, view.elapsed)
     }
 
     /// Lets go of carried files that no peer lists any more and that are not here.
@@ -398,15 +443,18 @@ impl Uploading {
     }
 
     /// Adds further files of other robots while the limit permits: by priority, and then those that wait longest first.
-    fn fill(&self, choice: &mut Choice) {
+    fn fill(&mut self, choice: &mut Choice, elapsed: u64) {
         let mut candidates = std::mem::take(&mut choice.candidates);
         candidates.sort_by_key(|(place, cid, _)| (*place, *cid));
         for (_, cid, carried) in candidates {
             let is_here = self.kept.contains(&cid);
-            if choice.carried_bytes.saturating_add(carried.bytes) <= self.rules.max_carried {
+            let has_room = choice.carried_files < MAX_CARRIED
+                && choice.carried_bytes.saturating_add(carried.bytes) <= self.rules.max_carried;
+            if has_room {
                 if !is_here {
                     choice.wait(cid, &carried, WaitReason::NotHere);
                 }
+                self.search.note_asked(&cid, elapsed);
                 choice.carry(cid, carried);
             } else if !is_here {
                 choice.wait(cid, &carried, WaitReason::LimitReached);
@@ -434,6 +482,7 @@ impl Choice {
 
     fn carry(&mut self, cid: Cid, file: CarriedFile) {
         self.carried_bytes = self.carried_bytes.saturating_add(file.bytes);
+        self.carried_files += 1;
         self.actions.push(Action::Carry(cid, file));
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! # In short
 //! - **Inputs**: the set, the content ([`Source`]), the destination of the configuration, and the state on the disk.
-//! - **Outputs**: whole objects, receipts in `uploads/CID`, terms in `pri/ID/uploads`, files that `logs` shall keep,
+//! - **Outputs**: whole objects, receipts in `uploads/CID` and for the catalogue of the node, terms in `pri/ID/uploads`, files that `logs` shall keep,
 //!   progress, and reasons to wait as sentences.
 //! - **Invariants**: the state is on the disk before the next action; an object is visible only when it is whole; what an
 //!   upload leaves in the destination is removed, or it is said what remains.
@@ -66,5 +66,4 @@ pub use s3::{CertificatesError, Patience, S3, S3Config, S3Error};
 pub use settings::{OpenError, Place, PlaceError, Settings};
 pub use shell::Uploads;
 pub use source::{ContentSource, FileSource, Source, SourceError};
-pub use stated::{Receipt, is_uploaded, receipts, receipts_of};
 pub use trouble::Trouble;

@@ -20,6 +20,7 @@ use dcache::{BucketPath, buckets};
 use ipfs::Cid;
 use ipfs::node::Node;
 use jiff::Zoned;
+use logs::SharedCatalogs;
 use runner::Runner;
 use service::{
     Banner, Context, DecisionLoop, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError,
@@ -52,6 +53,8 @@ pub struct Uploads {
     pace: Pace,
     gate: Gate,
     state: State,
+    /// The catalogues of robots, which the service `logs` reads.
+    catalogs: SharedCatalogs,
 }
 
 impl Protocol for Uploads {
@@ -84,8 +87,8 @@ impl Service for Uploads {
         let storage = settings.open(expand, &me, pace.clone(), Patience::default());
         let storage = storage.map_err(ServiceError::other)?.map(Arc::new);
         let gate = settings.gate(matches!(storage.as_deref(), Some(Storage::S3(_))));
-        let state = State::open(&context)?;
-        Ok(Self { context, settings, storage, pace, gate, state })
+        let (state, catalogs) = (State::open(&context)?, context.shared.get());
+        Ok(Self { context, settings, storage, pace, gate, state, catalogs })
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
@@ -175,6 +178,7 @@ impl Uploads {
         runner.settle(begun).await?;
         let mut pins = node.store().pin_changes();
         let mut wanted = self.context.wanted_files.subscribe();
+        let mut catalogs = self.catalogs.subscribe();
         let mut look_due = Instant::now();
         self.read_pins(&node).await?;
         loop {
@@ -195,6 +199,7 @@ impl Uploads {
                     self.read_pins(&node).await?;
                 }
                 Ok(()) = wanted.changed() => {}
+                Ok(()) = catalogs.changed() => {}
                 ended = runner.next_end() => runner.ended(ended).await?,
                 () = sleep_until(due.min(look_due)) => {}
             }
@@ -208,22 +213,27 @@ impl Uploads {
         runner: &mut Runner,
         node: &Node,
     ) -> Result<Instant, ServiceError> {
-        self.state.fill(&mut decisions.decider());
+        {
+            let mut decider = decisions.decider();
+            self.state.fill(&mut decider);
+            decider.set_catalogs(self.catalogs.current());
+        }
         let actions = decisions.decide().await?;
         {
             let decider = decisions.decider();
             self.state.note_decision(decider.waiting().clone(), decider.has_role());
         }
-        let mut uploads = Vec::new();
+        let (mut uploads, mut forgotten) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
                 Action::Upload(file) => uploads.push(file),
                 Action::Cancel(cid, reason) => runner.cancel(cid, reason),
                 Action::Carry(cid, file) => self.state.carry(cid, file).await?,
                 Action::Release(cid) => self.state.release(cid).await?,
-                Action::Forget(cid) => self.state.forget_receipt(cid).await?,
+                Action::Forget(cid) => forgotten.push(cid),
             }
         }
+        self.state.forget_receipts(&forgotten).await?;
         self.state.tell_wanted(&self.context.wanted_files);
         if self.state.set_has_work(!uploads.is_empty()) {
             self.look_at_gate().await;

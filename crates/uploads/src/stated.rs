@@ -1,18 +1,13 @@
-//! Statements about uploads: the terms of a peer in `pri/ID/uploads`, and the receipts in `uploads/CID`.
+//! Statements about uploads: the terms of a peer in `pri/ID/uploads`, and the renewal of the receipts in `uploads/CID`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use dcache::{
-    BucketPath, Data, Item, Key, Kind, PeerId, Record, Role, Set, Statements, Time, Validity, buckets,
-};
-use ipfs::Cid;
+use dcache::{Data, Item, Key, Kind, PeerId, Record, Role, Set, Statements, Time, Validity, buckets};
 use logs::Terms;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// Maximum size, in bytes, of the place in a receipt. A record has at most 1024 bytes.
 const MAX_PLACE: usize = 600;
-/// Number of receipts of one file that are read. An honest peer states one, and a second one for a moment when it changes.
-const MAX_READ: usize = 8;
 
 /// Returns the statements by which `me` states these terms in place of its former ones. A peer that never stated terms,
 /// and uploads nothing, need not state that its logs may not be uploaded: without terms, nothing may be uploaded either. If
@@ -33,37 +28,6 @@ pub(crate) fn state_terms(terms: &Terms, denies: bool, (set, me): (&Set, PeerId)
     statements
 }
 
-/// Statement of an uploader that a file is in the storage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// Place of the object, such as `s3://bucket/prefix/logs/CID at https://s3.example.org`.
-    pub place: String,
-    /// Time at which the upload ended, by the clock of the uploader.
-    pub time: Time,
-    /// Size of the object in bytes.
-    pub bytes: u64,
-}
-
-/// Returns the bucket of the receipts of a file.
-#[expect(clippy::expect_used, reason = "a CID has at most 62 characters and no slash")]
-pub fn receipts_of(cid: &Cid) -> BucketPath {
-    buckets::UPLOADS.of(&cid.to_string()).expect("a CID is a valid name in a path")
-}
-
-/// Returns the receipts of a file that count at `now`, with their signers.
-pub fn receipts(set: &Set, cid: &Cid, now: Time) -> Vec<(Receipt, BTreeSet<PeerId>)> {
-    let read = |view: dcache::View<'_>| {
-        let receipt = serde_json::from_str(view.item.data.as_str()).ok()?;
-        Some((receipt, view.proposals.iter().map(|record| record.signer()).collect()))
-    };
-    set.bucket(&receipts_of(cid), now).take(MAX_READ).filter_map(read).collect()
-}
-
-/// Returns whether a peer whose statement counts states that the file is in a storage.
-pub fn is_uploaded(set: &Set, cid: &Cid, now: Time) -> bool {
-    set.bucket(&receipts_of(cid), now).next().is_some()
-}
-
 /// Returns the place of an object in a destination. The name of an S3-compatible storage ends with its address.
 pub(crate) fn place(destination: &str, key: &str) -> String {
     let storage = destination.split_once(" at ").filter(|_| destination.starts_with("s3://"));
@@ -75,13 +39,6 @@ pub(crate) fn place(destination: &str, key: &str) -> String {
     place.retain(|character| !character.is_control());
     place.truncate(place.floor_char_boundary(MAX_PLACE));
     place
-}
-
-impl Receipt {
-    /// Returns the item that states the receipt of a file; `None` if the place is too long for a record.
-    pub(crate) fn item(&self, cid: &Cid) -> Option<Item> {
-        Some(Item { bucket: receipts_of(cid), data: data(self)? })
-    }
 }
 
 /// Returns whether the statement of `me` about the item holds for more than half of its lifetime.
@@ -133,7 +90,8 @@ pub(crate) fn uploaders(set: &Set, me: PeerId, now: Time) -> BTreeSet<PeerId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::{NOW, cid, peer, publish, swarm};
+    use crate::decide::tests::{NOW, cid, counting, peer, publish, swarm};
+    use logs::{Receipt, is_uploaded, receipts};
 
     /// Makes peer 2 state its terms. Returns the number of new records.
     fn state(set: &mut Set, terms: &Terms, now: Time) -> usize {
@@ -197,9 +155,10 @@ mod tests {
         statements.propose(receipt.item(&cid(1)).unwrap(), Validity::stated(NOW, 600));
         let stranger = 9;
         publish(&mut set, stranger, statements.clone(), NOW);
-        assert!(!is_uploaded(&set, &cid(1), NOW));
+        assert!(!is_uploaded(&counting(&set), &cid(1)));
         publish(&mut set, 1, statements, NOW);
-        assert!(is_uploaded(&set, &cid(1), NOW) && !is_uploaded(&set, &cid(2), NOW));
-        assert_eq!(receipts(&set, &cid(1), NOW), [(receipt, BTreeSet::from([peer(1)]))]);
+        let counting = counting(&set);
+        assert!(is_uploaded(&counting, &cid(1)) && !is_uploaded(&counting, &cid(2)));
+        assert_eq!(receipts(&counting, &cid(1)), [(receipt, BTreeSet::from([peer(1)]))]);
     }
 }

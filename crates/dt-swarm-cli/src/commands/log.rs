@@ -14,7 +14,7 @@ use crate::tables::table;
 use crate::text::{clean, clean_lines, date, size};
 use clap::Args;
 use dcache::{PeerId, buckets};
-use logs::{Answer, Logs, Request, SharedFile, Signers, State};
+use logs::{Answer, Counting, Logs, Request, SharedFile, Signers, State};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -101,7 +101,8 @@ impl Command for Log {
         let wanted_copies = shared_files::wanted_copies(set, peer, now);
         let files = shared_files::list(set, &reading.catalogs, now);
         let file = shared_files::find(&files, &self.file)?;
-        let uploads = UploadedCopy::read(set, &file.cid, now, &reading.names);
+        let counting = Counting::new(set, &reading.catalogs, None, now);
+        let uploads = UploadedCopy::read(&counting, &file.cid, &reading.names);
         let discarders = Discarder::of(file, set, now, &reading.names);
         let mut document = LogFile::new(file, (uploads, discarders), wanted_copies, &reading.names);
         document.add_content(context);

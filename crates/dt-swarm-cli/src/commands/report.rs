@@ -34,7 +34,7 @@ use crate::terminal::{USUAL_WIDTH, terminal};
 use crate::text::{clean, count};
 use clap::{Args, ValueHint};
 use dcache::{Set, Time, buckets};
-use logs::{Catalogs, SharedFile, State};
+use logs::{Catalogs, Counting, SharedFile, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -266,8 +266,9 @@ impl Report {
     ) -> Files {
         let now = answered.time.0;
         let wanted_copies = shared_files::wanted_copies(set, answered.daemon.peer.peer, now);
+        let counting = Counting::new(set, catalogs, None, now);
         let file = |file: &SharedFile| {
-            let uploads = UploadedCopy::read(set, &file.cid, now, names);
+            let uploads = UploadedCopy::read(&counting, &file.cid, names);
             File::new(file, (uploads, Discarder::of(file, set, now, names)), wanted_copies, names)
         };
         let mut files: Vec<File> = shared_files::list(set, catalogs, now).iter().map(file).collect();

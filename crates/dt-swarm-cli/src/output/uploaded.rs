@@ -3,10 +3,9 @@
 use crate::output::fields::{PeerRef, Timestamp};
 use crate::output::names::Names;
 use crate::text::{clean, date};
-use dcache::{Set, Time};
 use ipfs::Cid;
+use logs::{Counting, Receipt, receipts};
 use serde::Serialize;
-use uploads::receipts;
 
 /// Maximum number of characters of a place that are shown.
 const MAX_PLACE_SHOWN: usize = 300;
@@ -26,14 +25,14 @@ pub(crate) struct UploadedCopy {
 
 impl UploadedCopy {
     /// Returns the copies that peers state whose statements count.
-    pub(crate) fn read(set: &Set, cid: &Cid, now: Time, names: &Names) -> Vec<Self> {
-        let copy = |(receipt, signers): (uploads::Receipt, std::collections::BTreeSet<_>)| Self {
+    pub(crate) fn read(counting: &Counting<'_>, cid: &Cid, names: &Names) -> Vec<Self> {
+        let copy = |(receipt, signers): (Receipt, std::collections::BTreeSet<_>)| Self {
             place: receipt.place,
             upload_time: Timestamp(receipt.time),
             bytes: receipt.bytes,
             signers: signers.into_iter().map(|peer| names.of(peer)).collect(),
         };
-        receipts(set, cid, now).into_iter().map(copy).collect()
+        receipts(counting, cid).into_iter().map(copy).collect()
     }
 
     /// Shows one copy in a line.

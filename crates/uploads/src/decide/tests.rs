@@ -1,10 +1,13 @@
 //! Tests of the decider. In the swarm of these tests, peer 1 is the root, and so are peers 11 and 12, which upload as well.
 
+mod catalogs;
+
 use super::*;
 use dcache::{Key, Keypair, Limits, Policy, Record, Statement, Statements, Validity};
-use logs::Description;
 use logs::buckets::{Station, info};
+use logs::{Description, Receipt};
 use std::num::NonZeroU8;
+use std::sync::LazyLock;
 
 pub(crate) const NOW: Time = Time(1_800_000_000);
 /// A robot without a role.
@@ -23,6 +26,18 @@ pub(crate) fn cid(number: u8) -> Cid {
         *last = number;
     }
     Cid::try_from(bytes.as_slice()).unwrap()
+}
+
+/// Catalogues of no robot.
+static NONE: LazyLock<Catalogs> = LazyLock::new(Catalogs::default);
+
+/// Returns the statements in no catalogues that count.
+pub(crate) fn counting(set: &Set) -> Counting<'_> {
+    Counting::new(set, &NONE, None, NOW)
+}
+
+fn kept(cids: impl IntoIterator<Item = Cid>) -> Arc<BTreeSet<Cid>> {
+    Arc::new(cids.into_iter().collect())
 }
 
 /// Returns the empty set of a swarm with roles.
@@ -106,6 +121,11 @@ fn cancels(uploading: &mut Uploading, set: &Set) -> Vec<(Cid, CancelReason)> {
     actions.filter_map(cancel).collect()
 }
 
+fn forgotten(uploading: &mut Uploading, set: &Set, now: Time) -> Vec<Cid> {
+    let actions = uploading.decide(set, Moment::certain(now)).actions.into_iter();
+    actions.filter_map(|action| if let Action::Forget(cid) = action { Some(cid) } else { None }).collect()
+}
+
 fn reason(uploading: &Uploading, number: u8) -> Option<WaitReason> {
     uploading.waiting().get(&cid(number)).map(|waiting| waiting.reason)
 }
@@ -118,15 +138,15 @@ fn a_permitted_file_is_fetched_then_uploaded_then_released() {
     let mut uploading = Uploading::new(peer(1), uploader_rules());
     assert_eq!(decide(&mut uploading, &set, NOW), (vec![], vec![cid(1)], vec![]));
     assert_eq!(reason(&uploading, 1), Some(WaitReason::NotHere));
-    uploading.set_kept([cid(1)].into());
+    uploading.set_kept(kept([cid(1)]));
     let carried = CarriedFile { name: "1.bag".into(), bytes: 100, uploader: peer(ROBOT), is_released: false };
     uploading.set_carried([(cid(1), carried)].into());
     assert_eq!(decide(&mut uploading, &set, NOW), (vec![cid(1)], vec![cid(1)], vec![]));
     assert_eq!(reason(&uploading, 1), None);
-    uploading.set_done([(cid(1), receipt(1))].into());
+    uploading.set_done(ReceiptMap::from_iter([(cid(1), receipt(1))]));
     let decision = uploading.decide(&set, Moment::certain(NOW));
     publish(&mut set, 1, decision.statements, NOW);
-    assert!(is_uploaded(&set, &cid(1), NOW));
+    assert!(is_uploaded(&counting(&set), &cid(1)));
     assert_eq!(decide(&mut uploading, &set, NOW), (vec![], vec![], vec![cid(1)]));
 }
 
@@ -136,7 +156,7 @@ fn without_permission_nothing_is_uploaded_or_carried() {
         let mut set = swarm();
         share(&mut set, ROBOT, 1);
         let mut uploading = Uploading::new(peer(1), rules);
-        uploading.set_kept([cid(1)].into());
+        uploading.set_kept(kept([cid(1)]));
         assert_eq!(decide(&mut uploading, &set, NOW), (vec![], vec![], vec![]));
         assert_eq!(reason(&uploading, 1), Some(WaitReason::NotPermitted));
         permit(&mut set, ROBOT, true, None);
@@ -151,7 +171,7 @@ fn another_robot_cannot_permit_the_upload_of_a_file() {
     share(&mut set, ROBOT, 1);
     permit(&mut set, 7, true, None);
     let mut uploading = Uploading::new(peer(1), uploader_rules());
-    uploading.set_kept([cid(1)].into());
+    uploading.set_kept(kept([cid(1)]));
     assert_eq!(decide(&mut uploading, &set, NOW).0, []);
     // It claims to be the uploader, so only the content could tell.
     share(&mut set, 7, 1);
@@ -164,13 +184,13 @@ fn in_the_open_swarm_and_without_the_role_nothing_is_uploaded() {
     share(&mut open, ROBOT, 1);
     permit(&mut open, ROBOT, true, None);
     let mut uploading = Uploading::new(peer(1), UploadRules { carries: true, ..uploader_rules() });
-    uploading.set_kept([cid(1)].into());
+    uploading.set_kept(kept([cid(1)]));
     assert_eq!(decide(&mut uploading, &open, NOW), (vec![], vec![], vec![]));
     let mut set = swarm();
     share(&mut set, ROBOT, 1);
     permit(&mut set, ROBOT, true, None);
     let mut without = Uploading::new(peer(5), uploader_rules());
-    without.set_kept([cid(1)].into());
+    without.set_kept(kept([cid(1)]));
     assert_eq!(decide(&mut without, &set, NOW), (vec![], vec![], vec![]));
     assert!(!without.has_role());
 }
@@ -180,7 +200,7 @@ fn own_files_are_uploaded_with_the_own_permission_and_not_carried() {
     let mut set = swarm();
     share(&mut set, 1, 1);
     let mut uploading = Uploading::new(peer(1), uploader_rules());
-    uploading.set_kept([cid(1)].into());
+    uploading.set_kept(kept([cid(1)]));
     assert_eq!(decide(&mut uploading, &set, NOW).0, []);
     uploading.set_permission(true, false);
     assert_eq!(decide(&mut uploading, &set, NOW), (vec![cid(1)], vec![], vec![]));
@@ -197,7 +217,7 @@ fn of_several_uploaders_one_begins_and_the_others_wait_their_turns() {
     permit(&mut set, ROBOT, true, None);
     share(&mut set, ROBOT, 1);
     let mut all = uploaders.map(|seed| Uploading::new(peer(seed), uploader_rules()));
-    all.iter_mut().for_each(|uploading| uploading.set_kept([cid(1)].into()));
+    all.iter_mut().for_each(|uploading| uploading.set_kept(kept([cid(1)])));
     let mut begun = Vec::new();
     for step in 0..=2 * TURN / 60 {
         let now = NOW.plus(step * 60);
@@ -222,7 +242,7 @@ fn a_mule_keeps_files_within_its_limit_until_they_are_uploaded() {
         (cid(number), CarriedFile { name, bytes: 100, uploader: peer(ROBOT), is_released: false })
     };
     let on_board: BTreeMap<Cid, CarriedFile> = (1..=10).map(row).collect();
-    mule.set_kept(on_board.keys().copied().collect());
+    mule.set_kept(kept(on_board.keys().copied()));
     mule.set_carried(on_board.clone());
     propose(&mut set, 1, receipt(3).item(&cid(3)).unwrap());
     let (_, carried, released) = decide(&mut mule, &set, NOW);
@@ -247,7 +267,7 @@ fn an_upload_is_cancelled_when_it_is_not_wanted_any_more() {
     permit(&mut set, ROBOT, true, None);
     let mut uploading = Uploading::new(peer(1), uploader_rules());
     let begun: BTreeSet<Cid> = (1..=5).map(cid).collect();
-    uploading.set_kept((1..=4).map(cid).collect());
+    uploading.set_kept(kept((1..=4).map(cid)));
     uploading.set_begun(begun);
     assert_eq!(cancels(&mut uploading, &set), [(cid(5), CancelReason::Gone)]);
     propose(&mut set, 11, receipt(2).item(&cid(2)).unwrap());
@@ -265,16 +285,20 @@ fn receipts_are_renewed_while_their_files_are_listed_and_forgotten_afterwards() 
     let mut set = swarm();
     share(&mut set, ROBOT, 1);
     let mut uploading = Uploading::new(peer(1), UploadRules::default());
-    uploading.set_done([(cid(1), receipt(1)), (cid(2), receipt(2))].into());
+    uploading.set_done(ReceiptMap::from_iter([(cid(1), receipt(1)), (cid(2), receipt(2))]));
     let decision = uploading.decide(&set, Moment::certain(NOW));
     assert_eq!(publish(&mut set, 1, decision.statements, NOW), 2);
     let day = NOW.plus(24 * 3600);
     assert!(uploading.decide(&set, Moment::certain(day)).statements.is_empty());
     let half = NOW.plus(buckets::UPLOADS.lifetime() / 2);
     let decision = uploading.decide(&set, Moment::certain(half));
-    assert_eq!(decision.actions, [Action::Forget(cid(2))], "nobody lists file 2");
-    assert_eq!(publish(&mut set, 1, decision.statements, half), 1);
-    assert!(is_uploaded(&set, &cid(1), NOW.plus(buckets::UPLOADS.lifetime())));
+    assert_eq!(publish(&mut set, 1, decision.statements, half), 1, "nobody lists file 2");
+    let later = Counting::new(&set, &NONE, None, NOW.plus(buckets::UPLOADS.lifetime()));
+    assert!(is_uploaded(&later, &cid(1)));
+    // Time without decisions does not count, so the robots that list file 2 may have been away as well.
+    assert_eq!(forgotten(&mut uploading, &set, half), []);
+    uploading.stopwatch.elapsed += 30 * 24 * 3600;
+    assert_eq!(forgotten(&mut uploading, &set, half), [cid(2)]);
 }
 
 #[test]
@@ -301,7 +325,7 @@ fn files_go_in_the_order_of_the_priorities_and_then_of_their_age() {
     let order = |texts: &[&str]| {
         let rules = UploadRules { priorities: priorities(texts), ..uploader_rules() };
         let mut uploading = Uploading::new(peer(1), rules);
-        uploading.set_kept((1..=4).map(cid).collect());
+        uploading.set_kept(kept((1..=4).map(cid)));
         decide(&mut uploading, &set, NOW).0
     };
     let mut by_cid: Vec<Cid> = (1..=4).map(cid).collect();

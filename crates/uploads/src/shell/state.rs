@@ -9,9 +9,9 @@ use crate::protocol::{
     CarriedList, CarriedRow, MAX_REASON_BYTES, MAX_ROWS, UploadList, UploadRow, UploadState,
 };
 use crate::settings::Settings;
-use crate::stated::Receipt;
 use dcache::PeerId;
 use ipfs::Cid;
+use logs::{OwnReceipts, Receipt, ReceiptMap};
 use service::{Context, ServiceError, WantedFiles};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,9 +42,9 @@ struct Tables {
     running: BTreeMap<Cid, Running>,
     failed: BTreeMap<Cid, FailedUpload>,
     waiting: BTreeMap<Cid, WaitingUpload>,
-    done: BTreeMap<Cid, Receipt>,
+    done: ReceiptMap,
     carried: BTreeMap<Cid, CarriedFile>,
-    kept: BTreeSet<Cid>,
+    kept: Arc<BTreeSet<Cid>>,
     permitted: Permitted,
     has_role: bool,
     /// Whether the last decision named files to upload.
@@ -60,6 +60,8 @@ pub(super) struct State {
     done_rows: Table<Displayed<Cid>, Receipt>,
     carried_rows: Table<Displayed<Cid>, CarriedFile>,
     tables: Arc<Mutex<Tables>>,
+    /// The receipts, for the catalogue of this node.
+    own_receipts: OwnReceipts,
 }
 
 impl State {
@@ -70,10 +72,12 @@ impl State {
     pub(super) fn open(context: &Context) -> Result<Self, TableError> {
         let (uploads, _) = UploadTable::open(context.table("progress"))?;
         let (done_rows, carried_rows) = (context.table("done"), context.table("carried"));
-        let done = read(&done_rows)?;
+        let done: ReceiptMap = read(&done_rows)?.into_iter().collect();
+        let own_receipts: OwnReceipts = context.shared.get();
+        own_receipts.set(done.clone());
         let carried = read(&carried_rows)?;
         let tables = Arc::new(Mutex::new(Tables { done, carried, ..Tables::default() }));
-        let state = Self { uploads, done_rows, carried_rows, tables };
+        let state = Self { uploads, done_rows, carried_rows, tables, own_receipts };
         // The service `logs` makes its first decision with the files that this node carried before the restart.
         state.tell_wanted(&context.wanted_files);
         Ok(state)
@@ -146,7 +150,7 @@ impl State {
     }
 
     pub(super) fn set_kept(&self, kept: BTreeSet<Cid>) {
-        self.tables().kept = kept;
+        self.tables().kept = Arc::new(kept);
     }
 
     pub(super) fn is_news(&self, permitted: &Permitted) -> bool {
@@ -188,14 +192,27 @@ impl State {
     /// When the disk cannot be written.
     pub(super) async fn add_receipt(&self, cid: Cid, receipt: Receipt) -> Result<(), TableError> {
         self.done_rows.write_async(&[(Displayed(cid), Some(receipt.clone()))]).await?;
-        self.tables().done.insert(cid, receipt);
+        self.change_receipts(|done| done.insert(cid, receipt));
         Ok(())
     }
 
-    pub(super) async fn forget_receipt(&self, cid: Cid) -> Result<(), TableError> {
-        self.done_rows.write_async(&[(Displayed(cid), None)]).await?;
-        self.tables().done.remove(&cid);
+    /// Removes the receipts of these files.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
+    pub(super) async fn forget_receipts(&self, cids: &[Cid]) -> Result<(), TableError> {
+        if !cids.is_empty() {
+            let rows: Vec<_> = cids.iter().map(|cid| (Displayed(*cid), None)).collect();
+            self.done_rows.write_async(&rows).await?;
+            self.change_receipts(|done| done.remove_all(cids));
+        }
         Ok(())
+    }
+
+    fn change_receipts(&self, change: impl FnOnce(&mut ReceiptMap)) {
+        let mut tables = self.tables();
+        change(&mut tables.done);
+        self.own_receipts.set(tables.done.clone());
     }
 
     /// Records that this node keeps a file until it is uploaded.

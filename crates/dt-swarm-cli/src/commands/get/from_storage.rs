@@ -8,13 +8,13 @@ use crate::error::CliError;
 use crate::interrupts::Interrupts;
 use control::Client;
 use ipfs::Cid;
-use logs::SharedFile;
+use logs::{Counting, SharedFile, receipts};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 use tokio::runtime::Runtime;
 use transfers::Unpacker;
-use uploads::{Answer, Request, StoredObject, Uploads, receipts};
+use uploads::{Answer, Request, StoredObject, Uploads};
 
 /// Fetches the files, one after the other.
 pub(super) fn get(
@@ -106,8 +106,8 @@ impl Reader {
             Answer::Stored { object, destination } => (object, destination),
             other => return Err(self.client.unexpected(&other).into()),
         };
-        let known = receipts(&reading.answer.set, &wanted.cid, reading.answer.now);
-        let places = known.into_iter().map(|(receipt, _)| receipt.place).collect();
+        let counting = Counting::new(&reading.answer.set, &reading.catalogs, None, reading.answer.now);
+        let places = receipts(&counting, &wanted.cid).into_iter().map(|(receipt, _)| receipt.place).collect();
         let name = wanted.text.to_owned();
         object.ok_or(CliError::NotUploaded { name, destination, places })
     }
