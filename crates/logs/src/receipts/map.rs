@@ -73,6 +73,7 @@ impl ReceiptMap {
                 self.len -= 1;
             }
         }
+        self.parts.retain(|_, part| !part.is_empty());
         self.find_newest();
     }
 
