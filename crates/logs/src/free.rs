@@ -29,8 +29,8 @@ pub(crate) struct Elsewhere {
     pub(crate) is_uploaded: bool,
 }
 
-/// Returns where a file of `me` is safe, apart from this robot; `None` if it is not safe there. `copies` is the number of
-/// copies that the swarm should have; 0 if each robot keeps every file.
+/// Returns where a file of `me` is safe, apart from this robot; `None` if it is not safe there. The swarm should have
+/// `copies` copies; 0 means that each robot keeps every file.
 pub(crate) fn safe_elsewhere(
     set: &Set,
     file: &SharedFile,
