@@ -68,6 +68,9 @@ pub struct Surroundings {
     pub foreign: Vec<ForeignRobot>,
 }
 
+/// The rows while their facts are gathered. A draft is large, so the map moves only its address.
+type Drafts = BTreeMap<PeerId, Box<Draft>>;
+
 /// Returns the table of robots at `now`: this robot first, then by place, name and ID. It has one row for each peer
 /// that stated its presence or another fact about itself, or was heard, in the last [`SHOWN`]. A robot without dt-swarm
 /// has a row of its own, unless a peer with its name was heard at its address, accepts connections there, or did so when
@@ -75,7 +78,7 @@ pub struct Surroundings {
 ///
 /// The result does not depend on the order of the inputs.
 pub fn rows(set: &Set, now: Time, around: &Surroundings) -> Vec<Robot> {
-    let mut drafts: BTreeMap<PeerId, Draft> = BTreeMap::new();
+    let mut drafts = Drafts::new();
     drafts.entry(around.me).or_default();
     stated::add(&mut drafts, set, now);
     let mut sightings: Vec<&Sighting> = around.sightings.iter().collect();

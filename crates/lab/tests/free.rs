@@ -23,7 +23,7 @@ fn freeable(robot: &Robot) -> Result<Vec<String>> {
 #[test]
 fn a_robot_deletes_a_file_that_another_robot_keeps() -> Result {
     let Some(lab) = or_skip("freeing files", Lab::new("free")) else { return Ok(()) };
-    let robot = Robot::start_on(lab.host("robot")?, "[logs]\ncopies = 1\n")?;
+    let robot = Robot::start_on(lab.host("robot")?, "[logs]\ncopies = 2\n")?;
     let other = Robot::start_on(lab.host("other")?, "[logs]\ncopies = 2\n")?;
     let content = vec![7; 300_000];
     let path = robot.share("drive.bag", &content)?;

@@ -1,7 +1,8 @@
 //! Chooses the files of this robot that it deletes from its shared folders to free space, since they are safe elsewhere.
 //!
 //! A file is *safe elsewhere* if enough other robots that are present state that they keep it, or if a peer whose statement
-//! counts states that it is in a storage. The last copy never goes. Two robots could let go of the last two copies at the
+//! counts states that it is in a storage. Enough is one copy less than the swarm should have, because the copy of the
+//! uploader counts as one of them, and the others make another copy when it has gone. The last copy never goes. Two robots could let go of the last two copies at the
 //! same time, each relying on the other (see `replicate/leaving.rs`). Therefore a file stays for [`PAUSE`] after this robot
 //! last stated that it keeps the file: a robot that relies on that statement has taken back its own one long before.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -32,7 +33,7 @@ pub(crate) struct Elsewhere {
 
 /// Returns where a file of `me` is safe, apart from this robot; `None` if it is not safe there. `file` is the file by its
 /// records, if it has any. A catalogue may be some minutes older than the copies of its robot, so only records of copies
-/// count. `copies` is the number of other robots that have to keep it.
+/// count. The swarm should have `copies` copies; 0 means that each robot keeps every file.
 pub(crate) fn safe_elsewhere(
     counting: &Counting<'_>,
     (cid, file): (&Cid, Option<&SharedFile>),
@@ -47,7 +48,8 @@ pub(crate) fn safe_elsewhere(
     let present = set.holders(Role::Peer, now.time);
     let others = file.into_iter().flat_map(|file| file.holders.keys());
     let others = others.filter(|peer| **peer != me && present.contains(*peer));
-    let (holders, needed) = (others.count(), if copies == 0 { USUAL_COPIES } else { copies });
+    let needed = if copies == 0 { USUAL_COPIES } else { copies.saturating_sub(1).max(1) };
+    let holders = others.count();
     let is_uploaded = is_uploaded(counting, cid);
     let is_safe = is_uploaded || holders >= needed && is_settled(set, cid, me, now.time);
     is_safe.then_some(Elsewhere { holders, is_uploaded })

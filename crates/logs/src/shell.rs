@@ -66,8 +66,8 @@ pub struct Settings {
     /// most 2048.
     pub free_floor_mib: Option<u64>,
     /// Time after its last change at which a file of this robot is deleted from its shared folder, such as `7d`, or `off`. The
-    /// file must be safe elsewhere: as many other robots as `copies` says keep it and are heard, or a robot with a role has
-    /// uploaded it.
+    /// file must be safe elsewhere: enough other robots keep it and are heard (one fewer than `copies`, but at least one), or a
+    /// robot with a role has uploaded it.
     pub free_after: Period,
     /// Whether files of this robot that are safe elsewhere are deleted from its shared folders when a disk has less free space
     /// than `free_floor_mib`, the oldest first.

@@ -4,7 +4,7 @@ use crate::{BucketPath, Data, Item, PeerId, Record};
 use hashbrown::HashTable;
 use sha2::{Digest as _, Sha256};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, btree_set};
 use std::ops::Bound;
 
 /// Index of all records by item, in two structures. A hash table finds an item in constant time, and a sorted set of
@@ -97,16 +97,56 @@ impl Items {
         self.order.range::<Item, _>((Bound::Excluded(item), Bound::Unbounded)).next()
     }
 
-    /// Returns the buckets that have items, in order.
-    pub(crate) fn buckets(&self) -> impl Iterator<Item = &BucketPath> {
-        let first = self.order.first();
-        std::iter::successors(first, |item| self.order.range(first_of(&item.bucket.successor())..).next())
-            .map(|item| &item.bucket)
+    /// Returns the records about all items in the buckets that `choose` accepts, by bucket and data, with what `choose`
+    /// returned for the bucket. It is called once for each bucket.
+    pub(crate) fn chosen<'a, T: Copy>(
+        &'a self,
+        choose: impl FnMut(&'a BucketPath) -> Option<T> + 'a,
+    ) -> impl Iterator<Item = (&'a ItemRecords, T)> {
+        let walk =
+            Walk { items: self, rest: self.order.range::<Item, _>(..), choose, bucket: None, passed: 0 };
+        walk.filter_map(|(item, chosen)| Some((self.get(item)?, chosen)))
     }
 
     /// Returns all records, by bucket and data.
     pub(crate) fn all(&self) -> impl Iterator<Item = &ItemRecords> {
         self.order.iter().filter_map(|item| self.get(item))
+    }
+}
+
+/// Number of items of a bucket that are passed one by one before the rest of the bucket is passed with a search. Most
+/// buckets of a swarm have one or two items, and a search takes as long as dozens of steps.
+const STEPS: usize = 16;
+
+/// Goes through the items of the buckets that `choose` accepts.
+struct Walk<'a, F, T> {
+    items: &'a Items,
+    rest: btree_set::Range<'a, Item>,
+    choose: F,
+    /// The present bucket, and what `choose` returned for it.
+    bucket: Option<(&'a BucketPath, Option<T>)>,
+    /// Number of items of the present bucket that were passed.
+    passed: usize,
+}
+
+impl<'a, F: FnMut(&'a BucketPath) -> Option<T>, T: Copy> Iterator for Walk<'a, F, T> {
+    type Item = (&'a Item, T);
+
+    fn next(&mut self) -> Option<(&'a Item, T)> {
+        loop {
+            let item = self.rest.next()?;
+            let present = self.bucket.filter(|(bucket, _)| **bucket == item.bucket);
+            let (bucket, chosen) = present.unwrap_or_else(|| (&item.bucket, (self.choose)(&item.bucket)));
+            self.passed = if present.is_some() { self.passed + 1 } else { 0 };
+            self.bucket = Some((bucket, chosen));
+            match chosen {
+                Some(chosen) => return Some((item, chosen)),
+                None if self.passed >= STEPS => {
+                    self.rest = self.items.order.range(first_of(&bucket.successor())..);
+                }
+                None => {}
+            }
+        }
     }
 }
 
@@ -193,3 +233,49 @@ impl PartialEq for Ranked {
 }
 
 impl Eq for Ranked {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{End, Keypair, Kind, Statement, Time, Validity};
+    use proptest::prelude::*;
+
+    fn item(bucket: usize, data: usize) -> Item {
+        // Some of the paths are below others.
+        let path = ["a", "a/b", "a/c", "b", "b/a/c"][bucket];
+        Item { bucket: path.parse().unwrap(), data: Data::new(&data.to_string()).unwrap() }
+    }
+
+    fn record(item: &Item) -> Record {
+        let statement = Statement::new(Kind::Propose, item.clone(), Validity::starting(Time(9), 9)).unwrap();
+        Record::sign(statement, &Keypair::from_seed([1; 32]), 1, End::default())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn all_items_of_the_chosen_buckets_come_in_order(
+            numbers in prop::collection::vec(0..3 * STEPS, 5), wanted in prop::collection::vec(any::<bool>(), 5),
+        ) {
+            let mut items = Items::default();
+            for (bucket, number) in numbers.iter().enumerate() {
+                (0..*number).for_each(|data| items.put(record(&item(bucket, data))));
+            }
+            let choose = |path: &BucketPath| {
+                let bucket = (0..5).find(|bucket| item(*bucket, 0).bucket == *path)?;
+                wanted[bucket].then_some(bucket)
+            };
+            let found: Vec<_> =
+                items.chosen(choose).map(|(records, bucket)| (records.item().clone(), bucket)).collect();
+            let all = items.all().map(|records| records.item().clone());
+            let expected: Vec<_> =
+                all.filter_map(|item| choose(&item.bucket).map(|bucket| (item, bucket))).collect();
+            prop_assert_eq!(found, expected);
+            let mut asked = Vec::new();
+            let none = items.chosen(|path: &BucketPath| -> Option<()> { asked.push(path.clone()); None });
+            prop_assert_eq!(none.count(), 0);
+            prop_assert_eq!(asked.len(), numbers.iter().filter(|number| **number > 0).count());
+        }
+    }
+}

@@ -60,10 +60,9 @@ impl Set {
 
     /// Returns the records about all items in matching buckets. Other buckets are not searched.
     fn places<'a>(&'a self, patterns: &'a [Pattern]) -> impl Iterator<Item = (&'a ItemRecords, &'a Rule)> {
-        let matches = |bucket: &&BucketPath| patterns.iter().any(|pattern| pattern.matches(bucket));
-        self.items.buckets().filter(matches).flat_map(|bucket| {
-            let rule = self.policy.rule(bucket);
-            self.items.of(bucket.clone()).map(move |records| (records, rule))
+        self.items.chosen(|bucket| {
+            let is_match = patterns.iter().any(|pattern| pattern.matches(bucket));
+            is_match.then(|| self.policy.rule(bucket))
         })
     }
 

@@ -4,6 +4,7 @@
 //! Until that record ends, answers that came from there before belong to its row.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::Drafts;
 use super::draft::{Draft, put_younger};
 use crate::ForeignRobot;
 use crate::protocol::{Fact, Heard, Robot, Source};
@@ -64,11 +65,7 @@ fn source(foreign: &ForeignRobot) -> Source {
 /// Moves each robot without dt-swarm into the row of the peer with the same name that was heard at its address, accepts
 /// connections there, or did so when the robot was heard. Removes these robots from `foreign`. Another robot could claim
 /// the same name, so the name alone does not suffice.
-pub(super) fn into_peers(
-    drafts: &mut BTreeMap<PeerId, Draft>,
-    foreign: &mut Vec<Draft>,
-    (set, now): (&Set, Time),
-) {
+pub(super) fn into_peers(drafts: &mut Drafts, foreign: &mut Vec<Draft>, (set, now): (&Set, Time)) {
     let mut named: BTreeMap<String, Vec<PeerId>> = BTreeMap::new();
     for (peer, draft) in drafts.iter() {
         if let Some(name) = &draft.robot.name {

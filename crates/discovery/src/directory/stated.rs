@@ -1,6 +1,7 @@
 //! Gathers the facts that peers state about themselves in records.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::Drafts;
 use super::draft::{Draft, Presence, put_younger};
 use crate::Profile;
 use crate::claims::presence;
@@ -8,21 +9,26 @@ use crate::protocol::Source;
 use dcache::buckets::{ADDRESSES, HOSTNAME, IPFS_ADDRESSES, PEER, PRIVATE, ROBOT, VERSION};
 use dcache::{BucketPath, Key, Kind, PeerId, Record, Set, Time, View};
 use routing::Address;
-use std::collections::BTreeMap;
-
-type Drafts = BTreeMap<PeerId, Draft>;
 
 /// Adds the statements that hold at `now`.
 pub(super) fn add(drafts: &mut Drafts, set: &Set, now: Time) {
     add_presences(drafts, set, now);
     let pattern = PRIVATE.matcher();
     let mut owner = Owner::default();
-    for view in set.matching(&pattern, now) {
-        if let Some(fact) = Row::of(&view.item.bucket)
-            && let Some(peer) = owner.of(&view.item.bucket)
-            && let Some(own) = own_of(&view, peer)
-        {
-            add_fact(drafts.entry(peer).or_default(), fact, own, now);
+    let mut views = set.matching(&pattern, now).peekable();
+    // All facts of a peer follow each other, so its draft is looked up once.
+    while let Some(peer) = views.peek().map(|view| owner.of(&view.item.bucket)) {
+        let Some(peer) = peer else {
+            views.next();
+            continue;
+        };
+        let draft = drafts.entry(peer).or_default();
+        while let Some(view) = views.next_if(|view| owner.of(&view.item.bucket) == Some(peer)) {
+            if let Some(fact) = Row::of(&view.item.bucket)
+                && let Some(own) = own_of(&view, peer)
+            {
+                add_fact(draft, fact, own, now);
+            }
         }
     }
     for (peer, draft) in drafts.iter_mut().filter(|(_, draft)| draft.presence != Presence::Stated) {

@@ -32,9 +32,9 @@ Examples:
 
 /// Deletes files from the shared folders of this robot that are safe elsewhere.
 ///
-/// A file is safe elsewhere if as many other robots as the swarm wants copies keep it and are heard now, or if a robot with
-/// a role has uploaded it. A file that a person pinned, that was withdrawn, or that was shared less than two minutes ago
-/// stays.
+/// A file is safe elsewhere if enough other robots keep it and are heard now, or if a robot with a role has uploaded it.
+/// Enough is one copy less than the swarm wants, but at least one: the others make another copy when this one has gone. A
+/// file that a person pinned, that was withdrawn, or that was shared less than two minutes ago stays.
 ///
 /// The daemon deletes the files, and only while they are unchanged. The other robots keep them, and this robot does not
 /// fetch them back; `get` does.

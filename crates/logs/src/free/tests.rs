@@ -48,8 +48,9 @@ fn safe_with(set: &Set, catalogs: &Catalogs, copies: usize, now: Moment) -> Opti
 fn a_file_is_safe_elsewhere_when_enough_present_robots_keep_it() {
     let later = moment(NOW.plus(PAUSE));
     let set = held(&[2, 3]);
-    assert_eq!(safe(&set, 2, later), Some(Elsewhere { holders: 2, is_uploaded: false }));
-    assert_eq!(safe(&set, 3, later), None, "one more robot has to keep it");
+    assert_eq!(safe(&set, 3, later), Some(Elsewhere { holders: 2, is_uploaded: false }));
+    assert_eq!(safe(&set, 4, later), None, "one more robot has to keep it");
+    assert_eq!(safe(&held(&[2]), 1, later).map(|found| found.holders), Some(1), "one other copy is needed");
     assert_eq!(safe(&set, 0, later), None, "the usual number counts if every robot keeps every file");
     assert_eq!(safe(&held(&[2, 3, 4]), 0, later).map(|found| found.holders), Some(3));
     assert_eq!(safe(&held(&[]), 1, later), None, "the own copy does not count");
@@ -67,10 +68,10 @@ fn a_discarded_file_and_one_whose_holders_leave_stay() {
     let mut set = held(&[2, 3]);
     let retracted = crate::removal::retract(&set, &cid(), peer(3), NOW.plus(10));
     crate::index::tests::publish(&mut set, 3, retracted, NOW.plus(10));
-    assert_eq!(safe(&set, 2, later), None);
+    assert_eq!(safe(&set, 3, later), None);
     let mut set = held(&[2, 3]);
     say(&mut set, 1, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
-    assert_eq!(safe(&set, 2, later), None);
+    assert_eq!(safe(&set, 3, later), None);
 }
 
 #[test]
@@ -173,7 +174,7 @@ proptest! {
             }
         }
         let heard = if after < 600 { holders.difference(&absent).count() } else { 0 };
-        let needed = if copies == 0 { USUAL_COPIES } else { copies };
+        let needed = if copies == 0 { USUAL_COPIES } else { (copies - 1).max(1) };
         let found = safe(&set, copies, moment(NOW.plus(after)));
         prop_assert_eq!(found.is_some(), heard >= needed && after >= PAUSE);
         prop_assert!(found.is_none_or(|found| found.holders > 0));

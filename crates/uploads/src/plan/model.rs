@@ -311,7 +311,7 @@ proptest! {
         let mut node = Node::new(size);
         for ((fault, crash), performs_late) in history.into_iter().zip(lateness) {
             node.step(fault, crash);
-            // What arrives after the end is counted below.
+            // Requests that arrive after the end are counted below.
             if performs_late && !node.upload.is_ended() {
                 node.perform_late();
             }
