@@ -22,8 +22,8 @@ const AROUND_RECORDS: usize = 1024;
 
 /// Maximum number of search steps before other inputs are handled. At 40 ns a step these take about 4 ms.
 const STEPS_AT_ONCE: usize = 100_000;
-/// Time charged for one search step against the rate limit of all searches. It is about five times the real time, so
-/// requests use at most a fifth of a processor.
+/// Time charged for one search step against the rate limit of searches. It is about five times the real time, so the
+/// requests of other computers use at most a fifth of a processor, and so do those of this computer.
 const TIME_OF_A_STEP: Duration = Duration::from_nanos(200);
 /// Burst of the rate limit of searches: a million steps. A search of all records of a large class takes fewer steps.
 const BURST: Duration = Duration::from_millis(200);
@@ -40,11 +40,13 @@ struct Answer {
     search: Option<Search>,
     /// Time at which the search resumes, while the rate limit delays it.
     waits_until: Option<Duration>,
+    /// Time charged for the search so far.
+    charged: Duration,
 }
 
 impl Answer {
     fn of_keys(to: Address, kind: AnswerKind, keys: Vec<Key>) -> Self {
-        Self { to, keys: keys.into(), kind, search: None, waits_until: None }
+        Self { to, keys: keys.into(), kind, search: None, waits_until: None, charged: Duration::ZERO }
     }
 }
 
@@ -76,6 +78,15 @@ pub(crate) struct Answers {
     open: BTreeMap<ChannelId, Answer>,
     /// Links that are closed once their answer is sent.
     closing: BTreeSet<ChannelId>,
+    /// The rate limit of the searches for other computers.
+    for_others: SearchLimit,
+    /// The rate limit of the searches for this computer. Its owner must not wait for the requests of strangers.
+    for_here: SearchLimit,
+}
+
+/// A rate limit of searches.
+#[derive(Debug, Default)]
+struct SearchLimit {
     /// Time at which all search steps so far would have ended at exactly the rate limit. Each step moves it forward by
     /// [`TIME_OF_A_STEP`].
     paid_at: Duration,
@@ -141,11 +152,15 @@ impl Answers {
         self.open.values().filter_map(|answer| answer.waits_until).min()
     }
 
-    /// Resumes the delayed search that has waited longest, if it is due.
+    /// Resumes a delayed search that is due: one for this computer or else the one that was charged least. So a short
+    /// search does not wait for the end of long ones.
     pub(crate) fn run(&mut self, node: &mut Node, now: Now) {
-        let waiting = self.open.iter().filter_map(|(id, answer)| Some((answer.waits_until?, *id)));
-        if let Some((_, id)) = waiting.min().filter(|(until, _)| *until <= now.elapsed) {
-            self.resume(node, now, id);
+        let is_due = |answer: &Answer| answer.waits_until.is_some_and(|until| until <= now.elapsed);
+        let due = self.open.iter().filter(|(_, answer)| is_due(answer));
+        let order =
+            |(id, answer): &(&ChannelId, &Answer)| (!is_here(node, **id), answer.charged, answer.waits_until);
+        if let Some((id, _)) = due.min_by_key(order) {
+            self.resume(node, now, *id);
         }
     }
 
@@ -181,8 +196,8 @@ impl Answers {
             // While a search is delayed, nothing is under way on the link, and the link reports nothing. So the new
             // answer waits until the same time.
             Some(answer) if answer.waits_until.is_some() => {
-                let waits_until = answer.waits_until;
-                *answer = Answer { waits_until, ..new };
+                let (waits_until, charged) = (answer.waits_until, answer.charged);
+                *answer = Answer { waits_until, charged, ..new };
                 true
             }
             _ => self.open.insert(id, new).is_some(),
@@ -197,7 +212,8 @@ impl Answers {
         let mut answer = self.open.remove(&id)?;
         answer.waits_until = None;
         if answer.keys.len() < PORTION {
-            self.search(node, now, &mut answer);
+            let limit = if is_here(node, id) { &mut self.for_here } else { &mut self.for_others };
+            limit.search(node, now, &mut answer);
         }
         if answer.waits_until.is_some() && answer.keys.is_empty() {
             self.open.insert(id, answer);
@@ -217,28 +233,6 @@ impl Answers {
             false => drop(self.open.insert(id, answer)),
         }
         is_gift.then_some(if is_done { GiftProgress::Done } else { GiftProgress::UnderWay })
-    }
-
-    /// Finds the next records of a request, within the rate limit. If the limit is used up or nothing was found yet,
-    /// the answer waits.
-    fn search(&mut self, node: &Node, now: Now, answer: &mut Answer) {
-        let Some(search) = &mut answer.search else { return };
-        if self.paid_at <= now.elapsed + BURST {
-            let mut keys = Vec::new();
-            let room = PORTION.saturating_sub(answer.keys.len());
-            let (set, time) = (node.replica.set(), now.moment.time);
-            let taken = search.go_on(set, time, STEPS_AT_ONCE, room, &mut keys);
-            let taken = TIME_OF_A_STEP * u32::try_from(taken).unwrap_or(u32::MAX);
-            self.paid_at = self.paid_at.max(now.elapsed) + taken;
-            answer.keys.extend(keys);
-        }
-        if search.is_done() {
-            answer.search = None;
-        } else if answer.keys.is_empty() {
-            // The search resumes as soon as the limit allows, but after the inputs that arrived meanwhile.
-            let is_allowed_at = self.paid_at.saturating_sub(BURST);
-            answer.waits_until = Some(is_allowed_at.max(now.elapsed + BETWEEN_SEARCHES));
-        }
     }
 
     fn finish(&mut self, node: &mut Node, now: Now, id: ChannelId, answer: Answer) {
@@ -270,6 +264,31 @@ impl Answers {
     pub(crate) fn drop_channel(&mut self, id: ChannelId) {
         self.open.remove(&id);
         self.closing.remove(&id);
+    }
+}
+
+impl SearchLimit {
+    /// Finds the next records of a request, within the rate limit. If the limit is used up or nothing was found yet,
+    /// the answer waits.
+    fn search(&mut self, node: &Node, now: Now, answer: &mut Answer) {
+        let Some(search) = &mut answer.search else { return };
+        if self.paid_at <= now.elapsed + BURST {
+            let mut keys = Vec::new();
+            let room = PORTION.saturating_sub(answer.keys.len());
+            let (set, time) = (node.replica.set(), now.moment.time);
+            let taken = search.go_on(set, time, STEPS_AT_ONCE, room, &mut keys);
+            let taken = TIME_OF_A_STEP * u32::try_from(taken).unwrap_or(u32::MAX);
+            self.paid_at = self.paid_at.max(now.elapsed) + taken;
+            answer.charged += taken;
+            answer.keys.extend(keys);
+        }
+        if search.is_done() {
+            answer.search = None;
+        } else if answer.keys.is_empty() {
+            // The search resumes as soon as the limit allows, but after the inputs that arrived meanwhile.
+            let is_allowed_at = self.paid_at.saturating_sub(BURST);
+            answer.waits_until = Some(is_allowed_at.max(now.elapsed + BETWEEN_SEARCHES));
+        }
     }
 }
 
@@ -310,9 +329,14 @@ fn link_status(node: &Node, now: Now, id: ChannelId) -> Option<Status> {
     node.channels.is_link(id).then(|| node.status(now))
 }
 
+/// Returns whether the other side of a link is a program on this computer.
+fn is_here(node: &Node, id: ChannelId) -> bool {
+    node.channels.get(id).is_some_and(|channel| channel.is_local)
+}
+
 /// Returns whether a program on this computer asks directly, and the question was not forwarded for another node.
 fn is_asked_from_here(node: &Node, origin: Origin, question: &Envelope) -> bool {
-    question.hops == 0 && node.channels.get(origin.channel).is_some_and(|channel| channel.is_local)
+    question.hops == 0 && is_here(node, origin.channel)
 }
 
 /// The parts of a pong that only a link carries.

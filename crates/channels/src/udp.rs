@@ -211,7 +211,11 @@ impl Udp {
 
     /// Opens a channel to one host.
     async fn open(&mut self, address: SocketAddr, is_configured: bool) -> ChannelId {
-        tracing::info!(%address, is_configured, "a unicast channel was opened");
+        // Datagrams with forged addresses open many channels.
+        match is_configured {
+            true => tracing::info!(%address, "a unicast channel to a configured host was opened"),
+            false => tracing::debug!(%address, "a unicast channel was opened"),
+        }
         let capacity = Capacity::UNICAST;
         let (name, at) = (unicast_name(address), lan::udp_line(address));
         let channel = self.up(Medium::Broadcast { name, at, line: None, capacity }).await;
@@ -221,7 +225,7 @@ impl Udp {
 
     async fn close(&mut self, address: SocketAddr) {
         let Some(channel) = self.unicast.remove(address) else { return };
-        tracing::info!(%address, "a unicast channel was closed");
+        tracing::debug!(%address, "a unicast channel was closed");
         self.sending.remove(&address);
         self.down(channel).await;
         self.report(&unicast_name(address), None).await;

@@ -75,7 +75,7 @@ pub use catalog::Pages;
 pub use catalog::format::{
     CatalogEntries, CatalogEntry, CatalogError, CatalogReader, pieces as catalog_pieces,
 };
-pub use catalog::known::{CatalogVersion, Catalogs, Counting, Precedence, TooManyLines};
+pub use catalog::known::{CatalogVersion, Catalogs, CatalogsFull, Counting, Precedence};
 pub use catalog::shared::SharedCatalogs;
 pub use catalog::stated::{NotStated, StatedCatalog};
 pub use catalog::walk::CatalogWalk;

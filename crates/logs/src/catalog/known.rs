@@ -24,9 +24,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// Maximum number of lines of all catalogues that a node holds in memory. The lines of 30 robots with 20,000 files in
-/// three copies, and of a robot that uploaded them, fit three times.
-pub(crate) const MAX_CLAIMS: usize = 250_000;
+/// Maximum size, in bytes, of the lines of all catalogues in memory. The lines of 30 robots with 20,000 files in three copies,
+/// and of a robot that uploaded them, need about half of it. While a catalogue changes, a node needs twice as much.
+const MAX_MEMORY: usize = 80 << 20;
+/// Size of a line in memory, in bytes, without its description and its receipt.
+const LINE_MEMORY: usize = 512;
+
+/// Returns the size, in bytes, of entries in memory.
+fn memory_of(entries: &CatalogEntries) -> usize {
+    let place = |receipt: &Arc<Receipt>| receipt.place.len();
+    let text = |entry: &CatalogEntry| {
+        entry.info.as_ref().map_or(0, |info| info.as_str().len()) + entry.receipt.as_ref().map_or(0, place)
+    };
+    least_memory_of(entries.len()) + entries.values().map(text).sum::<usize>()
+}
+
+/// Returns the least size, in bytes, of this number of lines in memory.
+pub(super) fn least_memory_of(lines: usize) -> usize {
+    lines * LINE_MEMORY
+}
 
 /// A version of a robot's catalogue that this node has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +85,8 @@ pub enum Precedence {
 struct Listed {
     version: CatalogVersion,
     precedence: Precedence,
-    lines: usize,
+    /// Size of the lines in memory, in bytes.
+    memory: usize,
 }
 
 /// The lines of all catalogues.
@@ -89,8 +106,8 @@ pub struct Catalogs {
 
 /// Error for a catalogue that does not fit beside the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("all catalogues together have more than {MAX_CLAIMS} lines")]
-pub struct TooManyLines;
+#[error("all catalogues together need more than {} MiB of memory", MAX_MEMORY >> 20)]
+pub struct CatalogsFull;
 
 impl Catalogs {
     /// Returns the catalogues with this version of a robot's catalogue in place of the former one. If not all of them fit,
@@ -106,8 +123,8 @@ impl Catalogs {
         version: CatalogVersion,
         precedence: Precedence,
         entries: CatalogEntries,
-    ) -> Result<Self, TooManyLines> {
-        let mut left_out = self.left_out(robot, precedence, entries.len())?;
+    ) -> Result<Self, CatalogsFull> {
+        let mut left_out = self.left_out(robot, precedence, memory_of(&entries))?;
         left_out.insert(robot);
         let mut catalogs = self.clone();
         catalogs.remove(&left_out);
@@ -116,7 +133,7 @@ impl Catalogs {
         Ok(catalogs)
     }
 
-    /// Returns the robots whose catalogues are left out for a catalogue with this number of lines.
+    /// Returns the robots whose catalogues are left out for a catalogue of this size in memory.
     ///
     /// # Errors
     /// When the catalogue does not fit.
@@ -124,29 +141,29 @@ impl Catalogs {
         &self,
         robot: PeerId,
         precedence: Precedence,
-        lines: usize,
-    ) -> Result<BTreeSet<PeerId>, TooManyLines> {
+        memory: usize,
+    ) -> Result<BTreeSet<PeerId>, CatalogsFull> {
         let others = || self.robots.iter().filter(|(other, _)| **other != robot);
-        let mut total = lines + others().map(|(_, listed)| listed.lines).sum::<usize>();
+        let mut total = memory + others().map(|(_, listed)| listed.memory).sum::<usize>();
         let yields = |listed: &Listed| match listed.precedence.cmp(&precedence) {
             Ordering::Less => true,
-            Ordering::Equal => listed.lines > lines,
+            Ordering::Equal => listed.memory > memory,
             Ordering::Greater => false,
         };
         let mut yielding: Vec<_> = others()
             .filter(|(_, listed)| yields(listed))
-            .map(|(other, listed)| (listed.precedence, Reverse(listed.lines), *other))
+            .map(|(other, listed)| (listed.precedence, Reverse(listed.memory), *other))
             .collect();
         yielding.sort_unstable();
         let mut left_out = BTreeSet::new();
         for (_, Reverse(freed), other) in yielding {
-            if total <= MAX_CLAIMS {
+            if total <= MAX_MEMORY {
                 break;
             }
             total -= freed;
             left_out.insert(other);
         }
-        if total <= MAX_CLAIMS { Ok(left_out) } else { Err(TooManyLines) }
+        if total <= MAX_MEMORY { Ok(left_out) } else { Err(CatalogsFull) }
     }
 
     fn lines_mut(&mut self) -> &mut Lines {
@@ -160,7 +177,7 @@ impl Catalogs {
         precedence: Precedence,
         entries: CatalogEntries,
     ) {
-        self.robots.insert(robot, Listed { version, precedence, lines: entries.len() });
+        self.robots.insert(robot, Listed { version, precedence, memory: memory_of(&entries) });
         self.lines_mut().add(robot, entries);
     }
 
@@ -254,6 +271,8 @@ impl Lines {
             let info = same.or(entry.info);
             let place = claims.partition_point(|claim| claim.robot < robot);
             let CatalogEntry { shares, keeps, receipt, .. } = entry;
+            // Most files are in few catalogues, so no places are kept for more.
+            claims.reserve_exact(1);
             claims.insert(place, Claim { robot, shares, keeps, info, receipt });
         }
     }
@@ -478,7 +497,6 @@ const EXAMINED: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::CatalogEntry;
     use super::super::format::tests::{entry, numbered};
     use super::super::stated::{StatedCatalog, tests::state};
     use super::*;
@@ -620,9 +638,20 @@ mod tests {
         let with = |catalogs: &Catalogs, seed, files| {
             catalogs.with(peer(seed), version, Precedence::Member, many(files))
         };
-        let catalogs = with(&with(&Catalogs::default(), 1, 90_000).unwrap(), 2, 90_000).unwrap();
-        assert_eq!(with(&catalogs, 3, 90_000), Err(TooManyLines));
-        assert!(with(&catalogs, 2, 90_000).is_ok(), "a new version replaces the former one");
+        let catalogs = with(&with(&Catalogs::default(), 1, 60_000).unwrap(), 2, 60_000).unwrap();
+        assert_eq!(with(&catalogs, 3, 60_000), Err(CatalogsFull));
+        assert!(with(&catalogs, 2, 60_000).is_ok(), "a new version replaces the former one");
+    }
+
+    #[test]
+    fn long_descriptions_count_as_well() {
+        let version = CatalogVersion { root: numbered(1), sequence: 1 };
+        let info = Some(Data::new(&"x".repeat(1000)).unwrap());
+        let long = |entry: CatalogEntry| CatalogEntry { info: info.clone(), ..entry };
+        let entries = |files| many(files).into_iter().map(|(cid, entry)| (cid, long(entry))).collect();
+        let with = |files| Catalogs::default().with(peer(1), version, Precedence::Member, entries(files));
+        assert!(with(50_000).is_ok());
+        assert_eq!(with(60_000), Err(CatalogsFull));
     }
 
     #[test]
@@ -632,25 +661,25 @@ mod tests {
         let with = |catalogs: Catalogs, (seed, precedence, files)| {
             catalogs.with(peer(seed), version, precedence, many(files)).unwrap()
         };
-        let full = [(1, Stranger, 40_000), (2, Member, 100_000), (3, Own, 100_000)];
+        let full = [(1, Stranger, 26_000), (2, Member, 65_000), (3, Own, 65_000)];
         let catalogs = full.into_iter().fold(Catalogs::default(), with);
         let robots =
             |catalogs: &Catalogs| catalogs.versions().map(|(robot, _)| robot).collect::<BTreeSet<_>>();
         let expect = |seeds: &[u8]| seeds.iter().copied().map(peer).collect::<BTreeSet<_>>();
-        assert_eq!(catalogs.with(peer(4), version, Stranger, many(40_000)), Err(TooManyLines));
-        assert_eq!(robots(&with(catalogs.clone(), (4, Stranger, 39_999))), expect(&[2, 3, 4]));
-        assert_eq!(robots(&with(catalogs.clone(), (4, Member, 50_000))), expect(&[2, 3, 4]));
-        let without_two = with(catalogs.clone(), (4, Member, 99_999));
+        assert_eq!(catalogs.with(peer(4), version, Stranger, many(26_000)), Err(CatalogsFull));
+        assert_eq!(robots(&with(catalogs.clone(), (4, Stranger, 25_999))), expect(&[2, 3, 4]));
+        assert_eq!(robots(&with(catalogs.clone(), (4, Member, 33_000))), expect(&[2, 3, 4]));
+        let without_two = with(catalogs.clone(), (4, Member, 64_999));
         assert_eq!(robots(&without_two), expect(&[3, 4]));
         assert_eq!(
             without_two,
-            with(Catalogs::default(), full[2]).with(peer(4), version, Member, many(99_999)).unwrap()
+            with(Catalogs::default(), full[2]).with(peer(4), version, Member, many(64_999)).unwrap()
         );
-        assert_eq!(catalogs.with(peer(4), version, Member, many(100_000)), Err(TooManyLines));
+        assert_eq!(catalogs.with(peer(4), version, Member, many(65_000)), Err(CatalogsFull));
         let renewed = catalogs.renewed(peer(1), version, Member);
         assert_eq!(
-            renewed.with(peer(4), version, Member, many(40_000)),
-            Ok(with(with(with(Catalogs::default(), (1, Member, 40_000)), full[2]), (4, Member, 40_000)))
+            renewed.with(peer(4), version, Member, many(26_000)),
+            Ok(with(with(with(Catalogs::default(), (1, Member, 26_000)), full[2]), (4, Member, 26_000)))
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fetch_order::FetchOrder;
 use super::format::{CatalogEntries, CatalogError, CatalogReader, MAX_BYTES};
-use super::known::{CatalogVersion, Catalogs, Precedence, TooManyLines};
+use super::known::{CatalogVersion, Catalogs, CatalogsFull, Precedence, least_memory_of};
 use super::rows::{CatalogRows, Pinned};
 use super::search::{CatalogSearch, Found};
 use super::shared::SharedCatalogs;
@@ -54,7 +54,7 @@ pub(crate) enum CatalogFault {
     #[error(transparent)]
     Pin(#[from] PinError),
     #[error(transparent)]
-    TooManyLines(#[from] TooManyLines),
+    CatalogsFull(#[from] CatalogsFull),
     #[error(transparent)]
     Table(#[from] TableError),
 }
@@ -219,7 +219,7 @@ impl Reader {
         let precedence = found.precedence();
         let Found { robot, catalog, sequence, providers, .. } = found;
         // Nothing is fetched for a catalogue that does not fit.
-        self.catalogs.current().left_out(robot, precedence, catalog.files)?;
+        self.catalogs.current().left_out(robot, precedence, least_memory_of(catalog.files))?;
         let max_bytes = catalog.bytes.saturating_add(OVERHEAD);
         let limits = FetchLimits { max_bytes, max_blocks: MAX_BLOCKS, stall_timeout: STALL, priority: 0 };
         let (_unchanging, providers) = watch::channel(providers.unwrap_or_default());
@@ -248,7 +248,7 @@ impl Reader {
         let current = self.catalogs.current();
         let left_out = self.pinned.extract_if(.., |robot, _| current.version(*robot).is_none());
         for (robot, pinned) in left_out.collect::<Vec<_>>() {
-            tracing::warn!(%robot, error = %TooManyLines, "the catalogue of another robot is not listed any more");
+            tracing::warn!(%robot, error = %CatalogsFull, "the catalogue of another robot is not listed any more");
             self.order.note_failed(robot, self.started.elapsed());
             self.unpin(pinned.roots).await;
             self.rows.write(robot, &Pinned::default()).await?;

@@ -60,6 +60,37 @@ fn hostile_patterns_are_matched_with_a_few_buckets_at_a_time() {
     assert!(took > Duration::from_secs(5), "{took:?}");
 }
 
+/// Opens a further link of node 0, on which a program sends a request.
+fn asks(world: &mut World, number: u64, is_here: bool, request: Envelope) -> ChannelId {
+    let (channel, medium) = (ChannelId(100 + number), Medium::Link { dialled: None, is_kept: false });
+    world.input(0, Input::Channel(ChannelEvent::Up { channel, medium }));
+    if is_here {
+        world.input(0, Input::Channel(ChannelEvent::Local { channel }));
+    }
+    hears(world, channel, None, request);
+    channel
+}
+
+#[test]
+fn short_requests_and_those_of_this_computer_do_not_wait_for_costly_ones() {
+    let mut world = class(1, 0.0);
+    many_buckets(&mut world, 200);
+    let costly: Vec<_> = (0..40).map(|link| asks(&mut world, link, false, hostile_request())).collect();
+    world.run(Duration::from_secs(1));
+    let payload = Message::req(&["peer"], Validity::ALWAYS);
+    let short = Envelope { payload, ..line_from(liar(), liars_host()) };
+    let short = asks(&mut world, 50, false, short);
+    let here = asks(&mut world, 51, true, hostile_request());
+    world.run(Duration::from_secs(1));
+    assert!(!sent(&world, short).is_empty(), "the short request is answered");
+    world.run(Duration::from_secs(20));
+    assert!(!sent(&world, here).is_empty(), "the request of this computer is answered");
+    assert!(
+        costly.iter().all(|link| sent(&world, *link).is_empty()),
+        "the costly requests share their limit"
+    );
+}
+
 #[test]
 fn records_in_the_form_of_an_answer_that_nobody_asked_for_have_the_limit_of_news() {
     let mut world = class(1, 0.0);
