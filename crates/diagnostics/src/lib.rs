@@ -4,8 +4,10 @@
 //! |---|---|
 //! | the table of metrics; samples | `metrics`, `sample` |
 //! | reading the host: the kernel, text files of programs, dt-device-health | `collect`, `host` |
+//! | levels, the table of rules, hysteresis, rules of the configuration | `health` |
 
 pub mod collect;
+pub mod health;
 mod host;
 pub mod metrics;
 pub mod sample;
