@@ -1,8 +1,8 @@
 //! Collects the readings of a host: from files of the kernel, from text files of local programs, and from
 //! dt-device-health.
 //!
-//! Every reader takes the text of a file, and ignores what it does not understand. A sample reads about 60 small files and
-//! starts no process. All files are read through a [`Root`], so that a folder can stand for the host.
+//! Every reader takes the text of a file, and ignores what it does not understand. A sample reads about 60 small files
+//! and starts no process. All files are read through a [`Root`], so that a folder can stand for the host.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod battery;
@@ -75,8 +75,8 @@ impl Collector {
         Self { places, cpu: None }
     }
 
-    /// Reads the moment and all readings. `device` is the last answer of dt-device-health, if it runs. Returns `None` on a
-    /// host that does not tell its boot and the time since then.
+    /// Reads the moment and all readings. `device` is the last answer of dt-device-health, if it runs. Returns `None`
+    /// on a host that does not tell its boot and the time since then.
     pub fn collect(&mut self, root: &impl Root, device: Option<&DeviceHealth>) -> Option<(Stamp, Readings)> {
         let stamp = stamp(root)?;
         let mut readings = Readings::default();

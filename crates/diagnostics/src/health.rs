@@ -1,9 +1,9 @@
 //! The health of a robot, as ROS diagnostics has it: OK, WARN, ERROR or STALE, each with a sentence and a way out.
 //!
 //! A [`Rule`] compares the readings of one metric with limits. The rules are in one table ([`rules`]), which the
-//! configuration changes and extends ([`settings`]). A level is raised only after its limit was exceeded for a while. It is
-//! cleared only after the value was on the good side of a second limit for a while. So a value near a limit does not change
-//! the level again and again ([`hysteresis`]).
+//! configuration changes and extends ([`settings`]). A level is raised only after its limit was exceeded for a while.
+//! It is cleared only after the value was on the good side of a second limit for a while. So a value near a limit does
+//! not change the level again and again ([`hysteresis`]).
 //!
 //! The time is that since the boot, so that setting the clock has no effect.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]

@@ -1,8 +1,8 @@
 //! The table of metrics of a host: names, units, kinds and texts of all quantities that a robot measures about itself.
 //!
-//! Inside, a metric has its OpenTelemetry name; [`prometheus_name`] derives the name for Prometheus. Names below `system`
-//! and `hw` are those of the semantic conventions of OpenTelemetry 1.38. Quantities that the conventions do not have are
-//! below `robot`.
+//! Inside, a metric has its OpenTelemetry name; [`prometheus_name`] derives the name for Prometheus. Names below
+//! `system` and `hw` are those of the semantic conventions of OpenTelemetry 1.38. Quantities that the conventions do
+//! not have are below `robot`.
 //!
 //! A quantity is measured for several things, such as network interfaces. Each thing is a [`Series`], told apart by a
 //! [`Label`].
@@ -19,8 +19,8 @@ use telemetry::Metric;
 /// A row of the table. Rows are ordered by their numbers.
 #[derive(Debug)]
 pub struct HostMetric {
-    /// Number of the row on the disk. It never changes after its release, and is never used for another row. When not all
-    /// readings have room, those with the lowest numbers are kept.
+    /// Number of the row on the disk. It never changes after its release, and is never used for another row. When not
+    /// all readings have room, those with the lowest numbers are kept.
     pub number: u16,
     /// Name, unit, kind and help. Rows that differ only in their attributes have the same ones.
     pub metric: Metric,

@@ -1,8 +1,9 @@
-//! Tests of a power cut at every operation on the history of a recorded life: at most the page that is being written is lost.
+//! Tests of a power cut at every operation on the history of a recorded life: at most the page that is being written is
+//! lost.
 //!
 //! A history works on a disk that records each operation. For every prefix of these operations, the test builds the
-//! possible contents of the disk after a power cut, as the tests of the record store do, and opens the history. All rows of
-//! the pages whose writing had returned must be there, once and in order, in all resolutions.
+//! possible contents of the disk after a power cut, as the tests of the record store do, and opens the history. All
+//! rows of the pages whose writing had returned must be there, once and in order, in all resolutions.
 //!
 //! `DT_SWARM_POWER_CUTS` multiplies the number of random subsets of unsynced sectors for each point.
 

@@ -1,15 +1,15 @@
 //! The history of a robot on its disk: samples for a day, minutes for a month, hours for two years.
 //!
 //! The three resolutions are three rings in one file of fixed size. A ring is a number of slots of 4 KiB; a [`page`] is
-//! written into the slot of the oldest one. A minute of samples is one page, and is written once, when it is complete. The
-//! rows of minutes and hours wait in memory until they fill a page. After a power cut they are computed again from the finer
-//! resolution. So an SD card gets about 64 pages in an hour, and a power cut loses at most the last minute.
+//! written into the slot of the oldest one. A minute of samples is one page, and is written once, when it is complete.
+//! The rows of minutes and hours wait in memory until they fill a page. After a power cut they are computed again from
+//! the finer resolution. So an SD card gets about 64 pages in an hour, and a power cut loses at most the last minute.
 //!
 //! A page is written in place and then synced. It has a checksum, so a page of which only a part reached the disk is
 //! recognised. Such a page has replaced the oldest one of its ring, and no other.
 //!
-//! The format does not depend on a clock: a row has the boot, the time since then, and a number. A page has the time of day
-//! of its boots, as far as it was known ([`timeline`]).
+//! The format does not depend on a clock: a row has the boot, the time since then, and a number. A page has the time of
+//! day of its boots, as far as it was known ([`timeline`]).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod disk;
@@ -24,9 +24,10 @@ use crate::sample::{BootId, Readings, Sample, Stamp};
 use dcache::Time;
 pub use disk::Disk;
 pub use geometry::{Geometry, Group, RESOLUTIONS, Resolution, Ring};
-use page::{PAGE_BYTES, Page};
+use page::{Header, PAGE_BYTES, Page};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use summary::{is_complete, summarized};
 use timeline::{Anchor, Timeline};
 
@@ -82,7 +83,8 @@ impl<D: Disk> History<D> {
         Ok((history, found))
     }
 
-    /// Adds what was measured at a moment, and writes a page when one is complete. `time` is the time of day, if it is known.
+    /// Adds what was measured at a moment, and writes a page when one is complete. `time` is the time of day, if it is
+    /// known.
     ///
     /// # Errors
     /// Returns an error if a page cannot be written. The rows of that page are lost; later rows are kept.
@@ -113,16 +115,9 @@ impl<D: Disk> History<D> {
     /// # Errors
     /// Returns an error if the disk cannot be read. Damaged pages are left out.
     pub fn rows(&self, resolution: Resolution, after: u64, most: usize) -> io::Result<Vec<Sample>> {
-        let mut pages = Vec::new();
-        for number in self.numbers(resolution).rev() {
-            let Some(page) = self.page(resolution, number)? else { continue };
-            let is_needed = page.rows.last().is_some_and(|last| last.sequence > after);
-            if !is_needed {
-                break;
-            }
-            pages.push(page.rows);
-        }
-        let rows = pages.into_iter().rev().flatten().chain(self.waiting(resolution).iter().cloned());
+        let pages = self.pages_after(resolution, after, most)?;
+        let rows =
+            pages.into_iter().flat_map(|page| page.rows).chain(self.waiting(resolution).iter().cloned());
         Ok(rows.filter(|row| row.sequence > after).take(most).collect())
     }
 
@@ -160,7 +155,7 @@ impl<D: Disk> History<D> {
     }
 
     /// Returns the numbers of the pages that a ring can have now, the oldest first.
-    fn numbers(&self, resolution: Resolution) -> std::ops::Range<u64> {
+    fn numbers(&self, resolution: Resolution) -> Range<u64> {
         let next = self.next[resolution.index()];
         next.saturating_sub(self.geometry.ring(resolution).slots)..next
     }
@@ -171,6 +166,48 @@ impl<D: Disk> History<D> {
         self.disk.read(self.geometry.offset(resolution, number), &mut bytes)?;
         let page = Page::decode(&bytes).ok().flatten();
         Ok(page.filter(|page| page.resolution == resolution && page.number == number))
+    }
+
+    /// Returns the pages that have rows with numbers higher than `after`, in order, until they have `most` such rows.
+    /// Damaged pages are left out.
+    fn pages_after(&self, resolution: Resolution, after: u64, most: usize) -> io::Result<Vec<Page>> {
+        let (mut pages, mut rows) = (Vec::new(), 0);
+        for number in self.first_after(resolution, after)?..self.numbers(resolution).end {
+            if rows >= most {
+                break;
+            }
+            if let Some(page) = self.page(resolution, number)? {
+                rows += page.rows.iter().filter(|row| row.sequence > after).count();
+                pages.push(page);
+            }
+        }
+        Ok(pages)
+    }
+
+    /// Returns the number of the first page that may have rows with numbers higher than `after`. The rows of all pages
+    /// before it have lower ones.
+    fn first_after(&self, resolution: Resolution, after: u64) -> io::Result<u64> {
+        let Range { start: mut low, end: mut high } = self.numbers(resolution);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.next_page(resolution, middle..high)? {
+                Some(page) if page.rows.last().is_none_or(|last| last.sequence <= after) => {
+                    low = page.number + 1
+                }
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// Returns the first page with one of these numbers that can be read.
+    fn next_page(&self, resolution: Resolution, numbers: Range<u64>) -> io::Result<Option<Page>> {
+        for number in numbers {
+            if let Some(page) = self.page(resolution, number)? {
+                return Ok(Some(page));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -224,71 +261,82 @@ impl<D: Disk> History<D> {
         self.anchors.values().filter(is_in).copied().collect()
     }
 
+    /// Remembers the last anchor of a boot.
     fn note_anchor(&mut self, anchor: Anchor) {
-        if self.anchors.len() >= MAX_ANCHORS && !self.anchors.contains_key(&anchor.stamp.boot) {
+        let known = self.anchors.get(&anchor.stamp.boot);
+        if known.is_some_and(|known| known.stamp.millis > anchor.stamp.millis) {
+            return;
+        }
+        self.anchors.insert(anchor.stamp.boot, anchor);
+        if self.anchors.len() > MAX_ANCHORS {
             // The oldest boot by the time of day is the one whose rows are written already.
             let oldest =
                 self.anchors.values().min_by_key(|anchor| anchor.time).map(|anchor| anchor.stamp.boot);
             oldest.and_then(|boot| self.anchors.remove(&boot));
         }
-        self.anchors.insert(anchor.stamp.boot, anchor);
     }
 }
 
 /// Functions that open the history.
 impl<D: Disk> History<D> {
-    /// Reads all pages: finds the ends of the rings, and computes the minutes and hours that were in no page yet.
+    /// Finds the ends of the rings, and computes the minutes and hours that were in no page yet.
     fn recover(&mut self) -> io::Result<Found> {
-        let (mut found, mut last) = (Found::default(), [0; RESOLUTIONS]);
+        let mut found = Found::default();
         for resolution in Resolution::ALL {
             let mut bytes = vec![0; PAGE_BYTES];
             for slot in 0..self.geometry.ring(resolution).slots {
                 self.disk.read(self.geometry.offset(resolution, slot), &mut bytes)?;
-                match Page::decode(&bytes) {
+                match Header::decode(&bytes) {
                     Ok(None) => {}
-                    Ok(Some(page)) if self.is_in_place(&page, resolution, slot) => {
+                    Ok(Some(header)) if self.is_in_place(header, resolution, slot) => {
                         found.pages += 1;
-                        self.note_page(&page, &mut last);
+                        let next = &mut self.next[resolution.index()];
+                        *next = (*next).max(header.number.saturating_add(1));
                     }
                     Ok(Some(_)) | Err(_) => found.damaged += 1,
                 }
             }
         }
-        self.sequence = last.into_iter().max().unwrap_or_default();
-        self.recover_minutes(last[Resolution::Minutes.index()])?;
-        self.recover_hours(last[Resolution::Hours.index()])?;
+        let [samples, minutes, hours] = Resolution::ALL.map(|resolution| self.last(resolution));
+        let (minutes, hours) = (minutes?, hours?);
+        self.sequence = samples?.max(minutes).max(hours);
+        self.recover_minutes(minutes)?;
+        self.recover_hours(hours)?;
         Ok(found)
     }
 
-    fn is_in_place(&self, page: &Page, resolution: Resolution, slot: u64) -> bool {
-        page.resolution == resolution && page.number % self.geometry.ring(resolution).slots == slot
+    fn is_in_place(&self, header: Header, resolution: Resolution, slot: u64) -> bool {
+        let slots = self.geometry.ring(resolution).slots;
+        header.resolution == resolution && header.number % slots == slot
     }
 
-    fn note_page(&mut self, page: &Page, last: &mut [u64; RESOLUTIONS]) {
-        let index = page.resolution.index();
-        self.next[index] = self.next[index].max(page.number.saturating_add(1));
-        let highest = page.rows.iter().map(|row| row.sequence).max().unwrap_or_default();
-        last[index] = last[index].max(highest);
-        for anchor in &page.anchors {
-            let known = self.anchors.get(&anchor.stamp.boot);
-            if known.is_none_or(|known| known.stamp.millis < anchor.stamp.millis) {
-                self.note_anchor(*anchor);
+    /// Returns the number of the last row in the pages of a ring; zero if there is none.
+    fn last(&self, resolution: Resolution) -> io::Result<u64> {
+        for number in self.numbers(resolution).rev() {
+            if let Some(last) =
+                self.page(resolution, number)?.and_then(|page| page.rows.last().map(|row| row.sequence))
+            {
+                return Ok(last);
             }
         }
+        Ok(0)
     }
 
     /// Computes the minutes after the last one that is in a page of minutes.
     fn recover_minutes(&mut self, last: u64) -> io::Result<()> {
-        let rows = self.pages_after(Resolution::Samples, last)?;
-        self.waiting[Resolution::Minutes.index()] = rows.iter().filter_map(|rows| summarized(rows)).collect();
+        let pages = self.pages_after(Resolution::Samples, last, usize::MAX)?;
+        let minutes = pages.iter().filter_map(|page| summarized(&page.rows)).collect();
+        self.waiting[Resolution::Minutes.index()] = minutes;
+        pages.iter().flat_map(|page| &page.anchors).for_each(|anchor| self.note_anchor(*anchor));
         Ok(())
     }
 
     /// Computes the hours after the last one that is in a page of hours.
     fn recover_hours(&mut self, last: u64) -> io::Result<()> {
-        let written = self.pages_after(Resolution::Minutes, last)?;
+        let pages = self.pages_after(Resolution::Minutes, last, usize::MAX)?;
+        pages.iter().flat_map(|page| &page.anchors).for_each(|anchor| self.note_anchor(*anchor));
         let waiting = self.waiting(Resolution::Minutes).to_vec();
-        let minutes = written.into_iter().flatten().chain(waiting);
+        let minutes = pages.into_iter().flat_map(|page| page.rows).chain(waiting);
         for minute in minutes.filter(|minute| minute.sequence > last) {
             if is_complete(self.geometry.ring(Resolution::Minutes).group, &self.hour, &minute) {
                 self.end_hour();
@@ -296,16 +344,5 @@ impl<D: Disk> History<D> {
             self.hour.push(minute);
         }
         Ok(())
-    }
-
-    /// Returns the rows of each page that has rows with numbers higher than `after`, in order.
-    fn pages_after(&self, resolution: Resolution, after: u64) -> io::Result<Vec<Vec<Sample>>> {
-        let mut pages = Vec::new();
-        for number in self.numbers(resolution) {
-            let page = self.page(resolution, number)?;
-            let is_later = |page: &Page| page.rows.last().is_some_and(|row| row.sequence > after);
-            pages.extend(page.filter(is_later).map(|page| page.rows));
-        }
-        Ok(pages)
     }
 }

@@ -75,8 +75,8 @@ pub struct Reading {
     pub value: f64,
 }
 
-/// The readings of one moment, at most one for each series, ordered by series. There are at most [`MAX_READINGS`], all of
-/// finite values.
+/// The readings of one moment, at most one for each series, ordered by series. There are at most [`MAX_READINGS`], all
+/// of finite values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Readings {
     list: Vec<Reading>,
@@ -94,8 +94,8 @@ impl Readings {
         self.put(Series { metric, label: Label::new(label) }, value);
     }
 
-    /// Adds a value, or replaces the one of the same series. A value that is not a finite number is left out. When there are
-    /// too many readings, the last series is left out.
+    /// Adds a value, or replaces the one of the same series. A value that is not a finite number is left out. When
+    /// there are too many readings, the last series is left out.
     pub fn put(&mut self, series: Series, value: f64) {
         if !value.is_finite() {
             self.omitted = self.omitted.saturating_add(1);

@@ -59,8 +59,8 @@ fn count(stat: &str) -> usize {
     stat.lines().take(MAX_LINES).filter(is_one).count()
 }
 
-/// Returns the share of the time between two readings in which the processors worked. The time of waiting for a disk may
-/// shrink, so the share is limited.
+/// Returns the share of the time between two readings in which the processors worked. The time of waiting for a disk
+/// may shrink, so the share is limited.
 fn utilization(before: CpuTimes, now: CpuTimes) -> Option<f64> {
     let total = now.total.checked_sub(before.total).filter(|total| *total > 0)?;
     let idle = now.idle.saturating_sub(before.idle).min(total);

@@ -1,8 +1,8 @@
-//! The answer of dt-device-health, the service of Duckietown's robots that reads the board and the battery. It is asked at
-//! `http://127.0.0.1:8085/`.
+//! The answer of dt-device-health, the service of Duckietown's robots that reads the board and the battery. It is asked
+//! at `http://127.0.0.1:8085/`.
 //!
-//! Its texts `ND` mean that there is no data. It also gives zeros for what a board does not have, such as the voltages of a
-//! Jetson and the graphics processor of a Raspberry Pi.
+//! Its texts `ND` mean that there is no data. It also gives zeros for what a board does not have, such as the voltages
+//! of a Jetson and the graphics processor of a Raspberry Pi.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::metrics::{
@@ -145,7 +145,8 @@ pub struct Battery {
     pub cycle_count: Option<f64>,
     /// Charge in percent.
     pub percentage: Option<f64>,
-    /// Seconds until the battery is empty. The documentation of dt-device-health says minutes, but its code sends seconds.
+    /// Seconds until the battery is empty. The documentation of dt-device-health says minutes, but its code sends
+    /// seconds.
     pub time_to_empty: Option<f64>,
     /// Voltages of the two outputs in volts.
     pub usb_out_voltages: [Option<f64>; 2],

@@ -63,8 +63,8 @@ fn traffic(text: &str, disk: &str) -> Option<Traffic> {
     })
 }
 
-/// Reads the file `life_time` of an eMMC: two estimates in steps of ten percent, for two kinds of memory cells. Returns the
-/// worse one, as a share of the expected life. Zero means that a kind has no estimate.
+/// Reads the file `life_time` of an eMMC: two estimates in steps of ten percent, for two kinds of memory cells. Returns
+/// the worse one, as a share of the expected life. Zero means that a kind has no estimate.
 fn wear(text: &str) -> Option<f64> {
     let estimate = |word: &str| u32::from_str_radix(word.strip_prefix("0x")?, 16).ok();
     let estimates = text.split_whitespace().take(2).filter_map(estimate);

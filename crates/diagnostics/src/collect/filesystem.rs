@@ -8,8 +8,8 @@ use crate::sample::Readings;
 /// Maximum number of file systems that are measured.
 const MAX_FILESYSTEMS: usize = 8;
 
-/// Adds the readings of the file systems of these paths. A file system with several paths is measured once, under the first
-/// one.
+/// Adds the readings of the file systems of these paths. A file system with several paths is measured once, under the
+/// first one.
 pub(super) fn read(root: &impl Root, paths: &[String], readings: &mut Readings) {
     let mut measured: Vec<u64> = Vec::new();
     for path in paths.iter().take(MAX_FILESYSTEMS) {

@@ -57,7 +57,8 @@ fn is_external(name: &str) -> bool {
     !name.is_empty() && !INTERNAL.iter().any(|internal| name.starts_with(internal))
 }
 
-/// Returns the level of a signal in dBm. Some drivers state it modulo 256, others as a relative number, which is no level.
+/// Returns the level of a signal in dBm. Some drivers state it modulo 256, others as a relative number, which is no
+/// level.
 fn signal(word: &str) -> Option<f64> {
     let level = number(word)?;
     let level = if (128.0..256.0).contains(&level) { level - 256.0 } else { level };

@@ -1,8 +1,8 @@
 //! The text files in which local programs leave values, in the text format of Prometheus. It is the convention of
 //! node_exporter's textfile collector.
 //!
-//! A line is `name{key="value",…} number`, and may have a timestamp at its end, which is ignored. Comments, which begin with
-//! `#`, are ignored as well: all values are treated as gauges.
+//! A line is `name{key="value",…} number`, and may have a timestamp at its end, which is ignored. Comments, which begin
+//! with `#`, are ignored as well: all values are treated as gauges.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::Root;
@@ -39,8 +39,8 @@ pub(super) fn read(root: &impl Root, folder: &str, readings: &mut Readings) {
 /// The values of a text file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parsed {
-    /// The series, such as `disk_ok{disk="sda"}`, with their values. There are at most [`MAX_SERIES`]. Not all values are
-    /// finite.
+    /// The series, such as `disk_ok{disk="sda"}`, with their values. There are at most [`MAX_SERIES`]. Not all values
+    /// are finite.
     pub values: Vec<(Label, f64)>,
     /// Number of lines that were left out, because they are wrong or too long, or because there are too many.
     pub refused: u64,

@@ -102,7 +102,8 @@ mod tests {
     }
 
     proptest! {
-        /// The law from which all others follow: a state changes exactly when all values of the whole wait asked for it.
+        /// The law from which all others follow: a state changes exactly when all values of the whole wait asked for
+        /// it.
         #[test]
         fn a_state_changes_exactly_when_all_values_of_the_wait_asked_for_it(
             steps in any_steps(), raise in 0..60_u64, clear in 0..60_u64,

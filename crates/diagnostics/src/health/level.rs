@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A level of health. The levels are ordered from good to bad: a robot that is silent is worse than one with a warning, and
-/// a known error is worse than silence.
+/// A level of health. The levels are ordered from good to bad: a robot that is silent is worse than one with a warning,
+/// and a known error is worse than silence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {

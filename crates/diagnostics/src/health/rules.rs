@@ -90,7 +90,7 @@ impl Rule {
         }
     }
 
-    /// Returns the finding about a series at this level.
+    /// Returns the finding about a series at this level. At STALE its texts are those of [`faults::VALUE_MISSING`].
     pub fn finding(&self, level: Level, label: &str, value: f64) -> Finding {
         let texts = &self.texts;
         let unit = self.metric.metric.unit;
@@ -120,8 +120,8 @@ pub fn by_code(code: &str) -> Option<Rule> {
     table().into_iter().find(|rule| rule.texts.code == code)
 }
 
-/// Makes a list of rules. A row has these columns: fault; metric; side; limits of WARN and ERROR; margin of both; seconds
-/// before the level is raised, and before it is cleared.
+/// Makes a list of rules. A row has these columns: fault; metric; side; limits of WARN and ERROR; margin of both;
+/// seconds before the level is raised, and before it is cleared.
 macro_rules! rules {
     ($($fault:ident $metric:ident $side:ident [$warn:expr, $error:expr] $margin:literal, $raise:literal, $clear:literal;)*) => {
         /// Returns the rules of every robot.
@@ -141,7 +141,8 @@ macro_rules! rules {
     };
 }
 
-// Faults that end a robot within minutes are raised at once. Loads that programs cause for moments are raised after a while.
+// Faults that end a robot within minutes are raised at once. Loads that programs cause for moments are raised after a
+// while.
 rules! {
     BATTERY_LOW BATTERY_CHARGE Below [Some(0.2), Some(0.1)] 0.05, 0, 10;
     BOARD_THROTTLED THROTTLED Above [Some(1.0), None] 0.5, 0, 30;
@@ -169,6 +170,12 @@ mod tests {
         let others = faults::ALL.iter().filter(|fault| !codes.contains(fault.code)).map(|fault| fault.code);
         assert_eq!(others.collect::<Vec<_>>(), ["value.missing"]);
         assert!(by_code("battery.low").is_some() && by_code("value.missing").is_none());
+    }
+
+    #[test]
+    fn the_codes_differ_from_those_of_the_daemon() {
+        let is_known = |code: &str| telemetry::faults::ALL.iter().any(|fault| fault.code == code);
+        assert!(!faults::ALL.iter().any(|fault| is_known(fault.code)));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::fmt;
+use std::sync::Arc;
 
-/// Maximum size of a label in bytes. The series of a program's text file have names and labels of their own, and are the
-/// longest ones.
+/// Maximum size of a label in bytes. The series of a program's text file have names and labels of their own, and are
+/// the longest ones.
 pub const MAX_LABEL_BYTES: usize = 96;
 
-/// A short text without characters that are dangerous on a terminal.
+/// A short text without characters that are dangerous on a terminal. Clones share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Label(Box<str>);
+pub struct Label(Arc<str>);
 
 impl Label {
     /// The label of a metric with only one series.
@@ -20,7 +21,8 @@ impl Label {
     /// Returns the label with this text. A long text is cut, and dangerous characters are replaced by `_`.
     pub fn new(text: &str) -> Self {
         let cut = &text[..text.floor_char_boundary(MAX_LABEL_BYTES)];
-        Self(cut.chars().map(|c| if telemetry::is_dangerous(c) { '_' } else { c }).collect())
+        let clean: String = cut.chars().map(|c| if telemetry::is_dangerous(c) { '_' } else { c }).collect();
+        Self(clean.into())
     }
 
     /// Returns the label with exactly this text; `None` if it is too long, or has dangerous characters.

@@ -15,8 +15,8 @@ const UNITS: [(&str, &str); 8] = [
     ("1", "ratio"),
 ];
 
-/// Returns the name of a metric for Prometheus: words joined by `_`, with the unit, and with `total` for a counter. A unit
-/// in braces, which only names the counted thing, is left out.
+/// Returns the name of a metric for Prometheus: words joined by `_`, with the unit, and with `total` for a counter. A
+/// unit in braces, which only names the counted thing, is left out.
 pub fn prometheus_name(metric: &Metric) -> String {
     let mut name = prometheus_key(metric.name);
     let unit = UNITS.iter().find(|(unit, _)| *unit == metric.unit).map(|(_, word)| *word);

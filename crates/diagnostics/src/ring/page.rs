@@ -10,16 +10,16 @@
 //! | 16 to 23 | number of the page in its ring; its slot is the number modulo the number of slots |
 //! | 24 to 4095 | boots, series and rows, then zeros |
 //!
-//! A *count* is an unsigned LEB128 number. The boots are their count, and for each one its ID (16 bytes) and a count: 1 if
-//! an anchor follows, else 0. An anchor is two counts: milliseconds since the boot, and the time of day then in seconds. The
-//! series are their count, and for each one two counts and a text: the number of the metric, the size of the label, the
-//! label. The rows are their count, and for each one three counts: the place of its boot, milliseconds since the boot, the
-//! number of the row. Then comes a value for each series.
+//! A *count* is an unsigned LEB128 number. The boots are their count, and for each one its ID (16 bytes) and a count: 1
+//! if an anchor follows, else 0. An anchor is two counts: milliseconds since the boot, and the time of day then in
+//! seconds. The series are their count, and for each one two counts and a text: the number of the metric, the size of
+//! the label, the label. The rows are their count, and for each one three counts: the place of its boot, milliseconds
+//! since the boot, the number of the row. Then comes a value for each series.
 //!
-//! A value begins with a byte. `0xff` means that the row has no value of this series. Otherwise the byte has the number of
-//! leading zero bytes, times 16, plus the number of the bytes that follow. Together with zero bytes at the end they are the
-//! eight bytes of a float, combined by exclusive or with the value of this series before. So a value that stays the same
-//! needs one byte. Values that grow and shrink have the precision of a 32-bit float.
+//! A value begins with a byte. `0xff` means that the row has no value of this series. Otherwise the byte has the number
+//! of leading zero bytes, times 16, plus the number of the bytes that follow. Together with zero bytes at the end they
+//! are the eight bytes of a float, combined by exclusive or with the value of this series before. So a value that stays
+//! the same needs one byte. Values that grow and shrink have the precision of a 32-bit float.
 //!
 //! A page whose rows have too many series leaves out the last ones.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -103,22 +103,8 @@ impl Page {
     /// # Errors
     /// Returns an error if the page is damaged, or has another format.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, PageError> {
-        if bytes.iter().all(|byte| *byte == 0) {
-            return Ok(None);
-        }
-        let (header, content) = bytes.split_at_checked(CONTENT).ok_or(PageError::Format)?;
-        if bytes.len() != PAGE_BYTES || header[..CHECKSUM_BYTES] != checksum(&bytes[CHECKSUM_BYTES..]) {
-            return Err(PageError::Checksum);
-        }
-        let (about, number) = header[CHECKSUM_BYTES..].split_at(8);
-        let resolution = match about {
-            [m0, m1, m2, m3, VERSION, index, 0, 0] if [*m0, *m1, *m2, *m3] == *MAGIC => {
-                Resolution::ALL.get(usize::from(*index)).copied()
-            }
-            _ => None,
-        };
-        let resolution = resolution.ok_or(PageError::Format)?;
-        let number = number.try_into().map(u64::from_be_bytes).map_err(|_| PageError::Format)?;
+        let Some(Header { resolution, number }) = Header::decode(bytes)? else { return Ok(None) };
+        let content = bytes.get(CONTENT..).ok_or(PageError::Format)?;
         let (rows, anchors) = decode_content(content).ok_or(PageError::Content)?;
         Ok(Some(Self { resolution, number, rows, anchors }))
     }
@@ -160,6 +146,41 @@ impl Page {
             }
         }
         content
+    }
+}
+
+/// The beginning of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Ring to which the page belongs.
+    pub resolution: Resolution,
+    /// Number of the page in its ring.
+    pub number: u64,
+}
+
+impl Header {
+    /// Checks the checksum of a page, and reads its beginning. Returns `None` for a slot that was never written.
+    ///
+    /// # Errors
+    /// Returns an error if the page is damaged, or has another format.
+    pub fn decode(bytes: &[u8]) -> Result<Option<Self>, PageError> {
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        let header = bytes.get(..CONTENT).ok_or(PageError::Format)?;
+        if bytes.len() != PAGE_BYTES || header[..CHECKSUM_BYTES] != checksum(&bytes[CHECKSUM_BYTES..]) {
+            return Err(PageError::Checksum);
+        }
+        let (about, number) = header[CHECKSUM_BYTES..].split_at(8);
+        let resolution = match about {
+            [m0, m1, m2, m3, VERSION, index, 0, 0] if [*m0, *m1, *m2, *m3] == *MAGIC => {
+                Resolution::ALL.get(usize::from(*index)).copied()
+            }
+            _ => None,
+        };
+        let resolution = resolution.ok_or(PageError::Format)?;
+        let number = number.try_into().map(u64::from_be_bytes).map_err(|_| PageError::Format)?;
+        Ok(Some(Self { resolution, number }))
     }
 }
 

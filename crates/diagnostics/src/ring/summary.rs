@@ -15,7 +15,8 @@ pub(super) fn is_complete(group: Group, rows: &[Sample], next: &Sample) -> bool 
     rows.len() >= group.rows || next.stamp.boot != first.stamp.boot || !is_within
 }
 
-/// Returns one row that stands for these rows; `None` if there are none. It has the moment and the number of the last one.
+/// Returns one row that stands for these rows; `None` if there are none. It has the moment and the number of the last
+/// one.
 pub(super) fn summarized(rows: &[Sample]) -> Option<Sample> {
     let last = rows.last()?;
     let mut values: BTreeMap<&Series, Vec<f64>> = BTreeMap::new();

@@ -171,6 +171,33 @@ fn rows_are_read_in_parts() {
 }
 
 #[test]
+fn parts_that_follow_each_other_have_all_rows_also_around_a_damaged_page() {
+    let mut robot = Robot::new(Vec::new());
+    (0..13).for_each(|_| robot.sample(10));
+    let mut disk = robot.history.unwrap().into_disk();
+    for damaged in [None, Some(0), Some(1), Some(2), Some(3), Some(4)] {
+        if let Some(slot) = damaged {
+            disk[slot * PAGE_BYTES + 50] ^= 1;
+        }
+        let (history, found) = History::open(disk.clone(), SMALL).unwrap();
+        assert_eq!(found.damaged, u64::from(damaged.is_some()));
+        let all = history.rows(Resolution::Samples, 0, usize::MAX).unwrap();
+        let (mut after, mut read) = (0, Vec::new());
+        loop {
+            let part = history.rows(Resolution::Samples, after, 3).unwrap();
+            let Some(last) = part.last() else { break };
+            assert!(part.len() <= 3 && last.sequence > after);
+            after = last.sequence;
+            read.extend(part);
+        }
+        assert_eq!(read, all);
+        if let Some(slot) = damaged {
+            disk[slot * PAGE_BYTES + 50] ^= 1;
+        }
+    }
+}
+
+#[test]
 fn a_page_of_another_ring_or_slot_is_no_page_of_this_history() {
     let mut robot = Robot::new(Vec::new());
     (0..6).for_each(|_| robot.sample(10));
