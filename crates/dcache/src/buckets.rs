@@ -31,6 +31,8 @@ const NAME: usize = 64;
 const ADDRESS: usize = 512;
 /// Maximum size, in bytes, of the properties of a robot.
 const PROFILE: usize = 640;
+/// Maximum size, in bytes, of the health of a robot.
+const HEALTH_DATA: usize = 640;
 /// Maximum size, in bytes, of all other data. This is the limit for every item.
 const ANY: usize = MAX_DATA_BYTES;
 
@@ -132,6 +134,9 @@ families! {
     /// The peer has put the list of all files that it shares and keeps into IPFS under this CID.
     CATALOG: OfPeer ("pri" / ID / "catalog")
         Broader, OWNER, OWNER, For(4 * DAY), Leading, Swarm, Text, ADDRESS;
+    /// The peer's robot has this health.
+    HEALTH: OfPeer ("pri" / ID / "health")
+        Broader, OWNER, OWNER, For(10 * MINUTE), Leading, Network, Text, HEALTH_DATA;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
         Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;

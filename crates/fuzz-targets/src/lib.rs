@@ -26,16 +26,21 @@ pub mod catalog;
 pub mod cid;
 pub mod dag;
 pub mod description;
+pub mod device_health;
 pub mod difference;
 pub mod dns;
 pub mod fragment;
 pub mod gateway;
 pub mod head;
+pub mod health;
 pub mod hello;
+pub mod history;
+pub mod host;
 pub mod key_file;
 pub mod line;
 pub mod mcap;
 pub mod metadata;
+pub mod metrics_file;
 pub mod opening;
 pub mod page;
 pub mod pattern;
@@ -78,16 +83,21 @@ pub const TARGETS: &[Target] = &[
     Target { name: "cid", check: cid::check, seeds: cid::seeds },
     Target { name: "dag", check: dag::check, seeds: dag::seeds },
     Target { name: "description", check: description::check, seeds: description::seeds },
+    Target { name: "device_health", check: device_health::check, seeds: device_health::seeds },
     Target { name: "difference", check: difference::check, seeds: difference::seeds },
     Target { name: "dns", check: dns::check, seeds: dns::seeds },
     Target { name: "fragment", check: fragment::check, seeds: fragment::seeds },
     Target { name: "gateway", check: gateway::check, seeds: gateway::seeds },
     Target { name: "head", check: head::check, seeds: head::seeds },
+    Target { name: "health", check: health::check, seeds: health::seeds },
     Target { name: "hello", check: hello::check, seeds: hello::seeds },
+    Target { name: "history", check: history::check, seeds: history::seeds },
+    Target { name: "host", check: host::check, seeds: host::seeds },
     Target { name: "key_file", check: key_file::check, seeds: key_file::seeds },
     Target { name: "line", check: line::check, seeds: line::seeds },
     Target { name: "mcap", check: mcap::check, seeds: mcap::seeds },
     Target { name: "metadata", check: metadata::check, seeds: metadata::seeds },
+    Target { name: "metrics_file", check: metrics_file::check, seeds: metrics_file::seeds },
     Target { name: "opening", check: opening::check, seeds: opening::seeds },
     Target { name: "page", check: page::check, seeds: page::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },

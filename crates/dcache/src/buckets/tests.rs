@@ -69,6 +69,7 @@ fn a_family_contains_the_buckets_whose_first_names_are_its_names() {
         ("pri/x/info/other", "pri/ID/info"),
         ("pri/x/info/robot", "pri/ID/info/robot"),
         ("pri/x/uploads", "pri/ID/uploads"),
+        ("pri/x/health", "pri/ID/health"),
         ("pri/x/information", "pri/ID"),
         ("pri/x/info/version", "pri/ID/info"),
         ("pri/x/info/version/dswarm", "pri/ID/info/version/dswarm"),
