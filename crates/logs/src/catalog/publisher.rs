@@ -24,8 +24,10 @@ use tokio::time::Instant;
 
 /// Time for which a former version stays pinned. Robots that began to fetch it can end this.
 const GRACE: Duration = Duration::from_secs(600);
-/// Interval at which the record is renewed if needed, and at which a version is published for few new receipts.
+/// Interval at which the record is renewed if needed.
 const RENEW: Duration = Duration::from_secs(600);
+/// Time after a new receipt until a version is published, however few there are.
+const FEW_RECEIPTS: Duration = Duration::from_secs(60);
 /// Number of new receipts for which a version is published at once. Each is in a record until it is one of more than
 /// [`MOST_STATED`] receipts, so a version for each of them would only cost the other robots a fetch.
 const MANY_RECEIPTS: usize = MOST_STATED / 2;
@@ -124,16 +126,20 @@ impl Publisher {
         let mut listing = self.ledger.listing().subscribe();
         listing.mark_changed();
         let mut renew = Instant::now() + RENEW;
+        let mut receipts_due = None;
         loop {
             let due = self.pace.due().map_or(renew, |due| renew.min(self.started + due));
-            let wake = self.unpin_at.map_or(due, |at| due.min(at));
+            let wake = [self.unpin_at, receipts_due].into_iter().flatten().fold(due, Instant::min);
             tokio::select! {
                 Ok(()) = listing.changed() => {
                     if listing.borrow_and_update().is_known() {
                         self.pace.note_change(self.started.elapsed());
                     }
                 }
-                Ok(()) = self.receipts.changed() => self.note_receipts(MANY_RECEIPTS),
+                Ok(()) = self.receipts.changed() => {
+                    self.note_receipts(MANY_RECEIPTS);
+                    receipts_due.get_or_insert(Instant::now() + FEW_RECEIPTS);
+                }
                 () = tokio::time::sleep_until(wake) => {}
             }
             let now = Instant::now();
@@ -143,8 +149,10 @@ impl Publisher {
                 renew = now + RENEW;
             } else if renew <= now {
                 self.renew().await?;
-                self.note_receipts(1);
                 renew = now + RENEW;
+            }
+            if receipts_due.take_if(|due| *due <= now).is_some() {
+                self.note_receipts(1);
             }
             if self.unpin_at.is_some_and(|at| at <= now) {
                 self.unpin_former().await?;
