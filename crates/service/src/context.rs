@@ -1,7 +1,8 @@
 //! The context that the daemon gives to a service.
 
 use crate::{
-    FileId, ListedBy, LocalFacts, PrivatePlaces, ServiceError, SharedValues, WantedFiles, holds_key, supervise,
+    FileId, ListedBy, LocalFacts, PrivatePlaces, ServiceError, SharedValues, WantedFiles, holds_key,
+    supervise,
 };
 use control::{Failure, FailureKind, Places};
 use ipfs::node::Node;
