@@ -1,7 +1,8 @@
 //! The catalogue of a robot: the list of all files that it shares, keeps and uploaded, as one IPFS object.
 //!
 //! The swarm remembers a limited number of records of each robot. So single records are made for a limited number of
-//! files. All files of a robot, and all receipts of its uploads, are in its catalogue, and one record in `pri/ID/catalog` names the catalogue's CID.
+//! files. All files of a robot, and all receipts of its uploads, are in its catalogue. One record in `pri/ID/catalog` names
+//! the catalogue's CID.
 //!
 //! - [`format`]: the lines of a catalogue, and its division into blocks, so that versions share blocks.
 //! - [`stated`]: the record that names a catalogue.

@@ -46,7 +46,7 @@ pub(crate) struct OwnRule {
 pub(crate) struct Freeing {
     pub(crate) swarm: Swarm,
     pub(crate) ledger: Ledger,
-    /// Number of other robots that have to keep a file.
+    /// Number of copies of a file that the swarm should have; 0 if each robot keeps every file.
     pub(crate) copies: usize,
     /// The catalogues that this node has read.
     pub(crate) catalogs: SharedCatalogs,
