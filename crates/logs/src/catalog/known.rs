@@ -6,7 +6,9 @@
 //!
 //! - A robot's own later record about a file has precedence over the line in its catalogue. So a robot can withdraw a
 //!   file without a new version of its catalogue.
-//! - A dismissal that counts for the records of an item also counts for the lines.
+//! - A dismissal that counts for the records of an item also counts for the lines. There is one exception: a robot dismisses
+//!   its own file in `share/files` while the file is in a later bucket, and its line counts again when the file is there no
+//!   more.
 //! - An uploader that shares a file keeps it as well. As with records, it is listed among the holders once another robot
 //!   keeps the file.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -437,28 +439,34 @@ impl<'a> Counting<'a> {
         signers: &mut Signers,
     ) {
         let mut claims = claims.peekable();
-        if claims.peek().is_none() || self.is_dismissed(item) {
+        if claims.peek().is_none() {
             return;
         }
+        let (dismissers, is_first) = (self.dismissers(item), item.bucket == Station::Files.bucket());
         for (claim, counted) in claims {
+            // A robot dismisses its own file in the first bucket while the file is in a later one. When nobody else keeps
+            // the file any more, the line counts again.
+            let is_move = |signer: PeerId| is_first && signer == claim.robot;
             let key = Key { item: item.clone(), signer: claim.robot };
-            let is_outdated =
-                self.set.get(&key).is_some_and(|own| own.signature().sequence > counted.sequence);
-            if !is_outdated {
+            let is_outdated = self.set.get(&key).is_some_and(|own| {
+                let moves = own.kind() == Kind::Dismiss && is_move(claim.robot);
+                own.signature().sequence > counted.sequence && !moves
+            });
+            if !is_outdated && dismissers.iter().all(|signer| is_move(*signer)) {
                 let until = signers.entry(claim.robot).or_insert(counted.until);
                 *until = until.zip(counted.until).map(|(one, other)| one.max(other));
             }
         }
     }
 
-    /// Returns whether a dismissal of an item counts now.
-    fn is_dismissed(&self, item: &Item) -> bool {
-        let counts = |record: &Record| {
+    /// Returns the peers whose dismissals of an item count now.
+    fn dismissers(&self, item: &Item) -> Vec<PeerId> {
+        let counts = |record: &&Record| {
             record.kind() == Kind::Dismiss
                 && record.validity().contains(self.now)
                 && self.set.may(Kind::Dismiss, item, record.signer(), self.now).is_ok()
         };
-        self.set.records_about(item).iter().any(counts)
+        self.set.records_about(item).iter().filter(counts).map(Record::signer).collect()
     }
 
     /// Returns the descriptions of a file in catalogues, with the robots that state each.
@@ -596,6 +604,22 @@ mod tests {
         let (mut set, catalogs) = shared_and_kept();
         say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&numbered(7)), LIFETIME);
         assert!(file(&set, &catalogs, NOW).unwrap().holders.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_nobody_keeps_any_more_is_shared_by_the_catalogue_of_its_uploader() {
+        let roots = BTreeSet::from([peer(1)]);
+        let with_roles = Set::new(Policy::new(roots, Vec::new(), NonZeroU8::MIN), dcache::Limits::default());
+        for mut set in [Set::default(), with_roles] {
+            let one = publish(&mut set, 1, 101);
+            let catalogs = Catalogs::default().with(peer(1), one, Precedence::Member, shared(7)).unwrap();
+            let files = Station::Files.item(&numbered(7));
+            say(&mut set, 1, Kind::Dismiss, files.clone(), LIFETIME);
+            let listed = file(&set, &catalogs, NOW).unwrap();
+            assert_eq!((listed.state, listed.proposers.len()), (State::Shared, 1));
+            say(&mut set, 1, Kind::Propose, files, 1);
+            assert!(file(&set, &catalogs, NOW.plus(2)).is_none(), "it took back the file");
+        }
     }
 
     #[test]
