@@ -617,8 +617,10 @@ mod tests {
             say(&mut set, 1, Kind::Dismiss, files.clone(), LIFETIME);
             let listed = file(&set, &catalogs, NOW).unwrap();
             assert_eq!((listed.state, listed.proposers.len()), (State::Shared, 1));
-            say(&mut set, 1, Kind::Propose, files, 1);
-            assert!(file(&set, &catalogs, NOW.plus(2)).is_none(), "it took back the file");
+            let mut over = dcache::Statements::new();
+            over.propose(files, dcache::Validity::over(NOW));
+            assert_eq!(crate::index::tests::publish(&mut set, 1, over, NOW), 1);
+            assert!(file(&set, &catalogs, NOW).is_none(), "it took back the file");
         }
     }
 
