@@ -1,6 +1,7 @@
 //! The client of the control socket, with blocking I/O.
 
 use crate::socket_path::SocketPath;
+use crate::frame::ParsedFrame;
 use crate::{AnswerFrame, Failure, MAX_ANSWER_BYTES, Protocol, RequestFrame};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
@@ -72,8 +73,11 @@ impl Client {
     /// # Errors
     /// Returns an error if the request failed, or if no answer came.
     pub fn call<P: Protocol>(&mut self, request: &P::Request) -> Result<P::Answer, ClientError> {
-        let answer = self.send(&RequestFrame::of::<P>(request).encode())?;
-        serde_json::from_str(answer.get()).map_err(|error| self.strange(&error))
+        let line = self.ask(&RequestFrame::of::<P>(request).encode())?;
+        match ParsedFrame::parse(&line).map_err(|error| self.strange(&error))? {
+            ParsedFrame::Failure(failure) => Err(failure.into()),
+            ParsedFrame::Answer(answer) => Ok(answer),
+        }
     }
 
     /// Sends one line, and reads its answer. It is for requests without a [`Protocol`].
@@ -81,13 +85,18 @@ impl Client {
     /// # Errors
     /// Returns the same errors as [`Self::call`].
     pub fn send(&mut self, line: &str) -> Result<Box<RawValue>, ClientError> {
-        let line = format!("{line}\n");
-        self.stream.get_mut().write_all(line.as_bytes()).map_err(|error| self.failed(error))?;
-        let line = self.read_line()?;
+        let line = self.ask(line)?;
         match AnswerFrame::parse(&line).map_err(|error| self.strange(&error))? {
             AnswerFrame::Failure(failure) => Err(failure.into()),
             AnswerFrame::Answer(answer) => Ok(answer),
         }
+    }
+
+    /// Sends one line, and returns the line of its answer.
+    fn ask(&mut self, line: &str) -> Result<Vec<u8>, ClientError> {
+        let line = format!("{line}\n");
+        self.stream.get_mut().write_all(line.as_bytes()).map_err(|error| self.failed(error))?;
+        self.read_line()
     }
 
     fn read_line(&mut self) -> Result<Vec<u8>, ClientError> {

@@ -43,6 +43,16 @@ pub enum AnswerFrame {
     Failure(Failure),
 }
 
+/// An answer of one service: an [`AnswerFrame`] whose content is parsed with it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ParsedFrame<A> {
+    /// The request succeeded.
+    Answer(A),
+    /// The request failed.
+    Failure(Failure),
+}
+
 /// The reason why a line is not a request.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -92,6 +102,13 @@ impl AnswerFrame {
     }
 }
 
+impl<A: DeserializeOwned> ParsedFrame<A> {
+    /// Parses one line, given without its line end.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
+}
+
 /// Returns the JSON text of `value`.
 #[expect(
     clippy::expect_used,
@@ -105,7 +122,9 @@ pub fn raw(value: &impl Serialize) -> Box<RawValue> {
 /// tokens; they are replaced by spaces.
 #[expect(clippy::expect_used, reason = "a frame is a struct of texts, which always has a JSON form")]
 fn line(frame: &impl Serialize) -> String {
-    serde_json::to_string(frame).expect("a JSON form").replace(['\n', '\r'], " ")
+    let text = serde_json::to_string(frame).expect("a JSON form");
+    let has_line_end = text.as_bytes().contains(&b'\n') || text.as_bytes().contains(&b'\r');
+    if has_line_end { text.replace(['\n', '\r'], " ") } else { text }
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl Output for Done {
 
 fn json_text(json: serde_json::Result<String>) -> Result<String, CliError> {
     let json = json.map_err(|error| CliError::Output(error.into()))?;
-    Ok(clean_json(&json) + "\n")
+    Ok(clean_json(json) + "\n")
 }
 
 /// Prints and flushes a text. Returns `false` if the reader closed the pipe early, as `head` does. This is not an

@@ -14,7 +14,11 @@ pub(crate) fn clean_lines(text: &str, most: usize) -> String {
 /// Returns the JSON text with dangerous characters escaped as `\uXXXX` (RFC 8259, section 7). The document has the same
 /// meaning for programs, and is safe to show on a terminal. Outside of strings, JSON contains no dangerous characters
 /// except line ends.
-pub(crate) fn clean_json(json: &str) -> String {
+pub(crate) fn clean_json(json: String) -> String {
+    // Most documents are long and plain, so they are not copied.
+    if json.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
+        return json;
+    }
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
         if c == '\n' || !is_dangerous(c) {
@@ -96,10 +100,11 @@ mod tests {
     #[test]
     fn json_stays_the_same_document() {
         let text = "a\x1b\u{202e}\u{9b}\u{e0041}\n\"é";
-        let json = serde_json::to_string_pretty(&[text]).unwrap();
-        let clean = clean_json(&json);
+        let clean = clean_json(serde_json::to_string_pretty(&[text]).unwrap());
         assert!(!clean.chars().any(|c| c != '\n' && is_dangerous(c)));
         assert_eq!(serde_json::from_str::<Vec<String>>(&clean).unwrap(), [text]);
+        let plain = serde_json::to_string_pretty(&["a\n~"]).unwrap();
+        assert_eq!(clean_json(plain.clone()), plain);
     }
 
     #[test]

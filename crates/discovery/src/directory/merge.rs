@@ -66,6 +66,9 @@ fn source(foreign: &ForeignRobot) -> Source {
 /// connections there, or did so when the robot was heard. Removes these robots from `foreign`. Another robot could claim
 /// the same name, so the name alone does not suffice.
 pub(super) fn into_peers(drafts: &mut Drafts, foreign: &mut Vec<Draft>, (set, now): (&Set, Time)) {
+    if foreign.is_empty() {
+        return;
+    }
     let mut named: BTreeMap<String, Vec<PeerId>> = BTreeMap::new();
     for (peer, draft) in drafts.iter() {
         if let Some(name) = &draft.robot.name {
@@ -129,13 +132,15 @@ fn merge(draft: &mut Draft, foreign: Robot) {
 
 /// Marks all robots whose name another robot has as well. Upper and lower case are the same, as in the DNS.
 pub(super) fn mark_shared_names(rows: &mut [Robot]) {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for name in rows.iter().filter_map(|row| row.name.as_ref()) {
-        *counts.entry(folded(&name.value)).or_default() += 1;
-    }
-    for row in rows {
-        let name = row.name.as_ref().map(|name| folded(&name.value));
-        row.shares_name = name.and_then(|name| counts.get(&name)).is_some_and(|count| *count > 1);
+    let named = rows.iter().enumerate().filter_map(|(row, robot)| Some((folded(&robot.name.as_ref()?.value), row)));
+    let mut named: Vec<(String, usize)> = named.collect();
+    named.sort_unstable();
+    for same in named.chunk_by(|(one, _), (other, _)| one == other).filter(|same| same.len() > 1) {
+        for (_, row) in same {
+            if let Some(robot) = rows.get_mut(*row) {
+                robot.shares_name = true;
+            }
+        }
     }
 }
 
