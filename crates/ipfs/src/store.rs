@@ -1,6 +1,6 @@
 //! Blocks on disk, limited in size and checked when read. Blocks can be pinned, and files be served in place.
 //!
-//! Layout of the folder:
+//! Layout of the folder. A folder inside `blocks` is made for its first block:
 //! ```text
 //! blocks/ab/1220...ab   one file per block with exactly the block's bytes. The name is the multihash in lower case
 //!                       hexadecimal, the folder its last two digits; the oldest block was modified first

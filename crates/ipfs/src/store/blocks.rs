@@ -11,7 +11,8 @@ use super::{BlockKey, Context as _, StoreError};
 /// Suffix of the names of files that are being written.
 const PARTIAL: &str = ".partial";
 
-/// The folders of the block files, and of those that are being written.
+/// The folders of the block files, and of those that are being written. Each is made for its first block: 256 folders would
+/// cost a new robot more processor time than the rest of its start.
 #[derive(Debug)]
 pub(super) struct BlockFiles {
     directory: PathBuf,
@@ -19,16 +20,16 @@ pub(super) struct BlockFiles {
 }
 
 impl BlockFiles {
-    /// Creates the folders.
+    /// Creates the folder of the folders.
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        make_folders(directory)?;
+        fs::create_dir_all(directory.join("blocks")).context("make its folders")?;
         Ok(Self { directory: directory.to_owned(), next_temporary: AtomicU64::new(0) })
     }
 
-    /// Returns the folders that contain the blocks.
-    pub(super) fn folders(&self) -> impl Iterator<Item = PathBuf> {
+    /// Returns the folders that can contain blocks, each with the last byte of their keys.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (u8, PathBuf)> {
         let blocks = self.directory.join("blocks");
-        (0..=u8::MAX).map(move |byte| blocks.join(format!("{byte:02x}")))
+        (0..=u8::MAX).map(move |byte| (byte, blocks.join(format!("{byte:02x}"))))
     }
 
     pub(super) fn path(&self, key: &BlockKey) -> PathBuf {
@@ -49,7 +50,13 @@ impl BlockFiles {
     pub(super) fn write_temporary(&self, key: &BlockKey, data: &[u8]) -> Result<PathBuf, StoreError> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let path = self.path(key).with_extension(format!("{number}{PARTIAL}"));
-        let written = File::create(&path).and_then(|mut file| file.write_all(data));
+        let created = match File::create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(&path))
+            }
+            created => created,
+        };
+        let written = created.and_then(|mut file| file.write_all(data));
         if written.is_err() {
             let _ = fs::remove_file(&path);
         }
@@ -91,12 +98,6 @@ impl BlockFiles {
         }
         Ok((index, removed))
     }
-}
-
-fn make_folders(directory: &Path) -> Result<(), StoreError> {
-    (0..=u8::MAX)
-        .try_for_each(|byte| fs::create_dir_all(directory.join("blocks").join(format!("{byte:02x}"))))
-        .context("make its folders")
 }
 
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {

@@ -54,12 +54,15 @@ impl BlockKey {
         Some(Self(Bytes::new(bytes)))
     }
 
+    /// Returns the last byte, which names the folder of the block file.
+    pub(super) fn folder(&self) -> u8 {
+        self.as_bytes().last().copied().unwrap_or_default()
+    }
+
     /// Returns the path of the block file inside the folder of blocks. The last digits name the subfolder, because the
     /// first digits are the same for all blocks and the last ones are evenly distributed.
     pub(super) fn relative_path(&self) -> PathBuf {
-        let name = self.to_string();
-        let folder = name.get(name.len().saturating_sub(2)..).unwrap_or_default().to_owned();
-        Path::new(&folder).join(name)
+        Path::new(&format!("{:02x}", self.folder())).join(self.to_string())
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {

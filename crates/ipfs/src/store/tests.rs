@@ -141,6 +141,9 @@ fn opening_counts_the_blocks_and_removes_temporary_files() {
     let empty =
         add_file(&store, &Content::Bytes(Bytes::new()), Format::V1, &mut |_, _, _| true).unwrap().root;
     drop(store);
+    for shard in ["17", "00"] {
+        fs::create_dir_all(folder.path().join("blocks").join(shard)).unwrap();
+    }
     fs::write(folder.path().join("blocks/17/1220.3.partial"), "half a block").unwrap();
     fs::write(file_of(&folder, &cids[2]), "").unwrap();
     fs::write(folder.path().join("blocks/00/README"), "not a block").unwrap();
@@ -362,6 +365,7 @@ fn only_valid_file_names_are_read_as_keys() {
     let folder = TempDir::new().unwrap();
     let files = BlockFiles::open(folder.path()).unwrap();
     let name = BlockKey::of(&block(0).0).to_string();
+    fs::create_dir(folder.path().join("blocks/00")).unwrap();
     for wrong in [&name[1..], &name[2..], &name.to_uppercase(), "zz", "é", "1220", &format!("{name}00")] {
         fs::write(folder.path().join("blocks/00").join(wrong), "x").unwrap();
     }

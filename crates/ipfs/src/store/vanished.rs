@@ -1,6 +1,6 @@
 //! Finds blocks whose files vanish while the store is open, because a user deletes them or the disk loses a folder.
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,12 @@ impl Store {
     /// changes: it lists only folders that changed since the last check, and reads no block.
     ///
     /// # Errors
-    /// When a folder cannot be listed. A folder that is gone is created again.
+    /// When a folder cannot be listed. A folder that is gone has no blocks.
     pub fn check_blocks(&self) -> Result<usize, StoreError> {
         let mut seen = self.inner.seen_folders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names = BTreeSet::new();
         let mut changed = BTreeSet::new();
-        for folder in self.inner.files.folders() {
+        for (byte, folder) in self.inner.files.folders() {
             // The time is read first, so that the next check sees changes during the listing.
             let now = modified(&folder).context("look at a folder of blocks")?;
             if now.is_some() && seen.get(&folder).copied() == now {
@@ -40,10 +40,12 @@ impl Store {
                 Some(_) => {
                     seen.remove(&folder);
                 }
-                None => fs::create_dir_all(&folder).context("create a missing folder of blocks")?,
+                None => {
+                    seen.remove(&folder);
+                }
             }
             list(&folder, &mut names).context("list its blocks")?;
-            changed.insert(folder);
+            changed.insert(byte);
         }
         if changed.is_empty() {
             return Ok(0);
@@ -51,16 +53,9 @@ impl Store {
         self.drop_vanished(&changed, &names)
     }
 
-    fn drop_vanished(
-        &self,
-        changed: &BTreeSet<PathBuf>,
-        names: &BTreeSet<OsString>,
-    ) -> Result<usize, StoreError> {
-        let is_gone = |key: &BlockKey| {
-            let path = self.inner.files.path(key);
-            let is_listed = path.file_name().is_some_and(|name| names.contains(name));
-            !is_listed && path.parent().is_some_and(|folder| changed.contains(folder))
-        };
+    fn drop_vanished(&self, changed: &BTreeSet<u8>, names: &BTreeSet<OsString>) -> Result<usize, StoreError> {
+        let is_gone =
+            |key: &BlockKey| changed.contains(&key.folder()) && !names.contains(OsStr::new(&key.to_string()));
         let gone: Vec<BlockKey> = self.index().stored().filter(|key| is_gone(key)).cloned().collect();
         let mut dropped = 0;
         for key in gone {
@@ -83,8 +78,13 @@ fn modified(folder: &Path) -> io::Result<Option<SystemTime>> {
     }
 }
 
+/// Adds the names of the files in a folder. A folder that does not exist has none.
 fn list(folder: &Path, names: &mut BTreeSet<OsString>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         names.insert(entry?.file_name());
     }
     Ok(())
