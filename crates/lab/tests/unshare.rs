@@ -4,7 +4,7 @@ mod files;
 
 use files::{SOON, wait_until_safe};
 use lab::daemon::Robot;
-use lab::{Lab, Result, or_skip, wait_until};
+use lab::{FakeClock, Lab, Result, or_skip, wait_until};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,9 @@ const QUICK: &str = "settle_seconds = 0\nrescan_seconds = 1\nlogs.copies = 0\n";
 /// Time in which a record reaches all robots, and their daemons act on it.
 const HEARD: Duration = Duration::from_secs(4);
 /// Number of robots.
-const ROBOTS: usize = 6;
+const ROBOTS: usize = 10;
+/// Time for which one of them is away, in seconds.
+const DAY: i64 = 24 * 3600;
 /// Time within which all robots that are present drop the file, after they heard of it.
 const AIM: Duration = Duration::from_secs(10);
 
@@ -91,12 +93,19 @@ fn an_unshared_file_is_dropped_by_all_also_by_a_robot_that_was_away() -> Result 
     println!("{} robots dropped the file after {:.1} s", ROBOTS - 2, begun.elapsed().as_secs_f64());
     assert!(begun.elapsed() < AIM + Duration::from_secs(5), "the command itself waits for five seconds");
     println!("{}", robots[0].cli_text(&["unshare"])?.trim());
-    assert_eq!(hostnames(&said["files"][0]["waiting"]), ["r5"], "{said:#}");
-    assert_eq!(hostnames(&said["files"][0]["confirmed"]), ["r1", "r2", "r3", "r4"], "{said:#}");
+    let others: Vec<String> = (1..ROBOTS).map(|number| format!("r{number}")).collect();
+    let (away, present) = others.split_last().unwrap_or_else(|| unreachable!("there are several robots"));
+    assert_eq!(hostnames(&said["files"][0]["waiting"]), [away], "{said:#}");
+    assert_eq!(hostnames(&said["files"][0]["confirmed"]), present, "{said:#}");
     assert!(path.exists(), "a file in a shared folder was deleted");
-    // The robot that was away still has the file and its statement. It hears of the withdrawal while the uploader is
-    // away, and drops the file.
+    // The robot that was away for a day still has the file and its statement. It hears of the withdrawal while the uploader
+    // is away, and drops the file.
     robots[0].kill9()?;
+    let clock = or_skip("a day away", FakeClock::ahead(DAY));
+    let mut robots: Vec<Robot> = robots.into_iter().map(|robot| robot.with_clock(clock.clone())).collect();
+    for robot in robots[1..ROBOTS - 1].iter_mut().filter(|_| clock.is_some()) {
+        robot.restart()?;
+    }
     let returned = Instant::now();
     robots[ROBOTS - 1].restart()?;
     wait_until_gone(&robots[ROBOTS - 1], "run.bag", &cid)?;
@@ -107,7 +116,7 @@ fn an_unshared_file_is_dropped_by_all_also_by_a_robot_that_was_away() -> Result 
         (said["files"][0]["waiting"].as_array()?.is_empty()).then_some(said)
     };
     let said = wait_until(SOON, "all have confirmed", is_confirmed)?;
-    assert_eq!(hostnames(&said["files"][0]["confirmed"]), ["r1", "r2", "r3", "r4", "r5"], "{said:#}");
+    assert_eq!(hostnames(&said["files"][0]["confirmed"]), others, "{said:#}");
     let shown = robots[0].cli_text(&["report"])?;
     assert!(shown.contains("run.bag") && shown.contains("it was unshared"), "{shown}");
     // A later file is shared, the withdrawn one is not, although it lies in the folder.
