@@ -157,12 +157,18 @@ fn lay_unsynced(directory: &Path, path: &Path, data: &[u8], random: &mut ChaCha8
     let whole = directory.join(path);
     match random.random_range(0..6) {
         0 => {}
-        1 => fs::write(whole, "").unwrap(),
-        2 => fs::write(whole, &data[..data.len() / 2]).unwrap(),
-        3 => fs::write(whole, vec![0; data.len()]).unwrap(),
-        4 => fs::write(whole.with_extension("3.partial"), data).unwrap(),
-        _ => fs::write(whole, data).unwrap(),
+        1 => lay(&whole, &[]),
+        2 => lay(&whole, &data[..data.len() / 2]),
+        3 => lay(&whole, &vec![0; data.len()]),
+        4 => lay(&whole.with_extension("3.partial"), data),
+        _ => lay(&whole, data),
     }
+}
+
+/// Writes a file, and makes its folder if necessary.
+fn lay(path: &Path, data: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, data).unwrap();
 }
 
 struct Bench {
@@ -181,14 +187,14 @@ impl Bench {
         let synced = if is_synced { &after.synced } else { &before.synced };
         for (path, data) in before.blocks.iter().chain(&after.blocks) {
             match synced.get(path) {
-                Some(data) => fs::write(directory.join(path), data).unwrap(),
+                Some(data) => lay(&directory.join(path), data),
                 None => lay_unsynced(directory, path, data, random),
             }
         }
         // Removed files may be gone or may reappear.
         for (path, data) in before.synced.iter().filter(|(path, _)| !after.blocks.contains_key(*path)) {
             if random.random() {
-                fs::write(directory.join(path), data).unwrap();
+                lay(&directory.join(path), data);
             } else {
                 let _ = fs::remove_file(directory.join(path));
             }
