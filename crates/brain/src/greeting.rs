@@ -6,7 +6,8 @@
 //! lost records are left to a comparison.
 //!
 //! The nodes greet at random times, later on a large network. One greeting serves all newcomers that appear before it is
-//! sent. Greetings have a rate limit, so that a host that makes up peers does not cause many.
+//! sent. Greetings have a rate limit, so that a host that makes up peers does not cause many. While they follow each
+//! other, as when a class is switched on, they come later and later, so that the limit suffices for all newcomers.
 
 use crate::Now;
 use crate::neighbours::slowdown;
@@ -23,6 +24,8 @@ use telemetry::metrics;
 const WAIT: Duration = Duration::from_millis(50);
 /// Rate limit of the greetings on one network. The burst lasts for the second in which a whole class is switched on.
 const GREETINGS: Allowance = Allowance { burst: 12, per_minute: 12 };
+/// Number of greetings after which the longest delay is that of two, then of three, and so on.
+const SLOWER_AFTER: u32 = 4;
 /// Maximum number of records in a greeting.
 const MAX_RECORDS: usize = 8;
 
@@ -39,13 +42,15 @@ impl Greetings {
         Self { tokens: Tokens::full(GREETINGS, elapsed), at: Duration::ZERO }
     }
 
-    /// Plans a greeting after `wait`, and returns its time. Returns `None` if a greeting is planned already, or the
-    /// rate limit is reached.
+    /// Plans a greeting after `wait`, or after a multiple of it if there were other greetings, and returns its time.
+    /// Returns `None` if a greeting is planned already, or the rate limit is reached.
     fn plan(&mut self, elapsed: Duration, wait: Duration) -> Option<Duration> {
+        let left = u32::try_from(self.tokens.left(elapsed)).unwrap_or(u32::MAX);
         if self.at > elapsed || !self.tokens.spend(1, elapsed) {
             return None;
         }
-        self.at = elapsed + wait;
+        let before = GREETINGS.burst.saturating_sub(left);
+        self.at = elapsed + wait * (1 + before / SLOWER_AFTER);
         Some(self.at)
     }
 }
@@ -99,6 +104,19 @@ mod tests {
         assert_eq!(greetings.plan(SECOND, SECOND), Some(SECOND * 2));
         assert_eq!(greetings.plan(SECOND.mul_f64(1.5), SECOND), None);
         assert_eq!(greetings.plan(SECOND * 2, SECOND), Some(SECOND * 3));
+    }
+
+    #[test]
+    fn the_greetings_suffice_for_a_class_that_is_switched_on_within_a_second() {
+        for nodes in [10, 20, 30, 50] {
+            let mut greetings = Greetings::new(SECOND);
+            let is_greeted = |node: u32| {
+                let at = SECOND + SECOND * node / nodes;
+                let wait = WAIT * slowdown(usize::try_from(node).unwrap()) / 2;
+                greetings.plan(at, wait).is_some() || greetings.at > at
+            };
+            assert!((0..nodes).all(is_greeted), "{nodes} nodes");
+        }
     }
 
     #[test]
