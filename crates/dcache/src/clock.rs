@@ -10,7 +10,8 @@
 //!
 //! A signed time counts while this node's own clock shows the same time or a later one. It also counts while more than
 //! half of the present peers with a role have signed it, or while an admin and another peer with a role have signed it.
-//! So neither a single wrong clock nor a few robots of a class can move the time of the swarm forward. While the own
+//! A peer that does not know the time itself says so in the [validity](crate::Validity::doubted), and its signed time does
+//! not count. So neither a single wrong clock nor a few robots of a class can move the time of the swarm forward. While the own
 //! clock is behind the floor, the time is *unknown*. The node then relays and stores records, judges by the floor, and
 //! accepts no new authority.
 //!

@@ -469,6 +469,29 @@ fn a_clock_stepped_to_2040() {
 }
 
 #[test]
+fn strangers_who_tell_members_a_false_time_do_not_move_those_who_know_the_time() {
+    let mut set = swarm();
+    // Two members without a clock believe strangers that it is 2034, and state their presence there.
+    let year_2034 = NOW.plus(7 * 365 * DAY);
+    let state = |set: &mut Set, sequence: u64, validity: Validity| {
+        for number in [TRUSTED, 4] {
+            let presence = sign(number, sequence, Kind::Propose, role(Role::Peer, number), validity);
+            bring(set, &presence, NOW).unwrap();
+        }
+    };
+    bring(&mut set, &sign(ROOT, 70, Kind::Propose, role(Role::Trusted, 4), week()), NOW).unwrap();
+    let mut clock = Clock::new(NOW, None, Duration::ZERO);
+    state(&mut set, 50, Validity::doubted(year_2034, 600));
+    let signed = set.signed_times(peer(ROOT), NOW);
+    assert!(signed.is_empty(), "they do not know the time themselves: {signed:?}");
+    assert!(!clock.witness(signed.into_values(), NOW, Duration::ZERO));
+    // Members whose own clocks show this time are believed if they are the majority.
+    state(&mut set, 51, Validity::stated(year_2034.plus(60), 600));
+    let signed = set.signed_times(peer(ROOT), NOW);
+    assert!(clock.witness(signed.into_values(), NOW, Duration::ZERO));
+}
+
+#[test]
 fn each_refusal_changes_nothing() {
     let mut set = swarm();
     let before = set.clone();

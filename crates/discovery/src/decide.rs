@@ -78,7 +78,11 @@ impl Decide for Announcer {
             let until = until.filter(|_| !is_due).unwrap_or_else(|| {
                 self.copied.stated(claim, now);
                 let former = own_proposal(set, self.me, &claim.item);
-                let validity = Validity::renewed(former.as_ref(), now, claim.lifetime);
+                let validity = match moment.is_certain || claim.item != presence(self.me) {
+                    true => Validity::renewed(former.as_ref(), now, claim.lifetime),
+                    // Other nodes derive the time from statements of presence.
+                    false => Validity::doubted(now, claim.lifetime),
+                };
                 match is_due {
                     true => statements.insist(claim.item.clone(), validity),
                     false => statements.propose(claim.item.clone(), validity),
@@ -211,6 +215,23 @@ mod tests {
         assert_eq!(statements(&set, me, &there, NOW), change);
         // After a restart, before the IPFS node listens, its published addresses stay valid.
         assert!(statements(&set, me, &LocalFacts { ipfs: None, ..here }, NOW).is_empty());
+    }
+
+    #[test]
+    fn the_presence_of_a_node_that_does_not_know_the_time_says_so() {
+        let (me, mut set) = (Keypair::from_seed([1; 32]).peer_id(), Set::default());
+        let mut announcer = Announcer::new(me, facts("10.0.0.1"));
+        let mut state = |set: &mut Set, seconds: u64, is_certain: bool| {
+            let moment = Moment { is_certain, ..Moment::certain(NOW.plus(seconds)) };
+            for statement in announcer.decide(set, moment).statements.into_signable().unwrap() {
+                say(set, statement.kind(), statement.item(), *statement.validity());
+            }
+            let doubted = set.records().filter(|record| record.validity().is_doubted(600));
+            (doubted.count(), set.item(&presence(me), moment.time).is_some())
+        };
+        assert_eq!(state(&mut set, 0, false), (1, true));
+        assert_eq!(state(&mut set, 300, false), (1, true));
+        assert_eq!(state(&mut set, 600, true), (0, true), "the next statement is evidence again");
     }
 
     #[test]

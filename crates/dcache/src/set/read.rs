@@ -120,7 +120,8 @@ impl Set {
     }
 
     /// Returns, for each peer with a role except `me`, the time of its last statement that it is present. The time is
-    /// that of the peer's own clock, and the peer signed it.
+    /// that of the peer's own clock, and the peer signed it. A peer that did not know the time is left out, because
+    /// others told it that time, perhaps strangers.
     pub fn signed_times(&self, me: PeerId, time: Time) -> BTreeMap<PeerId, SignedTime> {
         let authority = self.authority_at(time);
         let peers = [Role::Trusted, Role::Admin, Role::Root]
@@ -128,6 +129,9 @@ impl Set {
             .flat_map(|role| authority.holders(role).map(move |peer| (peer, role)));
         let said = |(peer, role)| {
             let record = self.get(&Key { item: presence(peer), signer: peer })?;
+            if record.validity().is_doubted(buckets::PEER.lifetime()) {
+                return None;
+            }
             // The validity begins earlier than the time of signing, so that time is computed from the end.
             let said = record.validity().until()?.0.saturating_sub(buckets::PEER.lifetime());
             Some((peer, SignedTime { time: Time(said), is_admin: role >= Role::Admin }))

@@ -9,7 +9,24 @@ use crate::buckets::LONGEST_LIFETIME;
 /// different speeds.
 pub const CLOCK_LEEWAY: u64 = 25 * 60;
 
+/// Time, in seconds, by which a statement begins earlier than it was made if its signer did not know the time. It differs
+/// from [`CLOCK_LEEWAY`], so that readers recognise the statement.
+const DOUBTED_LEEWAY: u64 = CLOCK_LEEWAY - 60;
+
 impl Validity {
+    /// Returns the validity of a statement for `seconds` that its signer makes at `now` without knowing the time. The
+    /// statement is no evidence of the time: see [`Self::is_doubted`].
+    pub fn doubted(now: Time, seconds: u64) -> Self {
+        let from = Time(now.0.saturating_sub(DOUBTED_LEEWAY));
+        Self { from, until: End::at(now.plus(seconds.max(1))) }
+    }
+
+    /// Returns whether the signer of a statement for `seconds` did not know the time: see [`Self::doubted`].
+    pub fn is_doubted(&self, seconds: u64) -> bool {
+        let signed = self.until().map(|until| until.0.saturating_sub(seconds));
+        signed.zip(self.from()).is_some_and(|(signed, from)| from.0.saturating_add(DOUBTED_LEEWAY) == signed)
+    }
+
     /// Returns the validity of a statement made at `now`, by the signer's clock, that lasts for `seconds`. It begins
     /// [`CLOCK_LEEWAY`] earlier, or less if the validity would otherwise exceed [`LONGEST_LIFETIME`]. Every statement
     /// that holds from the time of signing gets its validity from here.
@@ -63,6 +80,20 @@ mod tests {
 
     const NOW: Time = Time(1_800_000_000);
     const DAY: u64 = 86_400;
+
+    #[test]
+    fn a_statement_of_a_signer_that_does_not_know_the_time_is_recognised() {
+        assert!(Validity::doubted(NOW, 600).is_doubted(600));
+        let first = Validity::stated(NOW, 600);
+        assert!(!first.is_doubted(600));
+        let doubted = Validity::doubted(NOW, 600);
+        for former in [first, doubted] {
+            let later = Validity::renewed(Some(&former), NOW.plus(300), 600);
+            assert!(!later.is_doubted(600), "the signer knows the time again");
+        }
+        assert!(!Validity::starting(NOW, 600).is_doubted(600));
+        assert!(doubted.contains(Time(NOW.0 - 20 * 60)), "a reader twenty minutes behind sees it hold");
+    }
 
     #[test]
     fn a_reader_twenty_minutes_behind_sees_a_statement_hold_at_once() {

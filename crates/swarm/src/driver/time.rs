@@ -52,7 +52,9 @@ impl Run {
 
     fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
         let floor = self.clock.own_floor(elapsed);
-        let signed = self.brain.set().signed_times(self.signer.me(), wall.max(floor));
+        // Without a battery clock, the roles that were granted since the program was built begin only at the guessed time.
+        let guessed = self.last_time.moment.map_or(Time::default(), |(moment, _)| moment.time);
+        let signed = self.brain.set().signed_times(self.signer.me(), wall.max(floor).max(guessed));
         let witnesses = signed.len();
         if self.clock.witness(signed.into_values(), wall, elapsed)
             && let Some(time) = self.clock.learned(wall, elapsed)
