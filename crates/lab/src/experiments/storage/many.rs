@@ -64,7 +64,8 @@ fn write_files(a: &Robot, number: usize) -> Result {
     write().map_err(Error::io("writing many files"))
 }
 
-/// Waits for at least this number of whole pins: versions of the catalogue are pinned as well. It requests only numbers, because listing all pins would dominate the measurement.
+/// Waits for at least this number of whole pins: versions of the catalogue are pinned as well. It requests only numbers,
+/// because listing all pins would dominate the measurement.
 fn wait_for_pins(a: &Robot, number: usize) -> Result {
     let mut client = None;
     wait_until(LONG, &format!("{number} whole pins"), || {
