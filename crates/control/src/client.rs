@@ -1,7 +1,7 @@
 //! The client of the control socket, with blocking I/O.
 
-use crate::socket_path::SocketPath;
 use crate::frame::ParsedFrame;
+use crate::socket_path::SocketPath;
 use crate::{AnswerFrame, Failure, MAX_ANSWER_BYTES, Protocol, RequestFrame};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;

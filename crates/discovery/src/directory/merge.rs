@@ -132,7 +132,8 @@ fn merge(draft: &mut Draft, foreign: Robot) {
 
 /// Marks all robots whose name another robot has as well. Upper and lower case are the same, as in the DNS.
 pub(super) fn mark_shared_names(rows: &mut [Robot]) {
-    let named = rows.iter().enumerate().filter_map(|(row, robot)| Some((folded(&robot.name.as_ref()?.value), row)));
+    let named =
+        rows.iter().enumerate().filter_map(|(row, robot)| Some((folded(&robot.name.as_ref()?.value), row)));
     let mut named: Vec<(String, usize)> = named.collect();
     named.sort_unstable();
     for same in named.chunk_by(|(one, _), (other, _)| one == other).filter(|same| same.len() > 1) {
