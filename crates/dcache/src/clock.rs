@@ -11,9 +11,9 @@
 //! A signed time counts while this node's own clock shows the same time or a later one. It also counts while more than
 //! half of the present peers with a role have signed it, or while an admin and another peer with a role have signed it.
 //! A peer that does not know the time itself says so in the [validity](crate::Validity::doubted), and its signed time does
-//! not count. So neither a single wrong clock nor a few robots of a class can move the time of the swarm forward. While the own
-//! clock is behind the floor, the time is *unknown*. The node then relays and stores records, judges by the floor, and
-//! accepts no new authority.
+//! not count. So neither a single wrong clock nor a few robots of a class can move the time of the swarm forward. While
+//! the own clock is behind the floor, the time is *unknown*. The node then relays and stores records, judges by the
+//! floor, and accepts no new authority.
 //!
 //! A node cannot tell a clock that is ahead from a correct clock. Until the clock is corrected, valid records seem to
 //! be expired, but the node must not drop them. Expired records are therefore dropped only by a *settled* time: one

@@ -3,8 +3,9 @@
 //! A file is *safe elsewhere* if enough other robots that are present state that they keep it, or if a peer whose statement
 //! counts states that it is in a storage. Enough is one copy less than the swarm should have, because the copy of the
 //! uploader counts as one of them, and the others make another copy when it has gone. The last copy never goes. Two robots
-//! could let go of the last two copies at the same time, each relying on the other (see `replicate/leaving.rs`). Therefore a file stays for [`PAUSE`] after this robot
-//! last stated that it keeps the file: a robot that relies on that statement has taken back its own one long before.
+//! could let go of the last two copies at the same time, each relying on the other (see `replicate/leaving.rs`). Therefore
+//! a file stays for [`PAUSE`] after this robot last stated that it keeps the file: a robot that relies on that statement
+//! has taken back its own one long before.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};

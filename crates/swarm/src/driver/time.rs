@@ -52,13 +52,7 @@ impl Run {
 
     fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
         let floor = self.clock.own_floor(elapsed);
-        let known = wall.max(floor);
-        let mut signed = self.brain.set().signed_times(self.signer.me(), known);
-        // Without a battery clock, the roles that were granted since the program was built hold only at the guessed time.
-        let guess = self.last_time.moment.map(|(moment, _)| moment.time).filter(|guess| *guess > known);
-        signed.extend(
-            guess.into_iter().flat_map(|guess| self.brain.set().signed_times(self.signer.me(), guess)),
-        );
+        let signed = self.brain.set().signed_times(self.signer.me(), wall.max(floor));
         let witnesses = signed.len();
         if self.clock.witness(signed.into_values(), wall, elapsed)
             && let Some(time) = self.clock.learned(wall, elapsed)
