@@ -105,6 +105,10 @@ pub enum Stage {
         id: Option<String>,
         /// The reason, as a sentence.
         reason: String,
+        /// Whether the storage may have the whole object, because the answer to the last request is not known. Then the
+        /// plan looks first: an object that is whole is not given up.
+        #[serde(default)]
+        is_perhaps_whole: bool,
     },
     /// The object is whole in the storage.
     Done {
@@ -299,7 +303,10 @@ impl Upload {
     pub fn next(&self) -> Action {
         match &self.stage {
             Stage::Hashing => Action::Hash,
-            Stage::Looking | Stage::Unsure { .. } | Stage::Confirming { .. } => Action::Look,
+            Stage::Looking
+            | Stage::Unsure { .. }
+            | Stage::Confirming { .. }
+            | Stage::GivingUp { is_perhaps_whole: true, .. } => Action::Look,
             Stage::Putting => Action::Put,
             Stage::Creating => Action::Create,
             Stage::Sending { id } => match self.missing_part() {
@@ -353,7 +360,7 @@ impl Upload {
             (Stage::Sending { .. }, Event::Completed) => return self.confirm(),
             (Stage::Dropping { .. }, Event::Aborted) => return self.restart(),
             (Stage::GivingUp { reason, .. }, Event::Aborted) => {
-                self.stage = Stage::GivingUp { id: None, reason }
+                self.stage = Stage::GivingUp { id: None, reason, is_perhaps_whole: false }
             }
             (Stage::Sweeping { checked }, Event::Swept) => self.end_sweep(checked, None),
             (Stage::GivingUp { reason, .. }, Event::Swept) => self.fail(reason, None),
@@ -389,8 +396,13 @@ impl Upload {
         match (self.stage.clone(), right) {
             (Stage::Looking, Some(seen)) => self.found(Checked::found(&seen)),
             (Stage::Looking, None) => self.begin_sending(),
-            (Stage::Unsure { .. }, Some(seen)) => {
+            (Stage::Unsure { .. } | Stage::GivingUp { is_perhaps_whole: true, .. }, Some(seen)) => {
                 self.found(Checked::sent(&seen, &self.proof()));
+                return self.clear_parts();
+            }
+            (Stage::GivingUp { id, reason, is_perhaps_whole: true }, None) => {
+                self.failures = 0;
+                self.stage = Stage::GivingUp { id, reason, is_perhaps_whole: false };
                 return self.clear_parts();
             }
             (Stage::Unsure { is_gone: true, .. }, None) => return self.restart(),
@@ -451,12 +463,18 @@ impl Upload {
             _ => None,
         };
         self.failures = 0;
+        // A request that stores the object may have been sent, also by a process that was killed since.
+        let is_perhaps_whole = match self.stage {
+            Stage::Sending { .. } => self.missing_part().is_none(),
+            Stage::Unsure { .. } | Stage::Putting => true,
+            _ => false,
+        };
         // A folder may have a part of an object that was to be stored at once.
-        match id.is_some() || self.unanswered > 0 || self.stage == Stage::Putting {
-            true => self.stage = Stage::GivingUp { id, reason },
+        match id.is_some() || self.unanswered > 0 || is_perhaps_whole {
+            true => self.stage = Stage::GivingUp { id, reason, is_perhaps_whole },
             false => self.fail(reason, None),
         }
-        self.clear_parts()
+        if is_perhaps_whole { PartChange::None } else { self.clear_parts() }
     }
 
     fn on_failure(&mut self, failure: Failure) -> PartChange {
@@ -468,8 +486,8 @@ impl Upload {
                 self.stage = Stage::Unsure { id, is_gone: false };
             }
             (Stage::Dropping { .. }, Failure::NoUpload) => return self.restart(),
-            (Stage::GivingUp { reason, .. }, Failure::NoUpload) => {
-                self.stage = Stage::GivingUp { id: None, reason }
+            (Stage::GivingUp { reason, is_perhaps_whole, .. }, Failure::NoUpload) => {
+                self.stage = Stage::GivingUp { id: None, reason, is_perhaps_whole }
             }
             (_, Failure::NotSupported(why)) => return self.on_no_sweep(why),
             (_, Failure::Denied(why)) if self.failures >= MAX_DENIALS => return self.on_no_sweep(why),
@@ -483,13 +501,13 @@ impl Upload {
     fn on_no_sweep(&mut self, why: String) -> PartChange {
         match self.stage.clone() {
             Stage::Sweeping { checked } => self.end_sweep(checked, Some(why)),
-            Stage::GivingUp { reason, id } => {
+            Stage::GivingUp { reason, id, .. } => {
                 self.unanswered = self.unanswered.saturating_add(u32::from(id.is_some()));
                 self.fail(reason, Some(why));
             }
-            _ => {}
+            _ => return PartChange::None,
         }
-        PartChange::None
+        self.clear_parts()
     }
 
     fn clear_parts(&mut self) -> PartChange {

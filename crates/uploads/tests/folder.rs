@@ -97,9 +97,8 @@ async fn an_upload_that_is_dropped_or_cancelled_at_random_moments_leaves_one_who
         let upload = bench.run_until_cancelled(&storage, &cancelled).await;
         match upload.stage {
             Stage::Done { .. } => assert_exactly_one_whole_object(root.path(), &bench),
-            // A dropped upload may have sent its last request, of which the cancelled one does not know.
-            Stage::Failed { .. } if files(root.path()).is_empty() => {}
-            Stage::Failed { .. } => assert_exactly_one_whole_object(root.path(), &bench),
+            // A cancelled upload looks whether a dropped one had sent its last request.
+            Stage::Failed { .. } => assert_eq!(files(root.path()), BTreeSet::new()),
             stage => panic!("{stage:?}"),
         }
     }
