@@ -8,7 +8,7 @@ use crate::scenario::{Killed, LOOK_EVERY};
 use crate::world::World;
 use ipfs::Cid;
 use logs::{Pressure, ReleaseReason};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Size of each simulated file, in bytes.
@@ -23,9 +23,9 @@ pub(crate) struct CopyChecks {
     pub(crate) fetched: usize,
     /// Number of copies that nodes let go of.
     pub(crate) released: usize,
-    /// Since when each file lacks copies on running nodes.
-    lacking: BTreeMap<Cid, Duration>,
-    /// Longest time for which a file lacked copies while no network was split.
+    /// Since when each file lacks copies on running nodes: one time for each missing copy, the earliest first.
+    lacking: BTreeMap<Cid, VecDeque<Duration>>,
+    /// Longest time for which a copy was missing while no network was split.
     pub(crate) longest: Duration,
     /// Fewest disks that had a file after a copy was let go of.
     pub(crate) fewest: Option<usize>,
@@ -108,7 +108,8 @@ impl World {
         self.nodes.iter().flat_map(|node| node.files.own().copied()).collect()
     }
 
-    /// Measures for how long files lack copies.
+    /// Measures for how long copies are missing. When a copy is back or replaced, it stands for the one that was missing
+    /// for the longest time.
     pub(crate) fn check_copies(&mut self) {
         let files = self.scenario.files.clone();
         let Some(copies) = files.as_ref().and_then(|files| files.copies.as_ref()) else { return };
@@ -128,8 +129,11 @@ impl World {
                 self.copies.lacking.remove(&cid);
                 continue;
             }
-            let since = *self.copies.lacking.entry(cid).or_insert(self.now);
-            let lacked = self.now - since;
+            let (missing, now) = (wanted - holders.len(), self.now);
+            let times = self.copies.lacking.entry(cid).or_default();
+            times.drain(..times.len().saturating_sub(missing));
+            times.resize(missing, now);
+            let lacked = now - times.front().copied().unwrap_or(now);
             self.copies.longest = self.copies.longest.max(lacked);
             if copies.healed_within.is_some_and(|within| lacked > within.0) {
                 self.fail(format!("{} of {wanted} copies of {cid} for {lacked:?}", holders.len()));

@@ -14,8 +14,8 @@ pub struct Copies {
     pub wanted: usize,
     /// Healing delay: see `logs::CopyRules`.
     pub heal: Seconds,
-    /// Maximum time for which a file may lack copies on running nodes while no network is split. If one lacks copies for
-    /// longer, the run fails.
+    /// Maximum time for which a copy of a file may be missing on running nodes while no network is split. If one is missing
+    /// for longer, the run fails.
     pub healed_within: Option<Seconds>,
     /// Maximum number of fetches beyond the first copies of each file. If there are more, the run fails.
     pub extra_fetches: Option<usize>,
