@@ -73,7 +73,7 @@ fn print_run(report: &Report, used: &Used) {
         report.copies
     {
         println!(
-            "{fetched_bytes} bytes of files were fetched, the first copies have {first_bytes}; {released} copies were let go of, and at least {} disks still had the file then; a file lacked copies for at most {longest_lack:.0} s\n",
+            "{fetched_bytes} bytes of files were fetched, the first copies have {first_bytes}; {released} copies were let go of, and at least {} disks still had the file then; a copy was missing for at most {longest_lack:.0} s\n",
             fewest_left.unwrap_or_default()
         );
     }
@@ -175,7 +175,7 @@ fn print_copies(reports: &[Report]) {
         seen.iter().map(extra).max().unwrap_or_default()
     );
     println!(
-        "{} copies were let go of, at least {} disks still had the file then; a file lacked copies for at most {:.0} s",
+        "{} copies were let go of, at least {} disks still had the file then; a copy was missing for at most {:.0} s",
         seen.iter().map(|seen| seen.released).sum::<usize>(),
         seen.iter().filter_map(|seen| seen.fewest_left).min().unwrap_or_default(),
         seen.iter().map(|seen| seen.longest_lack).fold(0.0, f64::max)
