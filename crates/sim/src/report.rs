@@ -59,7 +59,7 @@ pub struct CopiesSeen {
     pub released: usize,
     /// Fewest disks that still had the file when a copy was let go of; absent if none was.
     pub fewest_left: Option<usize>,
-    /// Longest time, in seconds, for which a file lacked copies on running nodes while no network was split.
+    /// Longest time, in seconds, for which a copy was missing on running nodes while no network was split.
     pub longest_lack: f64,
 }
 
