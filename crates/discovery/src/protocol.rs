@@ -12,6 +12,9 @@ pub enum Request {
         /// Number of rows that the client has already.
         #[serde(default)]
         from: usize,
+        /// Whether [`Robot::brief`] rows suffice.
+        #[serde(default, skip_serializing_if = "is_no")]
+        is_brief: bool,
     },
     /// Waits until the table of robots differs from the state `mark`, apart from ages. The answer is
     /// [`Answer::Changed`].
@@ -75,33 +78,80 @@ pub struct Robot {
     /// Where the robot is.
     pub place: Place,
     /// The host name that the robot states.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Fact>,
     /// The type, such as `duckiebot`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub robot_type: Option<Fact>,
     /// The configuration, such as `DB21J`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Fact>,
     /// The hardware, such as `jetson_nano`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<Fact>,
     /// The Duckietown distribution, such as `ente`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub distro: Option<Fact>,
     /// The device ID: the MAC address of eth0 without colons.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Fact>,
     /// The version of dt-swarm.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Fact>,
     /// The ID of the present boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<Fact>,
     /// The status that a robot without dt-swarm reports: `Ready` or `Booting`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Fact>,
+    /// Seconds since the robot was last heard, or else since its newest statement. `None` if neither is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
     /// The channels on which the robot was heard, the latest first, at most [`MAX_HEARD`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub heard: Vec<Heard>,
     /// The addresses at which the robot accepts connections, at most [`MAX_SHOWN_ADDRESSES`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Fact>,
     /// Whether this is the robot that answers.
+    #[serde(skip_serializing_if = "is_no")]
     pub is_me: bool,
     /// Whether another robot in the table has the same name.
+    #[serde(skip_serializing_if = "is_no")]
     pub shares_name: bool,
     /// Whether two hosts use the key of this robot, as after an SD card was copied.
+    #[serde(skip_serializing_if = "is_no")]
     pub is_copied: bool,
+}
+
+impl Robot {
+    /// Returns a copy with the facts that one line about the robot shows: without its addresses, device, boot and
+    /// distribution, and with only the channel on which it was heard last.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        Self {
+            peer: self.peer,
+            place: self.place,
+            name: self.name.clone(),
+            robot_type: self.robot_type.clone(),
+            configuration: self.configuration.clone(),
+            hardware: self.hardware.clone(),
+            version: self.version.clone(),
+            status: self.status.clone(),
+            age_seconds: self.age_seconds,
+            heard: self.heard.first().cloned().into_iter().collect(),
+            is_me: self.is_me,
+            shares_name: self.shares_name,
+            is_copied: self.is_copied,
+            ..Self::default()
+        }
+    }
+}
+
+/// Returns whether a flag is not set, so that it can be left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_no(flag: &bool) -> bool {
+    !flag
 }
 
 /// Maximum number of channels in [`Robot::heard`].

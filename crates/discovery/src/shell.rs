@@ -62,7 +62,9 @@ impl Protocol for Discovery {
 impl Endpoint for Discovery {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
         match request {
-            Request::Robots { from } => Ok(Answer::Robots { robots: self.robots(from).await? }),
+            Request::Robots { from, is_brief } => {
+                Ok(Answer::Robots { robots: self.robots(from, is_brief).await? })
+            }
             Request::Changes { mark, seconds } => {
                 Ok(Answer::Changed { mark: self.changed(mark, seconds).await? })
             }
@@ -224,14 +226,15 @@ impl Discovery {
     }
 
     /// Returns the page of the table of robots after the first `from` rows.
-    async fn robots(&self, from: usize) -> Result<Vec<Robot>, Stopped> {
-        let kept = if from == 0 { None } else { self.table.page(from) };
+    async fn robots(&self, from: usize, is_brief: bool) -> Result<Vec<Robot>, Stopped> {
+        let page = || self.table.page(from, is_brief);
+        let kept = if from == 0 { None } else { page() };
         match kept {
             Some(page) => Ok(page),
             None => {
                 let rows = self.rows().await?;
-                let first = self.table.put(rows);
-                if from == 0 { Ok(first) } else { Ok(self.table.page(from).unwrap_or_default()) }
+                let first = self.table.put(rows, is_brief);
+                if from == 0 { Ok(first) } else { Ok(page().unwrap_or_default()) }
             }
         }
     }

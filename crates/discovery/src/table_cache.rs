@@ -24,8 +24,8 @@ type Table = (Instant, Vec<Robot>);
 
 impl TableCache {
     /// Keeps a new table in place of the former one, and returns its first page. Must be called within a runtime.
-    pub(crate) fn put(&self, rows: Vec<Robot>) -> Vec<Robot> {
-        let first = page_of(&rows, 0);
+    pub(crate) fn put(&self, rows: Vec<Robot>, is_brief: bool) -> Vec<Robot> {
+        let first = page_of(&rows, 0, is_brief);
         if first.len() < rows.len() {
             let (now, cache) = (Instant::now(), self.clone());
             *self.table() = Some((now, rows));
@@ -38,10 +38,10 @@ impl TableCache {
     }
 
     /// Returns the page after the first `from` rows, or `None` if there is no table. Drops the table at its end.
-    pub(crate) fn page(&self, from: usize) -> Option<Vec<Robot>> {
+    pub(crate) fn page(&self, from: usize, is_brief: bool) -> Option<Vec<Robot>> {
         let mut table = self.table();
         let (_, rows) = table.as_ref()?;
-        let page = page_of(rows, from);
+        let page = page_of(rows, from, is_brief);
         if page.is_empty() {
             *table = None;
         }
@@ -55,8 +55,12 @@ impl TableCache {
 }
 
 /// Returns the page after the first `from` rows.
-pub(crate) fn page_of(rows: &[Robot], from: usize) -> Vec<Robot> {
-    page(rows.iter().skip(from), |robot| bytes(robot)).into_iter().cloned().collect()
+pub(crate) fn page_of(rows: &[Robot], from: usize, is_brief: bool) -> Vec<Robot> {
+    let rows = rows.iter().skip(from);
+    match is_brief {
+        true => page(rows.map(Robot::brief), bytes),
+        false => page(rows, |robot| bytes(robot)).into_iter().cloned().collect(),
+    }
 }
 
 /// Returns the size of a row in bytes of text that may need escapes.
@@ -89,18 +93,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_pages_of_a_table_come_from_the_same_table() {
         let cache = TableCache::default();
-        assert_eq!(cache.page(0), None);
+        let page = |from| cache.page(from, false);
+        assert_eq!(page(0), None);
         let named = |number: usize| Robot { name: Some(fact(&number.to_string())), ..Robot::default() };
         let rows: Vec<Robot> = (0..1200).map(named).collect();
-        let mut read = cache.put(rows.clone());
-        while let Some(page) = cache.page(read.len()).filter(|page| !page.is_empty()) {
+        let mut read = cache.put(rows.clone(), false);
+        while let Some(page) = page(read.len()).filter(|page| !page.is_empty()) {
             read.extend(page);
         }
         assert!(read == rows, "each row comes once, in order");
-        assert_eq!(cache.page(0), None, "the table is dropped at its end");
-        cache.put(rows);
+        assert_eq!(page(0), None, "the table is dropped at its end");
+        cache.put(rows, false);
         sleep(KEPT + Duration::from_secs(1)).await;
-        assert_eq!(cache.page(500), None, "a table that nobody reads is dropped");
+        assert_eq!(page(500), None, "a table that nobody reads is dropped");
     }
 
     #[test]
@@ -117,9 +122,33 @@ mod tests {
             ..Robot::default()
         };
         for robot in [robot, Robot::default()] {
-            let robots = page_of(&vec![robot; 2000], 0);
-            let answer = serde_json::to_string(&Answer::Robots { robots }).unwrap();
-            assert!(answer.len() < service::MAX_ANSWER_BYTES, "{}", answer.len());
+            for is_brief in [false, true] {
+                let robots = page_of(&vec![robot.clone(); 2000], 0, is_brief);
+                let answer = serde_json::to_string(&Answer::Robots { robots }).unwrap();
+                assert!(answer.len() < service::MAX_ANSWER_BYTES, "{}", answer.len());
+            }
         }
+    }
+
+    #[test]
+    fn brief_rows_have_what_one_line_shows_and_are_small() {
+        let heard = |channel: &str| Heard { channel: channel.to_owned(), address: None, age_seconds: 9 };
+        let robot = Robot {
+            name: Some(fact("entebot208")),
+            device: Some(fact("00044be5a1b2")),
+            boot: Some(fact("0d3ad5b4a5e44d9c")),
+            heard: vec![heard("udp eth0"), heard("irc")],
+            addresses: vec![fact("/ip4/10.0.0.7/tcp/8000/dswarm-line"); 3],
+            age_seconds: Some(9),
+            shares_name: true,
+            ..Robot::default()
+        };
+        let brief = page_of(&[robot.clone()], 0, true).remove(0);
+        assert_eq!((&brief.name, brief.age_seconds, brief.shares_name), (&robot.name, Some(9), true));
+        assert_eq!(brief.heard, [heard("udp eth0")]);
+        assert!(brief.addresses.is_empty() && brief.device.is_none() && brief.boot.is_none());
+        let text = serde_json::to_string(&brief).unwrap();
+        assert!(text.len() < 250 && !text.contains("null"), "{text}");
+        assert_eq!(serde_json::from_str::<Robot>(&text).unwrap(), brief);
     }
 }

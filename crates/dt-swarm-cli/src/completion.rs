@@ -5,7 +5,7 @@
 //! about errors, since it runs while somebody types.
 
 use crate::local_daemon::usual_sockets;
-use crate::robots::{handles, page_of_daemon};
+use crate::robots::{Detail, handles, page_of_daemon};
 use control::Client;
 use discovery::protocol::{Place, Robot};
 use std::io::{self, Write as _};
@@ -39,7 +39,7 @@ fn send_robots(sender: &mpsc::Sender<Vec<Robot>>) {
     for path in usual_sockets() {
         let Ok(mut client) = Client::connect(&path, LIMIT) else { continue };
         let mut from = 0;
-        while let Ok(Some(page)) = page_of_daemon(&mut client, from) {
+        while let Ok(Some(page)) = page_of_daemon(&mut client, from, Detail::Brief) {
             from += page.len();
             let is_end = page.is_empty();
             if sender.send(page).is_err() || is_end {

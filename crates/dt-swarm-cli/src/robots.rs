@@ -33,13 +33,27 @@ pub(crate) struct Table {
     pub(crate) is_by_records: bool,
 }
 
+/// Which facts about each robot are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// All facts.
+    All,
+    /// The facts that one line about the robot shows. In a large swarm, the answer is much shorter.
+    Brief,
+}
+
 impl Context {
     /// Asks the daemon at HOST for the robots that it knows.
     pub(crate) fn robots(&self) -> Result<Table, CliError> {
+        self.robots_with(Detail::All)
+    }
+
+    /// Asks the daemon at HOST for the robots that it knows, with these facts about each of them at least.
+    pub(crate) fn robots_with(&self, detail: Detail) -> Result<Table, CliError> {
         let mut learned = Vec::new();
         if self.is_here()? {
             match self.find() {
-                Ok(mut found) => match of_daemon(&mut found.client)? {
+                Ok(mut found) => match of_daemon(&mut found.client, detail)? {
                     Some(robots) => return Ok(Table::of_daemon(&found, robots)),
                     None => learned = heard(&mut found.client),
                 },
@@ -56,7 +70,7 @@ impl Context {
     pub(crate) fn robots_known_here(&self) -> Option<Vec<Robot>> {
         let mut learned = Vec::new();
         if let Ok(mut found) = self.find_of_user() {
-            match of_daemon(&mut found.client) {
+            match of_daemon(&mut found.client, Detail::All) {
                 Ok(Some(robots)) => return Some(robots),
                 _ => learned = heard(&mut found.client),
             }
@@ -68,10 +82,10 @@ impl Context {
 
 /// Asks the daemon behind a control socket for its table. Returns `None` if it has none: it is an older daemon, or its
 /// service for discovery does not run.
-pub(crate) fn of_daemon(client: &mut Client) -> Result<Option<Vec<Robot>>, CliError> {
+pub(crate) fn of_daemon(client: &mut Client, detail: Detail) -> Result<Option<Vec<Robot>>, CliError> {
     let mut robots = Vec::new();
     loop {
-        match page_of_daemon(client, robots.len())? {
+        match page_of_daemon(client, robots.len(), detail)? {
             None => return Ok(None),
             Some(page) if page.is_empty() || robots.len() > MAX_ROBOTS => break,
             Some(page) => robots.extend(page),
@@ -82,8 +96,12 @@ pub(crate) fn of_daemon(client: &mut Client) -> Result<Option<Vec<Robot>>, CliEr
 
 /// Asks for the rows of the table after the first `from`. An empty page is the end. Returns `None` if the daemon has no
 /// table.
-pub(crate) fn page_of_daemon(client: &mut Client, from: usize) -> Result<Option<Vec<Robot>>, CliError> {
-    match client.call::<Discovery>(&Request::Robots { from }) {
+pub(crate) fn page_of_daemon(
+    client: &mut Client,
+    from: usize,
+    detail: Detail,
+) -> Result<Option<Vec<Robot>>, CliError> {
+    match client.call::<Discovery>(&Request::Robots { from, is_brief: detail == Detail::Brief }) {
         Ok(Answer::Robots { robots }) => Ok(Some(robots)),
         Ok(other) => Err(client.unexpected(&other).into()),
         Err(ClientError::Failure(_)) => Ok(None),
@@ -180,14 +198,14 @@ mod tests {
             for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
                 let frame = RequestFrame::parse(line.as_bytes()).unwrap();
                 assert_eq!(frame.service, "discovery");
-                let Ok(Request::Robots { from }) = serde_json::from_str(frame.request.get()) else {
+                let Ok(Request::Robots { from, .. }) = serde_json::from_str(frame.request.get()) else {
                     panic!()
                 };
                 writeln!(stream, "{}", answer(from).encode()).unwrap();
             }
         });
         let mut client = Client::connect(&path, Duration::from_secs(5)).unwrap();
-        let robots = of_daemon(&mut client);
+        let robots = of_daemon(&mut client, Detail::All);
         drop(client);
         server.join().unwrap();
         robots

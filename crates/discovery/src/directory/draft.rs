@@ -103,7 +103,8 @@ impl Draft {
         let place = if is_me { Place::Here } else { self.place(now) };
         let has_several = self.devices.len() > 1 || self.hosts_by_tag.len() > 1;
         let is_copied = has_several || is_me && around.is_copied;
-        let mut robot = Robot { peer: Some(peer), place, is_me, is_copied, ..self.robot };
+        let age_seconds = self.heard.or(self.stated);
+        let mut robot = Robot { peer: Some(peer), place, is_me, is_copied, age_seconds, ..self.robot };
         limit_heard(&mut robot.heard);
         Some(robot)
     }
@@ -112,7 +113,7 @@ impl Draft {
     pub(super) fn into_foreign(self) -> Option<Robot> {
         let age = self.heard.filter(|age| *age <= SHOWN.as_secs())?;
         let place = if age <= FOREIGN_HERE.as_secs() { Place::Here } else { Place::Away };
-        let mut robot = Robot { place, ..self.robot };
+        let mut robot = Robot { place, age_seconds: Some(age), ..self.robot };
         limit_heard(&mut robot.heard);
         Some(robot)
     }

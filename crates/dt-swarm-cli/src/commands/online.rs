@@ -9,8 +9,8 @@ use crate::error::CliError;
 use crate::live_table::{self, LiveTable, NowOrLive};
 use crate::output::fields::{Daemon, Timestamp};
 use crate::output::robot::RobotEntry;
-use crate::output::{Live, Output};
-use crate::robots::Table;
+use crate::output::{Form, Live, Output};
+use crate::robots::{Detail, Table};
 use crate::tables::table;
 use crate::text::count;
 use changes::Changes;
@@ -73,11 +73,20 @@ impl Command for Online {
     type Output = NowOrLive<Robots>;
 
     fn run(&self, context: &Context) -> Result<NowOrLive<Robots>, CliError> {
-        let first = Robots::new(context.robots()?, self.all);
+        let detail = detail(context);
+        let first = Robots::new(context.robots_with(detail)?, self.all);
         Ok(match self.watch {
             true => NowOrLive::Live(watch(context.clone(), self.all, first)),
             false => NowOrLive::Now(first),
         })
+    }
+}
+
+/// Returns the facts that are shown: programs get all of them, people one line for each robot.
+fn detail(context: &Context) -> Detail {
+    match context.form() {
+        Form::Json => Detail::All,
+        Form::Text => Detail::Brief,
     }
 }
 
@@ -90,7 +99,7 @@ fn watch(context: Context, is_all: bool, first: Robots) -> Live<Robots> {
         Some(first) => Ok(first),
         None => {
             changed.wait()?;
-            Ok(Robots::new(asked.robots()?, is_all))
+            Ok(Robots::new(asked.robots_with(detail(&asked))?, is_all))
         }
     })
 }

@@ -252,6 +252,9 @@ fn state(place: Place) -> &'static str {
 
 /// Returns the seconds since the robot was last heard, or else since its newest fact was stated.
 fn age(robot: &Robot) -> Option<u64> {
+    if robot.age_seconds.is_some() {
+        return robot.age_seconds;
+    }
     let heard = robot.heard.iter().map(|heard| heard.age_seconds).min();
     let facts = [&robot.name, &robot.version, &robot.robot_type, &robot.status];
     let facts = facts.into_iter().flatten().chain(&robot.addresses);
