@@ -30,7 +30,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::Metric;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Time in which arriving records are gathered for one decision.
 const GATHER: Duration = Duration::from_millis(300);
@@ -107,6 +107,19 @@ fn concerns_uploads(bucket: &BucketPath) -> bool {
     buckets::SHARE.contains(bucket)
         || buckets::UPLOADS.contains(bucket)
         || buckets::UPLOAD_TERMS.contains(bucket)
+}
+
+/// Begins the next uploads of the last decision while others end soon after each other. So many small files do not cost
+/// a decision each.
+async fn gather_ends(runner: &mut Runner, node: &Node) -> Result<(), ServiceError> {
+    let end = Instant::now() + GATHER;
+    runner.fill(node);
+    while runner.is_busy() {
+        let Ok(ended) = timeout_at(end, runner.next_end()).await else { break };
+        runner.ended(ended).await?;
+        runner.fill(node);
+    }
+    Ok(())
 }
 
 /// Returns the minute of the day by the local time of the robot.
@@ -200,7 +213,10 @@ impl Uploads {
                 }
                 Ok(()) = wanted.changed() => {}
                 Ok(()) = catalogs.changed() => {}
-                ended = runner.next_end() => runner.ended(ended).await?,
+                ended = runner.next_end() => {
+                    runner.ended(ended).await?;
+                    gather_ends(&mut runner, &node).await?;
+                }
                 () = sleep_until(due.min(look_due)) => {}
             }
         }
@@ -241,7 +257,7 @@ impl Uploads {
         if self.obstacle().is_some() {
             uploads.clear();
         }
-        Ok(runner.follow(&uploads, node))
+        Ok(runner.follow(uploads, node))
     }
 
     async fn read_pins(&self, node: &Node) -> Result<(), ServiceError> {

@@ -24,7 +24,7 @@ impl Replicator {
             let unneeded = released.iter().filter(|cid| is_of_other(cid) && !by_persons.contains(cid));
             let unneeded: BTreeSet<Cid> = unneeded.copied().collect();
             for cid in &unneeded {
-                tracing::info!(%cid, "a file was uploaded or is not needed any more; this robot does not keep it any more");
+                tracing::debug!(%cid, "a file was uploaded or is not needed any more; this robot does not keep it any more");
             }
             for (_, attempt) in self.attempts.iter().filter(|(cid, _)| released.contains(cid)) {
                 attempt.give_back.notify_one();

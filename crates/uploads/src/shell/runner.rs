@@ -14,7 +14,7 @@ use ipfs::Cid;
 use ipfs::node::Node;
 use logs::{Description, Receipt, SharedFile};
 use service::{Context, ServiceError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,6 +68,8 @@ pub(super) struct Runner {
     backoff: BTreeMap<Cid, Backoff>,
     /// Uploads that are given up and must be cleaned up.
     cancelled: BTreeMap<Cid, CancelReason>,
+    /// Files of the last decision whose uploads have not begun, in their order.
+    queue: VecDeque<Box<SharedFile>>,
 }
 
 impl Runner {
@@ -86,6 +88,7 @@ impl Runner {
             running: BTreeMap::new(),
             backoff: BTreeMap::new(),
             cancelled: BTreeMap::new(),
+            queue: VecDeque::new(),
         }
     }
 
@@ -110,7 +113,7 @@ impl Runner {
 
     /// Begins uploads in this order while there are free places, and pauses those that are not named. Returns the time at
     /// which to consider the uploads again.
-    pub(super) fn follow(&mut self, files: &[Box<SharedFile>], node: &Node) -> Instant {
+    pub(super) fn follow(&mut self, files: Vec<Box<SharedFile>>, node: &Node) -> Instant {
         let named: BTreeSet<Cid> = files.iter().map(|file| file.cid).collect();
         let is_over = |cid: &Cid| !named.contains(cid) && !self.cancelled.contains_key(cid);
         for task in self.running.values().filter(|task| is_over(&task.cid)) {
@@ -119,21 +122,31 @@ impl Runner {
         self.backoff.retain(|cid, _| named.contains(cid));
         self.state.keep_failed(|cid| named.contains(cid));
         self.clean_up(node);
+        self.queue = files.into();
+        self.fill(node);
         let now = Instant::now();
-        for file in files {
+        let next = self.backoff.values().map(|backoff| backoff.not_before).filter(|at| *at > now).min();
+        next.unwrap_or(now + LONGEST_WAIT).min(now + LONGEST_WAIT)
+    }
+
+    /// Begins uploads of the last decision while there are free places.
+    pub(super) fn fill(&mut self, node: &Node) {
+        let now = Instant::now();
+        while self.running.len() < PARALLEL {
+            let Some(file) = self.queue.pop_front() else { return };
             let waits = self.backoff.get(&file.cid).is_some_and(|backoff| backoff.not_before > now);
             if waits || self.is_running(&file.cid) || self.cancelled.contains_key(&file.cid) {
                 continue;
             }
-            if self.running.len() >= PARALLEL {
-                break;
-            }
-            if let Some(description) = file.description.clone() {
+            if let Some(description) = file.description {
                 self.begin(Job { cid: file.cid, description: Some(description) }, node);
             }
         }
-        let next = self.backoff.values().map(|backoff| backoff.not_before).filter(|at| *at > now).min();
-        next.unwrap_or(now + LONGEST_WAIT).min(now + LONGEST_WAIT)
+    }
+
+    /// Returns whether an upload is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.running.is_empty()
     }
 
     /// Begins to remove what given-up uploads left in the destination. These tasks need no place of their own: there are
