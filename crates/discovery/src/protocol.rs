@@ -74,6 +74,7 @@ pub const MAX_WAIT_SECONDS: u64 = 10;
 #[serde(default)]
 pub struct Robot {
     /// The peer ID; `None` for a robot without dt-swarm.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<PeerId>,
     /// Where the robot is.
     pub place: Place,
@@ -203,6 +204,7 @@ pub struct Heard {
     /// Name of the channel, as in `dt-swarm-cli channels`; `dns-sd` or `udp 11411` for robots without dt-swarm.
     pub channel: String,
     /// Address from which the robot was heard, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// Seconds since the robot was last heard there.
     pub age_seconds: u64,
