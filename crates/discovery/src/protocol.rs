@@ -109,19 +109,14 @@ pub struct Robot {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_seconds: Option<u64>,
     /// The channels on which the robot was heard, the latest first, at most [`MAX_HEARD`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub heard: Vec<Heard>,
     /// The addresses at which the robot accepts connections, at most [`MAX_SHOWN_ADDRESSES`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Fact>,
     /// Whether this is the robot that answers.
-    #[serde(skip_serializing_if = "is_no")]
     pub is_me: bool,
     /// Whether another robot in the table has the same name.
-    #[serde(skip_serializing_if = "is_no")]
     pub shares_name: bool,
     /// Whether two hosts use the key of this robot, as after an SD card was copied.
-    #[serde(skip_serializing_if = "is_no")]
     pub is_copied: bool,
 }
 

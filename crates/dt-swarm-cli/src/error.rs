@@ -178,7 +178,8 @@ pub(crate) enum CliError {
     #[error("the daemon refused the request: {}", clean(&.0.to_string(), 500))]
     Refused(#[source] Failure),
     #[error(
-        "not done: {}. (--key NAME signs with a key file that has the role: `keys` lists the key files.)",
+        "not done: {}. (--key NAME signs with a key file that has the role: `keys` lists the key files. `unshare` \
+         withdraws a file of this robot, and needs no role.)",
         clean(&.0.to_string(), 500)
     )]
     NotDiscarded(#[source] Failure),

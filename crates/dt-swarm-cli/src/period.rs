@@ -20,9 +20,24 @@ pub(crate) fn period(text: &str) -> Result<Duration, String> {
     Duration::try_from(duration).map_err(|_| wrong())
 }
 
+/// Reads an age, such as `2h` or `7d`. A number without a unit is refused, because it could mean seconds or days.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number != 0.0 => Err("the unit is missing: write 30min, 2h or 7d".to_owned()),
+        _ => period(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_needs_a_unit() {
+        assert_eq!(age("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        assert_eq!(age("0"), Ok(Duration::ZERO));
+        assert!(age("7").is_err() && age("0.5").is_err() && age("soon").is_err());
+    }
 
     #[test]
     fn durations_with_and_without_a_unit_are_read() {

@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use crate::output::fields::FileRef;
+use crate::text::clean;
 use control::Client;
 use dcache::{PeerId, Set, Time, buckets};
 use ipfs::Cid;
@@ -29,6 +30,8 @@ pub(crate) const UPLOADED: &str = "uploaded";
 /// Minimum number of characters of a CID that name a file. They are also the number of characters that tables show. The
 /// end of a CID has 37 random bits, its beginning is the same for all files.
 const CID_PART: usize = 8;
+/// Maximum number of characters of a path that an error names.
+const MAX_PATH_SHOWN: usize = 200;
 /// Character in place of the rest of a CID.
 const ELLIPSIS: char = '…';
 
@@ -163,8 +166,13 @@ fn the_one<'a>(found: Vec<&'a SharedFile>, name: &str) -> Result<&'a SharedFile,
         [] => Err(CliError::NoSuchFile(name.to_owned())),
         [one] => Ok(one),
         [..] => {
-            let cids: Vec<String> = found.iter().map(|file| file.cid.to_string()).collect();
-            Err(CliError::Ambiguous { name: name.to_owned(), cids: cids.join(", ") })
+            let path = |file: &SharedFile| Some(file.description.as_ref()?.path.as_ref()?.to_string());
+            let label = |file: &&SharedFile| match path(file) {
+                Some(path) => format!("{} ({})", clean(&path, MAX_PATH_SHOWN), file.cid),
+                None => file.cid.to_string(),
+            };
+            let files: Vec<String> = found.iter().map(label).collect();
+            Err(CliError::Ambiguous { name: name.to_owned(), cids: files.join(", ") })
         }
     }
 }
@@ -322,7 +330,8 @@ mod tests {
         }
         assert_eq!(meant(find(&files, "one/run.mcap")), CIDS[0]);
         assert_eq!(meant(find(&files, "two/run.mcap")), CIDS[1]);
-        assert_eq!(meant(find(&files, "run.mcap")), [CIDS[0], CIDS[1]].join(", "), "they are no versions");
+        let both = format!("one/run.mcap ({}), deep/two/run.mcap ({})", CIDS[0], CIDS[1]);
+        assert_eq!(meant(find(&files, "run.mcap")), both, "they are no versions");
         for name in ["o/run.mcap", "/one/run.mcap", "mcap", ""] {
             assert!(matches!(find(&files, name), Err(CliError::NoSuchFile(_))), "{name}");
         }

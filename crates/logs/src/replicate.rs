@@ -372,11 +372,13 @@ pub(crate) fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> b
 
 /// Returns whether the file's description is valid for long enough. The uploader renews it after half its lifetime;
 /// other peers only when the uploader does not. A peer with a role also corrects a description that differs from the
-/// file that it found.
+/// file that it found. The uploader describes its file itself also when others do: only then can it withdraw the file. Its
+/// own description is gone after a denial that was taken back.
 fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> bool {
     let is_own = description.uploader == rules.me;
     let edge = if is_own { rules.edge } else { rules.now.plus(LIFETIME / 4) };
-    let lasts = file.described_until.is_some_and(|until| until > edge);
+    let is_signed = !is_own || file.is_described_by_uploader;
+    let lasts = is_signed && file.described_until.is_some_and(|until| until > edge);
     let corrects = is_own || rules.has_roles && rules.may_keep;
     lasts && (!corrects || file.description.as_ref() == Some(description))
 }

@@ -134,7 +134,13 @@ fn dismiss(
         let is_said =
             |info: &Item| own(set, info.clone(), me, Kind::Dismiss, now.plus(LIFETIME / 2)).is_some();
         if let Some(info) = info.filter(|info| !is_said(info)) {
-            statements.dismiss(info, Validity::stated(now, LIFETIME));
+            let has_described = set.get(&Key { item: info.clone(), signer: me }).is_some();
+            match has_described || set.may(Kind::Dismiss, &info, me, now).is_ok() {
+                true => statements.dismiss(info, Validity::stated(now, LIFETIME)),
+                // A signer may only take back what it stated. Its description is gone after a denial that was taken back,
+                // so it states it again, and takes it back in the next decision.
+                false => statements.propose(info, Validity::stated(now, LIFETIME)),
+            };
         }
         return statements;
     }
@@ -274,6 +280,21 @@ mod tests {
         }
         assert!(!is_old_withdrawn(&set));
         assert!(withdraw_now(&mut set) && is_old_withdrawn(&set));
+        assert!(!withdraw_now(&mut set), "the withdrawal is stated only once");
+    }
+
+    #[test]
+    fn an_uploader_that_was_denied_for_a_while_describes_its_file_again_to_withdraw_it() {
+        let root = Keypair::from_seed([9; 32]).peer_id();
+        let mut set =
+            Set::new(Policy::new([root].into(), Vec::new(), NonZeroU8::MIN), dcache::Limits::default());
+        // The denial removed the description by the uploader. The others describe and keep the file.
+        say(&mut set, 9, Kind::Propose, info_item(&cid(), &description(1, "a.bag")).unwrap(), LIFETIME);
+        for cid in [cid(), newer()] {
+            say(&mut set, 9, Kind::Propose, Station::Safe.item(&cid), LIFETIME);
+        }
+        assert!(withdraw_now(&mut set) && !is_old_withdrawn(&set), "it describes the file");
+        assert!(withdraw_now(&mut set) && is_old_withdrawn(&set), "it takes the description back");
         assert!(!withdraw_now(&mut set), "the withdrawal is stated only once");
     }
 

@@ -251,6 +251,7 @@ impl Uploads {
         }
         self.state.forget_receipts(&forgotten).await?;
         self.state.tell_wanted(&self.context.wanted_files);
+        self.state.note_due(&uploads);
         if self.state.set_has_work(!uploads.is_empty()) {
             self.look_at_gate().await;
         }

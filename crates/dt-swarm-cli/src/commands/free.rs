@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::output::fields::Timestamp;
 use crate::output::warn;
-use crate::period::period;
+use crate::period::age;
 use crate::text::{clean, count, size};
 use clap::Args;
 use control::Client;
@@ -42,7 +42,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Free {
     /// Only files that were last changed before this time, such as 7d or 12h
-    #[arg(long, value_name = "TIME", value_parser = period, default_value = "0")]
+    #[arg(long, value_name = "TIME", value_parser = age, default_value = "0")]
     older_than: Duration,
     /// Only as many files, the oldest first, as are needed until so much of the disk is free, such as 20G or 500M
     #[arg(long, value_name = "SIZE", value_parser = bytes)]

@@ -21,7 +21,7 @@ use dcache::buckets;
 use logs::SharedFile;
 use place::{Places, Target};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -35,7 +35,8 @@ Examples:
   dt-swarm-cli localhost get example.bag --from uploads   fetches the file from the storage to which this robot uploads
   dt-swarm-cli duckie.local get example.bag            fetches the copy of that host";
 
-/// Fetches files by name or CID, and checks every block against the CID.
+/// Fetches files by name or CID, and checks every block against the CID. A file gets the time of change that it had on the
+/// robot that shared it.
 ///
 /// On the robot itself the daemon fetches the files, from any peer that has them. It waits until a peer has a file, and
 /// it continues after a restart. The download also continues after Ctrl-C, except with `-o -`.
@@ -133,15 +134,17 @@ impl Command for Get {
         ])?;
         let Reading { answer, catalogs, .. } = &reading;
         let files = shared_files::list(&answer.set, catalogs, answer.now);
-        if self.from == Origin::Uploads {
-            return from_storage::get(self, context, &reading, &files).map(GetOutput::new);
-        }
-        let results = match context.client() {
-            Ok(client) => by_daemon::get(self, context, client, &files),
-            Err(error) if self.is_for_daemon() || self.has_to_be_local(context) => Err(error),
-            Err(_) => from_host::get(self, context, &reading, &files),
+        let results = match self.from {
+            Origin::Uploads => from_storage::get(self, context, &reading, &files),
+            Origin::Peers => match context.client() {
+                Ok(client) => by_daemon::get(self, context, client, &files),
+                Err(error) if self.is_for_daemon() || self.has_to_be_local(context) => Err(error),
+                Err(_) => from_host::get(self, context, &reading, &files),
+            },
         };
-        results.map(GetOutput::new)
+        let results = results?;
+        keep_times(&results, &files);
+        Ok(GetOutput::new(results))
     }
 }
 
@@ -186,6 +189,19 @@ impl Get {
                 Err(CliError::NoneOfTheFiles(wanted.to_owned()))
             }
             found => found,
+        }
+    }
+}
+
+/// Gives the fetched files the time of change that their uploaders state. The CID of a shared file depends on this time.
+/// So a file that is fetched back into its shared folder is the same file for the swarm.
+fn keep_times(results: &[GetResult], files: &[SharedFile]) {
+    for result in results {
+        let GetResult::Fetched(Fetched { cid, path: Some(path), .. }) = result else { continue };
+        let file = files.iter().find(|file| file.cid.to_string() == *cid);
+        if let Some(known) = file.and_then(|file| file.description.as_ref()) {
+            // A file system that does not keep times does not make the file worse.
+            let _ = place::set_changed(Path::new(path), known.changed);
         }
     }
 }

@@ -165,7 +165,9 @@ fn waits_for(file: &SharedFile, wanted_copies: usize) -> Option<&'static str> {
         State::Shared if file.proposers.is_empty() => Some("a robot that has it"),
         State::Shared => Some("another robot that fetches and checks it"),
         State::Verified => Some("a robot that keeps a copy"),
-        State::Safe if holders < wanted_copies => Some("more robots that are present and have space"),
+        State::Safe if holders < wanted_copies => {
+            Some("more robots that are present, have space and keep files of others")
+        }
         State::Safe => None,
     }
 }
@@ -206,7 +208,10 @@ impl Output for LogFile {
         line("state", &state);
         self.uploads.iter().for_each(|copy| line("uploaded", &copy.show()));
         line("kept by", &list(&self.holders));
-        line("checked by", &list(&self.verifiers));
+        // A robot that keeps the file has checked it.
+        if !self.verifiers.is_empty() || self.holders.is_empty() {
+            line("checked by", &list(&self.verifiers));
+        }
         if !self.discarders.is_empty() {
             self.discarders
                 .iter()

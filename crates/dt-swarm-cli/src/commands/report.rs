@@ -27,7 +27,7 @@ use crate::output::shared_folders::SharedFolders;
 use crate::output::uploaded::UploadedCopy;
 use crate::output::{Form, Live, Output};
 use crate::page_file;
-use crate::period::period;
+use crate::period::age;
 use crate::robots::Selector;
 use crate::shared_files::{self, KEPT, UPLOADED, cid_end};
 use crate::terminal::{USUAL_WIDTH, terminal};
@@ -85,7 +85,7 @@ pub(crate) struct Report {
     #[arg(long, value_name = "NAME", value_hint = ValueHint::Hostname)]
     robot: Option<String>,
     /// Shows only files that were changed or recorded within this time, such as 2h or 1d
-    #[arg(long, value_name = "DURATION", value_parser = period)]
+    #[arg(long, value_name = "DURATION", value_parser = age)]
     since: Option<Duration>,
     /// Shows only files of this kind
     #[arg(long, value_enum)]
@@ -357,9 +357,10 @@ impl Files {
         }
         let table = Rows::new(&self.files, self.wanted_copies, self.answered.time.0).table(shown, columns);
         let end = offset + shown.len();
-        let which = match shown.len() == listed.len() {
-            true => String::new(),
-            false => format!(", of which {} to {end} are shown.", offset + 1),
+        let which = match shown.len() {
+            all if all == listed.len() => String::new(),
+            1 => format!(", of which number {end} is shown."),
+            _ => format!(", of which {} to {end} are shown.", offset + 1),
         };
         let rest = match end < listed.len() {
             true => format!(" The next: --offset {end}. All: --limit 0."),
@@ -378,6 +379,8 @@ impl Output for Files {
             self.files.iter().partition(|file| file.is_discarded());
         let notes = self.notes(&hidden);
         let shown = match listed.is_empty() {
+            // The options choose discarded files, which are listed below the table.
+            true if !hidden.is_empty() => String::new(),
             true if self.shared_files > self.files.len() => {
                 format!("No file fits the options; {} in total.", count(self.shared_files, "file"))
             }
@@ -393,7 +396,7 @@ impl Output for Files {
 impl LiveTable for Files {
     fn lines(&self) -> BTreeMap<String, String> {
         let line = |file: &File| {
-            let name = file.file.name.as_ref().map_or("?".to_owned(), |name| clean(name, MAX_NAME_SHOWN));
+            let name = file.label().map_or("?".to_owned(), |name| clean(name, MAX_NAME_SHOWN));
             let (cid, holders, wanted) = (&file.file.cid, file.holders.len(), self.wanted_copies);
             (cid.clone(), format!("{name} ({}) {}, {holders} of {wanted} copies", cid_end(cid), file.state))
         };

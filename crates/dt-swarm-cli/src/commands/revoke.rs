@@ -12,6 +12,7 @@ use crate::text::count;
 use clap::Args;
 use dcache::{Kind, Role};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Maximum number of files that are listed.
 const MAX_FILES_SHOWN: usize = 10;
@@ -59,6 +60,11 @@ impl Command for Revoke {
             false => Vec::new(),
         };
         let signed = self.role.sign(context, Kind::Dismiss)?;
+        let files = match self.discard_files {
+            // Files that the peer had withdrawn appear again when its statements cease to count.
+            true => merged(files, discarding::of_peer(context, self.role.peer(context)?)?),
+            false => files,
+        };
         if self.discard_files {
             discarding::change(
                 context,
@@ -70,6 +76,13 @@ impl Command for Revoke {
         }
         Ok(Revoked { signed, files, is_discarded: self.discard_files })
     }
+}
+
+/// Returns the files of both lists, each once.
+fn merged(mut files: Vec<FileRef>, more: Vec<FileRef>) -> Vec<FileRef> {
+    let known: BTreeSet<String> = files.iter().map(|file| file.cid.clone()).collect();
+    files.extend(more.into_iter().filter(|file| !known.contains(&file.cid)));
+    files
 }
 
 impl Output for Revoked {

@@ -144,7 +144,13 @@ impl Output for UploadTable {
         }
         shown += &self.show_permission();
         if self.uploads.is_empty() {
-            return shown + "No file waits for an upload.\n";
+            let none = match self.destination.is_some() {
+                true => "No file waits for an upload.\n",
+                false => {
+                    "It uploads no files itself. Robots with a destination upload its files, if it permits that.\n"
+                }
+            };
+            return shown + none;
         }
         let mut rows = table(&["name", "size", "uploader", "state", "reason"]);
         for upload in &self.uploads {

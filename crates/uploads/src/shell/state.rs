@@ -11,7 +11,7 @@ use crate::protocol::{
 use crate::settings::Settings;
 use dcache::PeerId;
 use ipfs::Cid;
-use logs::{OwnReceipts, Receipt, ReceiptMap};
+use logs::{Description, OwnReceipts, Receipt, ReceiptMap, SharedFile};
 use service::{Context, ServiceError, WantedFiles};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +35,15 @@ pub(super) struct FailedUpload {
     pub(super) reason: String,
 }
 
+/// A file that may be uploaded, and whose upload has not begun.
+#[derive(Clone, Debug)]
+struct DueUpload {
+    cid: Cid,
+    name: String,
+    uploader: PeerId,
+    size: u64,
+}
+
 #[derive(Debug, Default)]
 struct Tables {
     /// Uploads that were begun and have not ended.
@@ -42,6 +51,8 @@ struct Tables {
     running: BTreeMap<Cid, Running>,
     failed: BTreeMap<Cid, FailedUpload>,
     waiting: BTreeMap<Cid, WaitingUpload>,
+    /// Files that may be uploaded, in their order.
+    due: Vec<DueUpload>,
     done: ReceiptMap,
     carried: BTreeMap<Cid, CarriedFile>,
     kept: Arc<BTreeSet<Cid>>,
@@ -124,6 +135,15 @@ impl State {
     pub(super) fn note_decision(&self, waiting: BTreeMap<Cid, WaitingUpload>, has_role: bool) {
         let mut tables = self.tables();
         (tables.waiting, tables.has_role) = (waiting, has_role);
+    }
+
+    /// Notes the files that may be uploaded.
+    pub(super) fn note_due(&self, files: &[Box<SharedFile>]) {
+        let due = |file: &SharedFile| {
+            let Description { filename, uploader, size, .. } = file.description.as_ref()?;
+            Some(DueUpload { cid: file.cid, name: filename.clone(), uploader: *uploader, size: *size })
+        };
+        self.tables().due = files.iter().filter_map(|file| due(file)).collect();
     }
 
     pub(super) fn has_role(&self) -> bool {
@@ -284,6 +304,8 @@ impl State {
         let mut uploads: Vec<UploadRow> = tables.running.iter().map(running_row).collect();
         uploads.extend(tables.failed.iter().map(failed_row));
         let is_other = |cid: &Cid| !tables.running.contains_key(cid) && !tables.failed.contains_key(cid);
+        let due = tables.due.iter().filter(|due| is_other(&due.cid));
+        uploads.extend(due.map(|due| due_row(due, reason.as_deref())));
         uploads.extend(tables.waiting.iter().filter(|(cid, _)| is_other(cid)).map(waiting_row));
         let count = uploads.len();
         uploads.truncate(MAX_ROWS);
@@ -350,6 +372,20 @@ fn failed_row((cid, failed): (&Cid, &FailedUpload)) -> UploadRow {
         state: UploadState::Failed,
         step: None,
         reason: Some(shorten(failed.reason.clone())),
+    }
+}
+
+/// Returns the row of a file that may be uploaded. `obstacle` is the reason why nothing is uploaded now.
+fn due_row(due: &DueUpload, obstacle: Option<&str>) -> UploadRow {
+    UploadRow {
+        cid: due.cid.to_string(),
+        name: due.name.clone(),
+        uploader: due.uploader,
+        size: due.size,
+        bytes: 0,
+        state: UploadState::Waiting,
+        step: None,
+        reason: Some(shorten(obstacle.unwrap_or("other files come first").to_owned())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The destinations of files. They are determined, checked and prepared before any file is fetched.
 
 use crate::error::CliError;
+use dcache::Time;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -9,6 +10,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 use tempfile::{NamedTempFile, TempDir};
 
 /// Prefix of the names of temporary files. It makes them hidden files, which are not shared.
@@ -169,6 +171,18 @@ pub(super) fn publish_folder(temporary: TempDir, path: &Path) -> io::Result<()> 
     File::open(folder(path))?.sync_all()
 }
 
+/// Sets the time of change of a file, or of all files in a folder.
+pub(super) fn set_changed(path: &Path, changed: Time) -> io::Result<()> {
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(changed.0)).ok_or(ErrorKind::InvalidInput)?;
+    if !path.is_dir() {
+        return File::open(path)?.set_modified(time);
+    }
+    for entry in fs::read_dir(path)? {
+        File::open(entry?.path())?.set_modified(time)?;
+    }
+    Ok(())
+}
+
 /// Returns whether the destination is `-`, which is standard output.
 pub(super) fn is_stdout(output: Option<&Path>) -> bool {
     output.is_some_and(|output| output.as_os_str() == OsStr::new("-"))
@@ -183,6 +197,25 @@ mod tests {
             places.keep();
             places.paths.clone()
         })
+    }
+
+    #[test]
+    fn files_get_the_time_of_change_of_the_original() {
+        let room = tempfile::tempdir().unwrap();
+        let (file, folder) = (room.path().join("a.bag"), room.path().join("run"));
+        fs::create_dir(&folder).unwrap();
+        for path in [&file, &folder.join("metadata.yaml"), &folder.join("run_0.mcap")] {
+            fs::write(path, "x").unwrap();
+        }
+        for path in [&file, &folder] {
+            set_changed(path, Time(1_700_000_000)).unwrap();
+        }
+        let changed = |path: &Path| {
+            let modified = fs::metadata(path).unwrap().modified().unwrap();
+            modified.duration_since(UNIX_EPOCH).unwrap().as_secs()
+        };
+        assert_eq!((changed(&file), changed(&folder.join("run_0.mcap"))), (1_700_000_000, 1_700_000_000));
+        assert!(set_changed(&file, Time(u64::MAX)).is_err());
     }
 
     #[test]

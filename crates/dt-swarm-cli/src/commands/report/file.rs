@@ -15,6 +15,8 @@ use serde::Serialize;
 pub(super) struct File {
     #[serde(flatten)]
     pub(super) file: FileRef,
+    /// The path below the shared folder; `null` if the file is in no subfolder.
+    pub(super) path: Option<String>,
     /// When the file was last changed; `null` if it is not known.
     pub(super) modified_time: Option<Timestamp>,
     /// The peer that shared the file; `null` if it is not known.
@@ -49,6 +51,7 @@ impl File {
         let known = file.description.as_ref();
         Self {
             file: shared_files::reference(file),
+            path: known.and_then(|known| Some(known.path.as_ref()?.to_string())),
             modified_time: known.map(|known| Timestamp(known.changed)),
             uploader: known.map(|known| names.of(known.uploader)),
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
@@ -58,6 +61,11 @@ impl File {
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
             discarders,
         }
+    }
+
+    /// Returns the text that names the file for people: its path below the shared folder, or else its name.
+    pub(super) fn label(&self) -> Option<&str> {
+        self.path.as_deref().or(self.file.name.as_deref())
     }
 
     /// Returns the kind of the file.
@@ -88,6 +96,7 @@ pub(super) mod fixture {
     pub(in crate::commands::report) fn file(name: &str) -> File {
         File {
             file: FileRef { cid: "bafy".into(), name: Some(name.into()), bytes: None },
+            path: None,
             modified_time: None,
             uploader: None,
             is_signed_by_uploader: None,

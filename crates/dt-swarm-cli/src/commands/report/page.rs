@@ -135,7 +135,7 @@ fn headings(order: Order) -> String {
 fn row(file: &File, peers: &mut Peers) -> Row {
     let latest = file.latest();
     Row {
-        name: file.file.name.as_ref().map(|name| clean(name, MAX_NAME)),
+        name: file.label().map(|name| clean(name, MAX_NAME)),
         bytes: file.file.bytes,
         size: file.file.bytes.map_or_else(String::new, size),
         time: latest.map(|time| time.0),

@@ -124,7 +124,7 @@ impl<'a> Rows<'a> {
         let known = |text: Option<String>| text.unwrap_or_else(unknown);
         let age = |time: Time| duration(self.now.since(time));
         Row {
-            name: known(file.file.name.as_ref().map(|name| clean(name, MAX_NAME))),
+            name: known(file.label().map(|name| clean(name, MAX_NAME))),
             size: known(file.file.bytes.map(size)),
             age: known(file.latest().map(age)),
             uploader: known(file.uploader.as_ref().map(|peer| self.uploader(peer) + doubt(file))),
