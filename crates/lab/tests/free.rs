@@ -15,7 +15,7 @@ const LATER: Duration = Duration::from_secs(300);
 
 /// Returns the paths of the files that could be deleted.
 fn freeable(robot: &Robot) -> Result<Vec<String>> {
-    let list = robot.cli(&["free", "--dry-run", "--json"])?;
+    let list = robot.cli(&["free", "--in-open-swarm", "--dry-run", "--json"])?;
     let paths = list["files"].as_array().into_iter().flatten().filter_map(|file| file["path"].as_str());
     Ok(paths.map(str::to_owned).collect())
 }
@@ -35,14 +35,16 @@ fn a_robot_deletes_a_file_that_another_robot_keeps() -> Result {
     let listed = || freeable(&robot).ok().filter(|paths| !paths.is_empty());
     let paths = wait_until(LATER, "the file is safe elsewhere", listed)?;
     assert_eq!(paths, [path.to_string_lossy().into_owned()]);
-    println!("{}", robot.cli_text(&["free", "--dry-run"])?);
-    let refused = robot.cli_failure(&["free"])?;
+    let untrusted = robot.cli(&["free", "--dry-run", "--json"])?;
+    assert_eq!((&untrusted["total"], &untrusted["needs_trust"]), (&0.into(), &true.into()), "{untrusted}");
+    println!("{}", robot.cli_text(&["free", "--in-open-swarm", "--dry-run"])?);
+    let refused = robot.cli_failure(&["free", "--in-open-swarm"])?;
     assert!(refused.contains("--yes"), "{refused}");
-    assert_eq!(robot.cli(&["free", "--older-than", "1d", "--yes", "--json"])?["total"], 0);
-    assert_eq!(robot.cli(&["free", "--until-free", "1", "--yes", "--json"])?["total"], 0);
+    assert_eq!(robot.cli(&["free", "--in-open-swarm", "--older-than", "1d", "--yes", "--json"])?["total"], 0);
+    assert_eq!(robot.cli(&["free", "--in-open-swarm", "--until-free", "1", "--yes", "--json"])?["total"], 0);
     assert!(path.exists());
 
-    let freed = robot.cli(&["free", "--yes", "--json"])?;
+    let freed = robot.cli(&["free", "--in-open-swarm", "--yes", "--json"])?;
     assert_eq!(
         (&freed["files"][0]["is_deleted"], &freed["freed_bytes"]),
         (&true.into(), &300_000.into()),
@@ -71,7 +73,10 @@ fn a_robot_deletes_a_file_that_another_robot_keeps() -> Result {
 #[test]
 fn old_files_are_deleted_by_the_rule_and_the_last_copy_stays() -> Result {
     let Some(lab) = or_skip("freeing files by a rule", Lab::new("freeby")) else { return Ok(()) };
-    let robot = Robot::start_on(lab.host("robot")?, "[logs]\ncopies = 1\nfree_after = \"10s\"\n")?;
+    let robot = Robot::start_on(
+        lab.host("robot")?,
+        "[logs]\ncopies = 1\nfree_after = \"10s\"\nfree_in_open_swarm = true\n",
+    )?;
     let other = Robot::start_on(lab.host("other")?, "[logs]\ncopies = 2\nmax_file_mib = 1\n")?;
     let path = robot.share("drive.bag", b"a log")?;
     let large = robot.share("large.bag", &vec![7; 3 << 20])?;

@@ -141,11 +141,11 @@ fn a_folder_of_ros_2_is_one_log_on_another_robot() -> Result {
 
     // The uploaded folders need not stay on the robot.
     let all_uploaded = || {
-        let list = robot.cli(&["free", "--dry-run", "--json"]).ok()?;
+        let list = robot.cli(&["free", "--in-open-swarm", "--dry-run", "--json"]).ok()?;
         (list["total"] == 3).then_some(())
     };
     wait_until(LATER, "the receipts on the robot", all_uploaded)?;
-    let freed = robot.cli(&["free", "--yes", "--json"])?;
+    let freed = robot.cli(&["free", "--in-open-swarm", "--yes", "--json"])?;
     let deleted = freed["files"].as_array().into_iter().flatten().filter(|file| file["is_deleted"] == true);
     assert_eq!(deleted.count(), 3, "{freed}");
     let left = fs::read_dir(robot.shared_folder().join("day")).map_err(failed("listing"))?.count();

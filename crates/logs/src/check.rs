@@ -106,6 +106,7 @@ async fn check_recording(
     match described {
         Ok(found) if found == whole.content => Ok(()),
         Ok(_) => Err(Fault::Bad("its info file says another content of the recording".to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(Fault::Bad(error.to_string())),
         Err(error) => Err(Fault::Unread(error)),
     }
 }

@@ -6,12 +6,15 @@
 //! could let go of the last two copies at the same time, each relying on the other (see `replicate/leaving.rs`). Therefore
 //! a file stays for [`PAUSE`] after this robot last stated that it keeps the file: a robot that relies on that statement
 //! has taken back its own one long before.
+//!
+//! In the open swarm any host can state that it keeps a file, under any number of keys. There the statements of others
+//! count only if the user or the owner of this robot says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};
 use crate::catalog::known::Counting;
 use crate::index::{SharedFile, State};
-use crate::receipts::is_uploaded;
+use crate::receipts::receipts;
 use crate::replicate::USUAL_COPIES;
 use dcache::{Key, Moment, PeerId, Role, Set, Time};
 use ipfs::Cid;
@@ -32,13 +35,25 @@ pub(crate) struct Elsewhere {
     pub(crate) is_uploaded: bool,
 }
 
-/// Returns where a file of `me` is safe, apart from this robot; `None` if it is not safe there. `file` is the file by its
-/// records, if it has any. A catalogue may be some minutes older than the copies of its robot, so only records of copies
-/// count. The swarm should have `copies` copies; 0 means that each robot keeps every file.
+/// Whose statements suffice to free a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Peer ID of this robot.
+    pub(crate) me: PeerId,
+    /// Number of copies that the swarm should have; 0 means that each robot keeps every file.
+    pub(crate) copies: usize,
+    /// Whether the copies of others count in the open swarm.
+    pub(crate) believes_strangers: bool,
+}
+
+/// Returns where a file of this robot is safe, apart from this robot; `None` if it is not safe there. `file` is the file by
+/// its records, if it has any, and `size` is its size in bytes. A catalogue may be some minutes older than the copies of its
+/// robot, so only records of copies count. A receipt for fewer bytes is not one of the file; a folder is stored as an
+/// archive, which is larger than its files.
 pub(crate) fn safe_elsewhere(
     counting: &Counting<'_>,
-    (cid, file): (&Cid, Option<&SharedFile>),
-    (me, copies): (PeerId, usize),
+    (cid, file, size): (&Cid, Option<&SharedFile>, u64),
+    Terms { me, copies, believes_strangers }: Terms,
     now: Moment,
 ) -> Option<Elsewhere> {
     let is_known = now.is_certain && now.time.0.abs_diff(now.neighbours.0) <= CLOSE;
@@ -50,8 +65,9 @@ pub(crate) fn safe_elsewhere(
     let others = file.into_iter().flat_map(|file| file.holders.keys());
     let others = others.filter(|peer| **peer != me && present.contains(*peer));
     let needed = if copies == 0 { USUAL_COPIES } else { copies.saturating_sub(1).max(1) };
-    let holders = others.count();
-    let is_uploaded = is_uploaded(counting, cid);
+    let is_believed = believes_strangers || !set.policy().roots().is_empty();
+    let holders = if is_believed { others.count() } else { 0 };
+    let is_uploaded = receipts(counting, cid).iter().any(|(receipt, _)| receipt.bytes >= size);
     let is_safe = is_uploaded || holders >= needed && is_settled(set, cid, me, now.time);
     is_safe.then_some(Elsewhere { holders, is_uploaded })
 }

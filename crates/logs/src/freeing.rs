@@ -4,7 +4,7 @@
 use crate::catalog::known::Counting;
 use crate::catalog::shared::SharedCatalogs;
 use crate::dropped::DroppedFiles;
-use crate::free::{Elsewhere, FreeRule, Freeable, choose_freed, safe_elsewhere};
+use crate::free::{Elsewhere, FreeRule, Freeable, Terms, choose_freed, safe_elsewhere};
 use crate::index::index_of;
 use crate::info::Description;
 use crate::ledger::Ledger;
@@ -39,6 +39,8 @@ pub(crate) struct OwnRule {
     pub(crate) is_for_floor: bool,
     /// The floor in MiB that a user set, if any.
     pub(crate) floor: Option<u64>,
+    /// Whether the rule applies in the open swarm, where strangers can state that they keep a file.
+    pub(crate) believes_strangers: bool,
 }
 
 /// The parts with which files are freed.
@@ -86,10 +88,10 @@ impl Freeing {
     pub(crate) async fn list(
         &self,
         node: &Node,
-        older_than: u64,
-        until_free: Option<u64>,
+        (older_than, until_free): (u64, Option<u64>),
+        believes_strangers: bool,
     ) -> Result<Answer, Failure> {
-        let (own, now) = self.own(node).await?;
+        let (own, now) = self.own(node, believes_strangers).await?;
         let disks = until_free.map(|wanted| {
             let free = |root: &PathBuf| Some((disk_of(root)?, (free_bytes(root)?.0, wanted)));
             self.ledger.shown().iter().filter_map(free).collect()
@@ -99,15 +101,22 @@ impl Freeing {
         let bytes = chosen.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
         let row = |file: &Freeable| own.get(&file.cid).map(|own| row_of(&file.cid, own));
         let files = chosen.iter().filter_map(row).take(MAX_FREE_ROWS).collect();
-        Ok(Answer::Freeable { files, count: chosen.len(), bytes })
+        let is_open = self.swarm.read(|set, _| set.policy().roots().is_empty()).await?;
+        let needs_trust = is_open && !believes_strangers;
+        Ok(Answer::Freeable { files, count: chosen.len(), bytes, needs_trust })
     }
 
     /// Deletes these files, if they are safe elsewhere.
     ///
     /// # Errors
     /// When the daemon is stopping, or the pins cannot be read.
-    pub(crate) async fn free(&self, node: &Node, cids: &[Cid]) -> Result<Answer, Failure> {
-        let (own, now) = self.own(node).await?;
+    pub(crate) async fn free(
+        &self,
+        node: &Node,
+        cids: &[Cid],
+        believes_strangers: bool,
+    ) -> Result<Answer, Failure> {
+        let (own, now) = self.own(node, believes_strangers).await?;
         let mut files = Vec::new();
         for cid in cids {
             let freed = match own.get(cid) {
@@ -138,7 +147,7 @@ impl Freeing {
     }
 
     async fn apply(&self, node: &Node) -> Result<(), Failure> {
-        let OwnRule { after, is_for_floor, floor } = self.rule;
+        let OwnRule { after, is_for_floor, floor, believes_strangers } = self.rule;
         let mut rules = Vec::new();
         rules.extend(after.map(|older_than| FreeRule { older_than, until_free: None }));
         let roots = if is_for_floor { self.ledger.shown() } else { Vec::new() };
@@ -153,7 +162,7 @@ impl Freeing {
             rules.push(FreeRule { older_than: 0, until_free: Some(lacking) });
         }
         for rule in rules {
-            let (own, now) = self.own(node).await?;
+            let (own, now) = self.own(node, believes_strangers).await?;
             for file in choose_freed(own.iter().map(freeable).collect(), &rule, now) {
                 let Some(own) = own.get(&file.cid) else { continue };
                 if let Err(error) = self.delete(node, &file.cid, own, now).await {
@@ -165,7 +174,11 @@ impl Freeing {
     }
 
     /// Returns the files of this robot that are safe elsewhere and that nobody needs here.
-    async fn own(&self, node: &Node) -> Result<(BTreeMap<Cid, Own>, Time), Failure> {
+    async fn own(
+        &self,
+        node: &Node,
+        believes_strangers: bool,
+    ) -> Result<(BTreeMap<Cid, Own>, Time), Failure> {
         let pinned = node.pins_by_persons().await.map_err(|error| Failure::new(FailureKind::Disk, error))?;
         let (kept, away, me) = (self.ledger.kept(), self.ledger.away(), self.swarm.me());
         let ((replaced, changing), withheld) = (self.ledger.replaced(), self.ledger.withheld());
@@ -182,14 +195,15 @@ impl Freeing {
                 places.entry(taken.cid).or_default().push((file, taken.fingerprint));
             }
         }
-        let (cids, copies): (Vec<Cid>, _) = (places.keys().copied().collect(), self.copies);
+        let size = |cid: &Cid| kept.get(cid).map_or(u64::MAX, |known| known.size);
+        let cids: Vec<(Cid, u64)> = places.keys().map(|cid| (*cid, size(cid))).collect();
+        let terms = Terms { me, copies: self.copies, believes_strangers };
         let catalogs = self.catalogs.current();
         let read = move |set: &Set, now: Moment| {
-            let (files, counting) =
-                (index_of(set, &cids, now.time), Counting::new(set, &catalogs, None, now.time));
-            let safe = |cid: &Cid| {
-                let known = (cid, files.get(cid));
-                Some((*cid, safe_elsewhere(&counting, known, (me, copies), now)?))
+            let files = index_of(set, cids.iter().map(|(cid, _)| cid), now.time);
+            let counting = Counting::new(set, &catalogs, None, now.time);
+            let safe = |(cid, size): &(Cid, u64)| {
+                Some((*cid, safe_elsewhere(&counting, (cid, files.get(cid), *size), terms, now)?))
             };
             (cids.iter().filter_map(safe).collect::<BTreeMap<Cid, Elsewhere>>(), now.time)
         };

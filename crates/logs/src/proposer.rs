@@ -3,6 +3,7 @@
 
 mod returning;
 mod take_error;
+mod taker;
 
 use crate::choose::{OwnFile, Shortage};
 use crate::folder::{FolderSettings, SharedFolder};
@@ -28,7 +29,9 @@ use std::time::{Duration, Instant};
 use store::TableError;
 use swarm::{Stopped, Swarm};
 use take_error::TakeError;
+use taker::{New, Taker};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Settings of the proposer.
 #[derive(Clone, Debug)]
@@ -49,6 +52,9 @@ const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
 /// together: ten thousand small files must not cost ten thousand syncs of the SD card. The limits keep a long queue
 /// from delaying its first files.
 const TOGETHER: (Duration, usize) = (Duration::from_secs(2), 1024);
+/// Size in bytes from which a file is added beside the others, one at a time. A robot reads some 40 MB of its SD card in a
+/// second, so smaller files delay each other by some seconds at most.
+const LARGE: u64 = 128 << 20;
 /// Time in which several reports of changes are handled together.
 const GATHER: Duration = Duration::from_millis(200);
 
@@ -73,14 +79,6 @@ struct FoundIn {
     volume: VolumeId,
     files: Found,
     folders: RecordedFolders,
-}
-
-/// A file that was added to IPFS but is not pinned yet.
-struct New {
-    path: SharedPath,
-    fingerprint: Fingerprint,
-    description: Description,
-    added: Added,
 }
 
 /// A shared folder, with the history of its files.
@@ -109,6 +107,16 @@ struct Proposer {
     new: Vec<New>,
     /// Time at which the first of these files was added.
     new_since: Duration,
+    /// The large file that is being added, if any. The task ends when the proposer is dropped.
+    large: JoinSet<Ended>,
+    adding: Option<SharedPath>,
+}
+
+/// The end of the task that adds a large file.
+struct Ended {
+    path: SharedPath,
+    fingerprint: Fingerprint,
+    result: Result<New, TakeError>,
 }
 
 /// Shares the files of the folders until the future is dropped. It ends only with an error.
@@ -154,6 +162,8 @@ impl Proposer {
             damaged,
             new,
             new_since,
+            large: JoinSet::new(),
+            adding: None,
         }
     }
 
@@ -173,6 +183,14 @@ impl Proposer {
                 }
                 () = tokio::time::sleep_until(wake.into()) => return Ok(()),
                 () = self.decisions.changed() => self.publish().await?,
+                Some(ended) = self.large.join_next() => {
+                    // The next large file can be added now.
+                    self.adding = None;
+                    let Ended { path, fingerprint, result } =
+                        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+                    self.taken(path, fingerprint, result).await?;
+                    return self.finish().await;
+                }
             }
         }
     }
@@ -251,6 +269,8 @@ impl Proposer {
         for file in lacking.iter().filter(|file| !finished.iter().any(|(other, ..)| other == *file)) {
             self.lose(file).await?;
         }
+        let mut finished = finished;
+        finished.sort_by_key(|(.., fingerprint)| fingerprint.size);
         for (path, file, fingerprint) in finished {
             self.add(path, file, fingerprint).await?;
         }
@@ -283,7 +303,7 @@ impl Proposer {
     /// Returns whether a file that could not be added must not be retried yet.
     fn must_wait(&self, path: &SharedPath) -> bool {
         let is_too_early = self.failed.get(path).is_some_and(|again| *again > self.started.elapsed());
-        is_too_early || self.damaged.contains_key(path)
+        is_too_early || self.damaged.contains_key(path) || self.adding.as_ref() == Some(path)
     }
 
     /// Unpins older versions of files, whose bytes are not in the folder any more, and files that a user withdrew.
@@ -374,14 +394,36 @@ impl Proposer {
         file: LogFiles,
         fingerprint: Fingerprint,
     ) -> Result<(), ProposerError> {
-        let elapsed = self.started.elapsed();
         if self.must_wait(&path) {
             return Ok(());
         }
-        match self.take(&path, file, fingerprint).await {
+        let taker = Taker { swarm: self.swarm.clone(), node: self.node.clone(), ledger: self.ledger.clone() };
+        if fingerprint.size >= LARGE {
+            // Other large files wait for the end of this one.
+            if self.adding.is_none() {
+                self.adding = Some(path.clone());
+                self.large.spawn(async move {
+                    let result = taker.take(&path, file, fingerprint).await;
+                    Ended { path, fingerprint, result }
+                });
+            }
+            return Ok(());
+        }
+        let result = taker.take(&path, file, fingerprint).await;
+        self.taken(path, fingerprint, result).await
+    }
+
+    /// Notes that a file was added, or why not.
+    async fn taken(
+        &mut self,
+        path: SharedPath,
+        fingerprint: Fingerprint,
+        result: Result<New, TakeError>,
+    ) -> Result<(), ProposerError> {
+        match result {
             Ok(new) => {
                 if self.new.is_empty() {
-                    self.new_since = elapsed;
+                    self.new_since = self.started.elapsed();
                 }
                 self.new.push(new);
                 if self.new.len() >= TOGETHER.1 || self.started.elapsed() >= self.new_since + TOGETHER.0 {
@@ -412,56 +454,6 @@ impl Proposer {
         };
         tracing::warn!(file = path.path, %error, again_in = ?again, "a file cannot be shared");
         self.failed.insert(path, self.started.elapsed() + again);
-    }
-
-    /// Adds a log in place. Its content is not copied.
-    async fn take(
-        &self,
-        path: &SharedPath,
-        files: LogFiles,
-        fingerprint: Fingerprint,
-    ) -> Result<New, TakeError> {
-        if files.paths().iter().any(|file| service::holds_key(file, self.swarm.me())) {
-            return Err(TakeError::Key);
-        }
-        let before = self.ledger.taken().get(path).copied();
-        let before = before.filter(|before| {
-            before.fingerprint.is_like(&fingerprint) && !self.ledger.is_foreign(&before.cid)
-        });
-        let plain = describe(&path.path, fingerprint, self.swarm.me());
-        let whole = read_recording(files.clone(), plain.filename.clone()).await?;
-        let recording = whole.as_ref().map(|whole| Summary::of(&whole.content));
-        let description = Description { recording, ..plain.clone() }.fitting();
-        let new = self.take_as(path, &files, fingerprint, (description, whole)).await?;
-        let Some(before) = before.filter(|before| before.cid != new.added.root) else { return Ok(new) };
-        // Earlier versions of the daemon did not read recordings, and the first of them did not tell paths.
-        for description in [plain.clone(), Description { path: None, ..plain }] {
-            let new = self.take_as(path, &files, fingerprint, (description, None)).await?;
-            if new.added.root == before.cid {
-                return Ok(new);
-            }
-        }
-        Err(TakeError::Damaged)
-    }
-
-    /// Adds a log in place, with this description.
-    async fn take_as(
-        &self,
-        path: &SharedPath,
-        files: &LogFiles,
-        fingerprint: Fingerprint,
-        (description, whole): (Description, Option<Whole>),
-    ) -> Result<New, TakeError> {
-        let mut entries = files.entries(&description.filename);
-        entries.push(DirectoryEntry {
-            path: INFO_NAME.to_owned(),
-            content: Content::Bytes(description.to_yaml(whole.as_ref())?.into_bytes().into()),
-        });
-        let added = self.node.add_directory(entries, Format::V1, watch::Sender::default()).await?;
-        if !files.is_unchanged(fingerprint) {
-            return Err(TakeError::Changed);
-        }
-        Ok(New { path: path.clone(), fingerprint, description, added })
     }
 
     /// Pins and proposes the files that were added. When they cannot be pinned together, each is pinned alone.
@@ -563,16 +555,6 @@ async fn changed(folders: &[Folder]) -> Duration {
     });
     let at = at.await;
     folders.get(at).map_or(GATHER, |folder| folder.shared.gather())
-}
-
-/// Reads what a recording contains. Returns `None` for a file of which nothing is known.
-async fn read_recording(files: LogFiles, name: String) -> Result<Option<Whole>, TakeError> {
-    let describing = move || files.describe(&name);
-    let described = tokio::task::spawn_blocking(describing).await;
-    let described = described.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    let content = described.map_err(TakeError::Describe)?;
-    let is_known = content.kind != recordings::Kind::Other || content.fault.is_some();
-    Ok(is_known.then(|| Whole::new(content)))
 }
 
 /// Returns a path and the paths of the folders above it.

@@ -81,11 +81,17 @@ pub enum Request {
         /// Number of bytes that should be free on each disk. Files that need not go for this are left out.
         #[serde(default)]
         until_free: Option<u64>,
+        /// Whether the copies of others count in the open swarm, where any host can state that it keeps a file.
+        #[serde(default)]
+        believes_strangers: bool,
     },
     /// Deletes files of the shared folders, if they are safe elsewhere. The answer is [`Answer::Freed`].
     Free {
         /// CIDs of the files, at most [`MAX_FREE_ROWS`].
         cids: Vec<String>,
+        /// As in [`Request::Freeable`].
+        #[serde(default)]
+        believes_strangers: bool,
     },
     /// Asks for the files in the catalogues of robots that this node has read. The answer is [`Answer::Catalog`].
     Catalog {
@@ -161,6 +167,8 @@ pub enum Answer {
         count: usize,
         /// Sum of their sizes in bytes.
         bytes: u64,
+        /// Whether the copies of others do not count, because this is the open swarm and the request does not believe them.
+        needs_trust: bool,
     },
     /// The answer to [`Request::Free`].
     Freed {

@@ -66,8 +66,7 @@ pub fn receipts(counting: &Counting<'_>, cid: &Cid) -> Vec<(Receipt, BTreeSet<Pe
 
 /// Returns whether a peer whose statement counts states that the file is in a storage.
 pub fn is_uploaded(counting: &Counting<'_>, cid: &Cid) -> bool {
-    let mut stated = counting.set().bucket(&receipts_of(cid), counting.now());
-    stated.next().is_some() || counting.receipts(cid).next().is_some()
+    !receipts(counting, cid).is_empty()
 }
 
 #[cfg(test)]

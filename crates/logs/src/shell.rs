@@ -72,6 +72,9 @@ pub struct Settings {
     /// Whether files of this robot that are safe elsewhere are deleted from its shared folders when a disk has less free space
     /// than `free_floor_mib`, the oldest first.
     pub free_own: bool,
+    /// Whether `free_after` and `free_own` also rely on other robots in the open swarm. There any computer on the network can
+    /// state that it keeps a file, and the only copy could be deleted.
+    pub free_in_open_swarm: bool,
     /// Time, in seconds, that a file must not change before it is shared.
     pub settle_seconds: u64,
     /// Time, in seconds, after which the folder is scanned although no change was reported.
@@ -90,6 +93,7 @@ impl Default for Settings {
             free_floor_mib: None,
             free_after: Period(None),
             free_own: false,
+            free_in_open_swarm: false,
             settle_seconds: 2,
             rescan_seconds: 60,
         }
@@ -131,10 +135,11 @@ impl Endpoint for Logs {
             Request::Share { file } => unshare::share(ledger, &file).await,
             Request::Unshared { cid } => unshare::list(swarm, ledger, cid).await,
             Request::Discard { cids, reason } => discarding::discard(swarm, ledger, &cids, reason).await,
-            Request::Freeable { older_than, until_free } => {
-                self.freeing.list(&self.context.current_node()?, older_than, until_free).await
+            Request::Freeable { older_than, until_free, believes_strangers } => {
+                let node = self.context.current_node()?;
+                self.freeing.list(&node, (older_than, until_free), believes_strangers).await
             }
-            Request::Free { cids } => self.free(&cids).await,
+            Request::Free { cids, believes_strangers } => self.free(&cids, believes_strangers).await,
             Request::Catalog { after } => self.catalog(after),
             Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, &cids).await,
         }
@@ -180,6 +185,7 @@ impl Service for Logs {
                 after: settings.free_after.0,
                 is_for_floor: settings.free_own,
                 floor: settings.free_floor_mib,
+                believes_strangers: settings.free_in_open_swarm,
             },
         };
         let catalog_rows = CatalogRows::open(&context);
@@ -244,7 +250,7 @@ impl Logs {
     }
 
     /// Deletes files of the shared folders that are safe elsewhere.
-    async fn free(&self, cids: &[String]) -> Result<Answer, Failure> {
+    async fn free(&self, cids: &[String], believes_strangers: bool) -> Result<Answer, Failure> {
         if cids.len() > MAX_FREE_ROWS {
             let message = format!("one request can free at most {MAX_FREE_ROWS} files, not {}", cids.len());
             return Err(Failure::new(FailureKind::Wrong, message));
@@ -253,7 +259,7 @@ impl Logs {
             |cid| Failure::new(FailureKind::Wrong, format!("{cid:?} is not the CID of a shared file"));
         let cids: Vec<Cid> =
             cids.iter().map(|cid| buckets::parse(cid).ok_or_else(|| wrong(cid))).collect::<Result<_, _>>()?;
-        self.freeing.free(&self.context.current_node()?, &cids).await
+        self.freeing.free(&self.context.current_node()?, &cids, believes_strangers).await
     }
 
     fn folders(&self) -> Answer {

@@ -12,6 +12,10 @@ use std::path::Path;
 /// Number of bytes that are read at once: the usual size of a block.
 const WINDOW: u64 = 256 << 10;
 
+/// Maximum number of blocks that are read for one window. Blocks of honest files have some 100 KiB. In a file of one-byte
+/// blocks, which may all be the same, each window would cost seconds.
+const MAX_BLOCKS: usize = 128;
+
 /// A file on the disk.
 pub(crate) struct FileSource {
     file: File,
@@ -61,8 +65,13 @@ impl ContentSource {
     fn fill(&mut self, start: u64) -> io::Result<()> {
         let end = start.saturating_add(WINDOW).min(self.root.size);
         let (mut cursor, first) = Cursor::new(self.root.clone(), start..end);
-        let mut content = first.to_vec();
+        let (mut content, mut blocks) = (first.to_vec(), 0);
         while let Some(part) = cursor.next_part() {
+            blocks += 1;
+            if blocks > MAX_BLOCKS {
+                let message = format!("it has more than {MAX_BLOCKS} blocks in {} KiB", WINDOW >> 10);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
             let block = block(&self.store, &part.cid)?;
             content.extend_from_slice(&cursor.feed(&block).map_err(io::Error::other)?);
         }
@@ -131,7 +140,19 @@ fn block(store: &Store, cid: &Cid) -> io::Result<bytes::Bytes> {
 mod tests {
     use super::*;
     use ipfs::store::StoreConfig;
-    use ipfs::unixfs::{Content, Format, add_file};
+    use ipfs::unixfs::{Content, Format, add_file, add_pieces};
+
+    #[test]
+    fn a_file_of_tiny_blocks_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            StoreConfig { directory: folder.path().join("blocks"), max_bytes: 64 << 20, min_free_bytes: 0 };
+        let store = Store::open(config).unwrap().0;
+        let pieces = vec![bytes::Bytes::from_static(b"x"); 5000];
+        let added = add_pieces(&store, &pieces, &mut |_, _, _| true).unwrap();
+        let error = ContentSource::open(store, &added.root).unwrap().read_at(0, &mut [0; 10]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
 
     #[test]
     fn every_place_of_a_file_is_read_and_a_missing_block_is_an_error() {

@@ -32,7 +32,8 @@ Examples:
 
 /// Deletes files from the shared folders of this robot that are safe elsewhere.
 ///
-/// A file is safe elsewhere if enough other robots keep it and are heard now, or if a robot with a role has uploaded it.
+/// A file is safe elsewhere if enough other robots keep it and are heard now, or if a robot with a role has uploaded it. In
+/// the open swarm, any computer on the network can state that it keeps a file; there --in-open-swarm is needed.
 /// Enough is one copy less than the swarm wants, but at least one: the others make another copy when this one has gone. A
 /// file that a person pinned, that was withdrawn, or that was shared less than two minutes ago stays.
 ///
@@ -47,6 +48,9 @@ pub(crate) struct Free {
     /// Only as many files, the oldest first, as are needed until so much of the disk is free, such as 20G or 500M
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     until_free: Option<u64>,
+    /// Relies on the other robots also in the open swarm, where any computer can state that it keeps a file
+    #[arg(long)]
+    in_open_swarm: bool,
     /// Deletes the files without asking
     #[arg(long)]
     yes: bool,
@@ -68,6 +72,8 @@ pub(crate) struct Freed {
     freed_bytes: u64,
     /// Whether files were only shown.
     is_dry_run: bool,
+    /// Whether the copies of other robots did not count, because this is the open swarm.
+    needs_trust: bool,
 }
 
 /// A file that is safe elsewhere.
@@ -121,7 +127,7 @@ impl Command for Free {
         // The question may have waited for longer than the connection.
         let mut client = context.client()?;
         freed.is_dry_run = false;
-        delete(&mut client, &mut freed)?;
+        self.delete(&mut client, &mut freed)?;
         // Each answer names a limited number of files.
         while freed.files.len() < freed.total && freed.files.iter().any(|file| file.is_deleted) {
             let mut more = self.list(&mut client)?;
@@ -129,7 +135,7 @@ impl Command for Free {
             if more.files.is_empty() {
                 break;
             }
-            delete(&mut client, &mut more)?;
+            self.delete(&mut client, &mut more)?;
             freed.freed_bytes += more.freed_bytes;
             freed.files.append(&mut more.files);
         }
@@ -140,13 +146,35 @@ impl Command for Free {
 impl Free {
     fn list(&self, client: &mut Client) -> Result<Freed, CliError> {
         let (older_than, until_free) = (self.older_than.as_secs(), self.until_free);
-        match client.call::<Logs>(&Request::Freeable { older_than, until_free })? {
-            Answer::Freeable { files, count: total, bytes } => {
+        let request = Request::Freeable { older_than, until_free, believes_strangers: self.in_open_swarm };
+        match client.call::<Logs>(&request)? {
+            Answer::Freeable { files, count: total, bytes, needs_trust } => {
                 let files = files.into_iter().map(FreeFile::from).collect();
-                Ok(Freed { files, total, bytes, freed_bytes: 0, is_dry_run: true })
+                Ok(Freed { files, total, bytes, freed_bytes: 0, is_dry_run: true, needs_trust })
             }
             other => Err(client.unexpected(&other).into()),
         }
+    }
+
+    fn delete(&self, client: &mut Client, freed: &mut Freed) -> Result<(), CliError> {
+        for files in freed.files.chunks_mut(MAX_FREE_ROWS) {
+            let cids = files.iter().map(|file| file.cid.clone()).collect();
+            let request = Request::Free { cids, believes_strangers: self.in_open_swarm };
+            let answered = match client.call::<Logs>(&request)? {
+                Answer::Freed { files } => files,
+                other => return Err(client.unexpected(&other).into()),
+            };
+            let mut answered: BTreeMap<_, _> =
+                answered.into_iter().map(|row| (row.cid, row.reason)).collect();
+            for file in files {
+                file.reason = answered.remove(&file.cid).unwrap_or_default();
+                file.is_deleted = file.reason.is_none();
+                if file.is_deleted {
+                    freed.freed_bytes += file.bytes;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -161,25 +189,6 @@ fn ask(files: &Freed) -> Result<bool, CliError> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(CliError::Output)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-}
-
-fn delete(client: &mut Client, freed: &mut Freed) -> Result<(), CliError> {
-    for files in freed.files.chunks_mut(MAX_FREE_ROWS) {
-        let cids = files.iter().map(|file| file.cid.clone()).collect();
-        let answered = match client.call::<Logs>(&Request::Free { cids })? {
-            Answer::Freed { files } => files,
-            other => return Err(client.unexpected(&other).into()),
-        };
-        let mut answered: BTreeMap<_, _> = answered.into_iter().map(|row| (row.cid, row.reason)).collect();
-        for file in files {
-            file.reason = answered.remove(&file.cid).unwrap_or_default();
-            file.is_deleted = file.reason.is_none();
-            if file.is_deleted {
-                freed.freed_bytes += file.bytes;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
@@ -220,14 +229,18 @@ impl FreeFile {
 impl Output for Freed {
     fn show(&self) -> String {
         if self.files.is_empty() {
-            return "No file of this robot is safe elsewhere, as the options want it.\n".to_owned();
+            let none = "No file of this robot is safe elsewhere, as the options want it.\n";
+            let trust = "In the open swarm any computer can state that it keeps a file. So the copies of other robots do not \
+                         count, unless you add --in-open-swarm. `swarm init` makes a swarm with roles.\n";
+            return none.to_owned() + if self.needs_trust { trust } else { "" };
         }
         let end = match self.is_dry_run {
             true => format!("{} ({}) could be deleted here.\n", count(self.total, "file"), size(self.bytes)),
             false => {
                 let deleted = self.files.iter().filter(|file| file.is_deleted).count();
                 format!(
-                    "{} deleted here: {} freed. Other robots keep them, and `get` fetches them back.\n",
+                    "{} deleted here: {} freed. `get` fetches them back from other robots, and `get --from uploads` from \
+                     the storage.\n",
                     count(deleted, "file"),
                     size(self.freed_bytes)
                 )
@@ -251,7 +264,8 @@ mod tests {
     #[test]
     fn each_file_is_shown_with_the_places_where_it_is_safe() {
         let files = vec![row("/logs/a\u{1b}.bag", 3, false), row("/logs/b.bag", 1, true)];
-        let mut freed = Freed { files, total: 3, bytes: 6_000_000, freed_bytes: 0, is_dry_run: true };
+        let mut freed =
+            Freed { files, total: 3, bytes: 6_000_000, freed_bytes: 0, is_dry_run: true, needs_trust: false };
         let shown = freed.show();
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(

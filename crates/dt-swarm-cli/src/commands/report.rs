@@ -357,10 +357,9 @@ impl Files {
         }
         let table = Rows::new(&self.files, self.wanted_copies, self.answered.time.0).table(shown, columns);
         let end = offset + shown.len();
-        let which = match shown.len() {
-            all if all == listed.len() => String::new(),
-            1 => format!(", of which number {end} is shown."),
-            _ => format!(", of which {} to {end} are shown.", offset + 1),
+        let which = match shown.len() == listed.len() {
+            true => String::new(),
+            false => format!(", of which {} to {end} are shown.", offset + 1),
         };
         let rest = match end < listed.len() {
             true => format!(" The next: --offset {end}. All: --limit 0."),

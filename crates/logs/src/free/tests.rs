@@ -5,6 +5,7 @@ use crate::catalog::known::{CatalogVersion, Catalogs, Precedence};
 use crate::catalog::stated::{StatedCatalog, tests::state};
 use crate::index::index_of;
 use crate::index::tests::{NOW, cid, description, peer, say};
+use crate::receipts::Receipt;
 use crate::receipts::tests::receipt;
 use dcache::{Item, Keypair, Kind, Policy, buckets};
 use proptest::prelude::*;
@@ -41,7 +42,34 @@ fn safe(set: &Set, copies: usize, now: Moment) -> Option<Elsewhere> {
 fn safe_with(set: &Set, catalogs: &Catalogs, copies: usize, now: Moment) -> Option<Elsewhere> {
     let files = index_of(set, [&cid()], now.time);
     let counting = Counting::new(set, catalogs, None, now.time);
-    safe_elsewhere(&counting, (&cid(), files.get(&cid())), (peer(1), copies), now)
+    let terms = Terms { me: peer(1), copies, believes_strangers: true };
+    safe_elsewhere(&counting, (&cid(), files.get(&cid()), 7), terms, now)
+}
+
+#[test]
+fn in_the_open_swarm_the_copies_of_others_count_only_if_the_user_says_so() {
+    let (later, set) = (moment(NOW.plus(PAUSE)), held(&[2, 3]));
+    let files = index_of(&set, [&cid()], NOW);
+    let catalogs = Catalogs::default();
+    let counting = Counting::new(&set, &catalogs, None, later.time);
+    let safe = |believes_strangers| {
+        let terms = Terms { me: peer(1), copies: 3, believes_strangers };
+        safe_elsewhere(&counting, (&cid(), files.get(&cid()), 7), terms, later)
+    };
+    assert!(safe(false).is_none() && safe(true).is_some());
+}
+
+#[test]
+fn a_receipt_that_is_none_or_is_for_fewer_bytes_frees_nothing() {
+    let root = Keypair::from_seed([9; 32]).peer_id();
+    let mut set = Set::new(Policy::new([root].into(), Vec::new(), NonZeroU8::MIN), dcache::Limits::default());
+    let short = Receipt { bytes: 6, ..receipt(1, 1) }.item(&cid()).unwrap();
+    for data in [dcache::Data::new("x").unwrap(), short.data] {
+        say(&mut set, 9, Kind::Propose, Item { bucket: short.bucket.clone(), data }, LIFETIME);
+    }
+    assert_eq!(safe(&set, 3, moment(NOW.plus(1))), None);
+    say(&mut set, 9, Kind::Propose, receipt(1, 1).item(&cid()).unwrap(), LIFETIME);
+    assert!(safe(&set, 3, moment(NOW.plus(1))).is_some());
 }
 
 #[test]
