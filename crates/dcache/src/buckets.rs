@@ -41,7 +41,6 @@ const fn rights(propose: Who, dismiss: Who) -> Rights {
 }
 
 const EVERYBODY: Rights = rights(Who::Anybody, Who::Anybody);
-/// Everybody may state it, and only roles may dismiss what others stated: in the open swarm, nobody.
 const DECLARED: Rights = rights(Who::Anybody, Who::Role(Role::Trusted));
 const PRESENT: Rights = rights(Who::Subject, Who::Role(Role::Admin));
 const OWNER: Rights = rights(Who::Owner, Who::Owner);
@@ -152,19 +151,19 @@ families! {
         Own, ADMINS, ADMINS, Chosen, Leading, Swarm, Text, ADDRESS;
     /// The file with this CID was fetched and found good.
     SHARE_VERIFIED: Fixed ("share/verified")
-        Own, DECLARED, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;
     /// The signer keeps the file with this CID.
     SHARE_SAFE: Fixed ("share/safe")
-        Own, DECLARED, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;
     /// The file with this CID was fetched and found bad.
     SHARE_DISCARD: Fixed ("share/discard")
         Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;
     /// The file with this CID is declared to be a log.
     SHARE_FILES: Fixed ("share/files")
-        Broader, DECLARED, DECLARED, For(7 * DAY), Leading, Swarm, Cid, ID;
+        Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, Cid, ID;
     /// The file with this CID has this name, size, time of change and uploader.
     SHARE_INFO: OfName ("share/info" / CID)
-        Broader, DECLARED, DECLARED, For(7 * DAY), Leading, Swarm, Text, ANY;
+        Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, Text, ANY;
     /// The signer discarded the file with the CID in the path for this reason.
     SHARE_REASONS: OfName ("share/reasons" / CID)
         Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Ordinary, Swarm, Text, ADDRESS;

@@ -36,7 +36,7 @@ pub(crate) struct Table {
 /// Which facts about each robot are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Detail {
-    /// All facts.
+    /// All facts that the daemon knows.
     All,
     /// The facts that one line about the robot shows. In a large swarm, the answer is much shorter.
     Brief,

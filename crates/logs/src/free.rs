@@ -47,7 +47,7 @@ pub(crate) struct Terms {
 }
 
 /// Returns where a file of this robot is safe, apart from this robot; `None` if it is not safe there. `file` is the file by
-/// its records, if it has any, and `size` is its size in bytes. A catalogue may be some minutes older than the copies of its
+/// its records, if it has any. `size` is its size in bytes. A catalogue may be some minutes older than the copies of its
 /// robot, so only records of copies count. A receipt for fewer bytes is not one of the file; a folder is stored as an
 /// archive, which is larger than its files.
 pub(crate) fn safe_elsewhere(

@@ -7,19 +7,18 @@ mod taker;
 
 use crate::choose::{OwnFile, Shortage};
 use crate::folder::{FolderSettings, SharedFolder};
-use crate::info::{Description, INFO_NAME, Summary, Whole};
 use crate::ledger::{Ledger, Taken};
 use crate::let_go::{LetGo, Reason};
 use crate::log_files::LogFiles;
 use crate::propose::{self, Proposal};
 use crate::scan::RecordedFolders;
 use crate::settle::{Fingerprint, Found, Settling};
-use crate::versions::{Replaced, describe};
+use crate::versions::Replaced;
 use crate::volume::{SharedPath, VolumeId};
 use crate::writers::{self, Pace, open_for_writing};
 use ipfs::Cid;
 use ipfs::node::Node;
-use ipfs::unixfs::{AddError, Added, Content, DirectoryEntry, Format};
+use ipfs::unixfs::AddError;
 use service::DecisionLoop;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -30,7 +29,6 @@ use store::TableError;
 use swarm::{Stopped, Swarm};
 use take_error::TakeError;
 use taker::{New, Taker};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Settings of the proposer.

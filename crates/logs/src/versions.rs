@@ -7,7 +7,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, LIFETIME, Station};
-use crate::index::SharedFile;
+use crate::index::{SharedFile, heeds_dismissals};
 use crate::info::Description;
 use crate::ledger::Taken;
 use crate::settle::Fingerprint;
@@ -153,7 +153,9 @@ fn dismiss(
             statements.dismiss(station.item(&file.cid), Validity::stated(now, seconds));
         }
     }
-    // The description is not needed any more.
+    // Where a dismissal does not remove what others state, the description tells them that it is the word of the uploader.
+    let is_needed = !heeds_dismissals(set, &Station::Safe.bucket());
+    let info = info.filter(|_| !is_needed);
     if let Some(info) = info.filter(|info| own(set, info.clone(), me, Kind::Propose, now).is_some()) {
         statements.propose(info, Validity::over(now));
     }

@@ -109,8 +109,8 @@ fn concerns_uploads(bucket: &BucketPath) -> bool {
         || buckets::UPLOAD_TERMS.contains(bucket)
 }
 
-/// Begins the next uploads of the last decision while others end soon after each other. So many small files do not cost
-/// a decision each.
+/// Begins the next uploads of the last decision while others end soon after each other. A
+/// decision for each of many small files would take longer than their uploads.
 async fn gather_ends(runner: &mut Runner, node: &Node) -> Result<(), ServiceError> {
     let end = Instant::now() + GATHER;
     runner.fill(node);

@@ -16,7 +16,7 @@
 use super::format::{CatalogEntries, CatalogEntry};
 use super::stated::Valid;
 use crate::buckets::Station;
-use crate::index::Signers;
+use crate::index::{Signers, discards, heeds_dismissals};
 use crate::info::Description;
 use crate::receipts::Receipt;
 use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Record, Set, Time, buckets};
@@ -470,6 +470,8 @@ impl<'a> Counting<'a> {
             record.kind() == Kind::Dismiss
                 && record.validity().contains(self.now)
                 && self.set.may(Kind::Dismiss, item, record.signer(), self.now).is_ok()
+                && (heeds_dismissals(self.set, &item.bucket)
+                    || discards(self.set, item, record.signer(), self.now))
         };
         self.set.records_about(item).iter().filter(counts).map(Record::signer).collect()
     }
@@ -608,7 +610,7 @@ mod tests {
     fn a_withdrawal_by_the_uploader_counts_for_catalogues() {
         let (mut set, catalogs) = shared_and_kept();
         say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&numbered(7)), LIFETIME);
-        assert!(file(&set, &catalogs, NOW).unwrap().holders.is_empty());
+        assert!(file(&set, &catalogs, NOW).is_none(), "it is not listed any more");
     }
 
     #[test]
