@@ -22,7 +22,7 @@ pub enum Request {
     Values {},
     /// Asks for the history of one metric of this robot. The answer is [`Answer::Points`], with a part of the points.
     Points {
-        /// The metric.
+        /// Name of the metric.
         metric: String,
         /// Seconds before now at which the history begins.
         seconds: u64,
@@ -76,7 +76,7 @@ pub struct OwnHealth {
     pub name: String,
     /// The worst level of all findings.
     pub level: Level,
-    /// What is not OK, the worst first.
+    /// Findings that are not OK, the worst first.
     pub findings: Vec<Finding>,
     /// Whether the robot was measured already. A robot on a host without the files of Linux never is.
     pub is_measured: bool,
@@ -105,9 +105,9 @@ pub struct SeriesName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Value {
-    /// The series.
+    /// Name of the series.
     pub series: SeriesName,
-    /// The value.
+    /// The last measured value.
     pub value: f64,
 }
 
@@ -132,7 +132,7 @@ pub struct Points {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// The time.
+    /// Time of the measurement.
     pub time: Time,
     /// Whether the time is exact. The time of a boot during which the robot's clock was never right is only a bound.
     pub is_exact: bool,

@@ -24,7 +24,7 @@ struct Values {
     values: Vec<(Label, f64)>,
 }
 
-/// What became of a push.
+/// The result of a push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Number of values that were taken.

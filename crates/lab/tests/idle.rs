@@ -12,8 +12,8 @@ use lab::{Lab, Result, or_skip, wait_until};
 const WINDOW: Duration = Duration::from_secs(5);
 /// Maximum number of wake-ups of all threads in that time that beacons and other timers cause: five per second.
 const BEACONS: u64 = 25;
-/// Maximum number of wake-ups that a look at the health of the robot causes: a worker starts it and takes its result, a
-/// thread for the disk makes it, and a sample also asks the main thread for the time.
+/// Maximum number of wake-ups that a look at the health of the robot causes. A worker starts it and takes its result. A
+/// thread for the disk makes it. A sample also asks the main thread for the time.
 const PER_LOOK: u64 = 6;
 /// Maximum number of wake-ups of all threads in the window, in which the health is looked at twice at most.
 const MOST: u64 = BEACONS + PER_LOOK * WINDOW.as_millis().div_ceil(LOOK_EVERY.as_millis()) as u64;

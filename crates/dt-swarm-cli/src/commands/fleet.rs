@@ -48,7 +48,7 @@ const LEVELS: [Level; 4] = [Level::Error, Level::Stale, Level::Warn, Level::Ok];
 /// Shows the health of all robots, the worst first, with their most serious problem.
 ///
 /// STALE means that there is no news of a robot: its daemon was stopped, or it lost its power or its network. Robots are
-/// listed for about a day after their last sign. The column Ago says how old the statement or the last sign is.
+/// listed for five days after their last sign. The column Ago says how old the statement or the last sign is.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Fleet {

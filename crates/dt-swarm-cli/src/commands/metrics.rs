@@ -113,7 +113,7 @@ struct SeriesEntry {
 struct PresentValue {
     #[serde(flatten)]
     series: SeriesEntry,
-    /// The value.
+    /// The measured value.
     value: f64,
 }
 
@@ -149,11 +149,11 @@ struct Line {
 /// A value at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Point {
-    /// The time.
+    /// Time of the measurement.
     time: Timestamp,
     /// Whether the time is exact. It is not if the robot's clock was wrong until its next boot.
     is_exact: bool,
-    /// The value.
+    /// The measured value.
     value: f64,
 }
 

@@ -38,7 +38,7 @@ impl From<Finding> for FindingEntry {
 /// The health of a robot.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct HealthEntry {
-    /// The robot.
+    /// Peer ID and name of the robot.
     #[serde(flatten)]
     pub(crate) peer: PeerRef,
     /// The worst level of its findings; `stale` when there is no news.
@@ -48,7 +48,7 @@ pub(crate) struct HealthEntry {
     pub(crate) state: ReportState,
     /// Seconds since the health was stated, or since the last sign of the robot; `null` if the robot itself answers.
     pub(crate) age_seconds: Option<u64>,
-    /// What is not OK, the worst first.
+    /// Findings that are not OK, the worst first.
     pub(crate) findings: Vec<FindingEntry>,
     /// The number of findings that are not listed.
     pub(crate) omitted_findings: u32,
