@@ -40,12 +40,11 @@ pub fn exposition(readings: &Readings, counters: &BTreeMap<String, u64>) -> Stri
         let about = known.map_or(("Counter of a service.", "untyped"), |metric| (metric.help, kind(metric)));
         add(&mut families, format!("{OWN}{plain}"), about, "", count);
     }
-    let measured = families.len();
     for reading in readings.of(&CUSTOM) {
         let series = reading.series.label.as_str();
         let name = name_of(series);
         // A program cannot add series to a metric that the robot measures itself.
-        if families.len() == measured || families.get(name).is_none_or(|family| family.help == CUSTOM_HELP) {
+        if families.get(name).is_none_or(|family| family.help == CUSTOM_HELP) {
             let labels = series.get(name.len()..).unwrap_or_default();
             add(&mut families, name.to_owned(), (CUSTOM_HELP, "gauge"), labels, &reading.value);
         }
