@@ -9,13 +9,13 @@ use std::time::Duration;
 
 /// Time after which pushed values are forgotten, unless their program pushes again. A program that pushes once a minute may
 /// miss several times.
-pub const PUSHED_FOR: Duration = Duration::from_secs(300);
+pub(crate) const PUSHED_FOR: Duration = Duration::from_secs(300);
 /// Maximum number of programs.
-pub const MAX_PROGRAMS: usize = 16;
+pub(crate) const MAX_PROGRAMS: usize = 16;
 
 /// The last values of each program.
 #[derive(Clone, Debug, Default)]
-pub struct Pushed(BTreeMap<Label, Values>);
+pub(crate) struct Pushed(BTreeMap<Label, Values>);
 
 #[derive(Clone, Debug)]
 struct Values {
@@ -26,17 +26,17 @@ struct Values {
 
 /// The result of a push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// Number of values that were taken.
-    pub taken: u64,
+    pub(crate) taken: u64,
     /// Number of lines that were refused: they are wrong, too many, or have the name of a metric of the robot.
-    pub refused: u64,
+    pub(crate) refused: u64,
 }
 
 impl Pushed {
     /// Takes the values of a program in place of its former ones. `text` has the format of Prometheus. All values are
     /// refused if there are too many programs.
-    pub fn take(&mut self, program: &str, text: &str, now: Duration) -> Taken {
+    pub(crate) fn take(&mut self, program: &str, text: &str, now: Duration) -> Taken {
         self.forget(now);
         let (parsed, own, program) = (parse(text), own_names(), Label::new(program));
         let all = parsed.values.len() as u64;
@@ -53,7 +53,7 @@ impl Pushed {
     }
 
     /// Adds the values of all programs, at most [`MAX_SERIES`].
-    pub fn add_to(&mut self, readings: &mut Readings, now: Duration) {
+    pub(crate) fn add_to(&mut self, readings: &mut Readings, now: Duration) {
         self.forget(now);
         let values: Vec<&(Label, f64)> = self.0.values().flat_map(|program| &program.values).collect();
         readings.omit(values.len().saturating_sub(MAX_SERIES) as u64);
