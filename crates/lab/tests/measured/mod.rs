@@ -1,4 +1,5 @@
 //! Robots whose temperature and battery are files of the test.
+#![allow(dead_code, reason = "each test program uses some of the functions")]
 
 use lab::daemon::Robot;
 use lab::{Error, Host, Lab, Result};
@@ -15,7 +16,7 @@ fn io<T>(path: &Path, result: std::io::Result<T>) -> Result<T> {
 }
 
 /// Writes a file of the robot's host.
-pub fn write(path: &Path, text: &str) -> Result {
+pub(crate) fn write(path: &Path, text: &str) -> Result {
     if let Some(folder) = path.parent() {
         io(folder, fs::create_dir_all(folder))?;
     }
@@ -27,18 +28,18 @@ fn root(host: &Host) -> PathBuf {
 }
 
 /// Sets the temperature of a robot, in degrees Celsius.
-pub fn set_temperature(robot: &Robot, degrees: u32) -> Result {
+pub(crate) fn set_temperature(robot: &Robot, degrees: u32) -> Result {
     write(&root(robot.host()).join("sys/class/thermal/thermal_zone0/temp"), &format!("{degrees}000\n"))
 }
 
 /// Sets the charge of a robot's battery in percent.
-pub fn set_charge(robot: &Robot, percent: u32) -> Result {
+pub(crate) fn set_charge(robot: &Robot, percent: u32) -> Result {
     write(&root(robot.host()).join("sys/class/power_supply/battery/capacity"), &format!("{percent}\n"))
 }
 
 /// Makes a robot with 50 °C and a full battery. Its daemon does not run yet. `top` are keys at the top of the configuration,
 /// and `keys` are keys of its section `[diagnostics]`.
-pub fn robot(lab: &Lab, name: &str, top: &str, keys: &str) -> Result<Robot> {
+pub(crate) fn robot(lab: &Lab, name: &str, top: &str, keys: &str) -> Result<Robot> {
     let host = lab.host(name)?;
     let root = root(&host);
     io(&root, fs::create_dir_all(&root))?;
