@@ -27,9 +27,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 /// Time between two looks at what can end a robot within minutes. With the time that a record takes, others see a fault
 /// within five seconds.
-pub const LOOK_EVERY: Duration = Duration::from_millis(3334);
+pub const LOOK_EVERY: Duration = Duration::from_millis(2500);
 /// Number of looks for each sample, which reads everything. So there is a sample each ten seconds, and six in a minute.
-pub const LOOKS_FOR_SAMPLE: u32 = 3;
+pub const LOOKS_FOR_SAMPLE: u32 = 4;
 /// Time in which changes are gathered for one decision. The measurements come seconds apart.
 const GATHER: Duration = Duration::from_millis(100);
 /// Time for which a stopping node waits after its last statement, so that the copies of the statement for lossy networks
