@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 ///
 /// The robot measures its temperatures, battery, power supply, disks, memory, load, Wi-Fi and clock every few seconds. STALE
 /// means that there is no news: a value is missing, or the robot states no health. The rules can be changed in the section
-/// [diagnostics] of the configuration. `fleet` shows all robots.
+/// `[diagnostics]` of the configuration. `fleet` shows all robots.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Health {
