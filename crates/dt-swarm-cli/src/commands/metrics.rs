@@ -349,6 +349,13 @@ impl History {
         last.max().unwrap_or_default()
     }
 
+    /// Returns the time at the left end of the plot: the time that was asked for, or that of the first point if the history
+    /// is shorter.
+    fn start(&self) -> Time {
+        let first = self.series.iter().filter_map(|line| line.points.first()).map(|point| point.time.0);
+        Time(self.end().0.saturating_sub(self.seconds)).max(first.min().unwrap_or_default())
+    }
+
     /// Returns the longest time, in seconds, between two points that are connected.
     fn longest_gap(&self) -> u64 {
         self.step_seconds.saturating_mul(3)
@@ -376,7 +383,7 @@ impl History {
             let frame = plot::Frame {
                 columns,
                 rows,
-                from: self.end().0.saturating_sub(self.seconds),
+                from: self.start().0,
                 until: self.end().0,
                 gap: self.longest_gap(),
             };

@@ -71,8 +71,7 @@ struct Scale {
 impl Scale {
     fn new(history: &History, points: &[(u64, f64)]) -> Self {
         let (low, high) = if points.is_empty() { (0.0, 1.0) } else { axis(points) };
-        let until = history.end().0;
-        Self { from: until.saturating_sub(history.seconds), until, low, high }
+        Self { from: history.start().0, until: history.end().0, low, high }
     }
 
     fn x(&self, time: u64) -> f64 {
