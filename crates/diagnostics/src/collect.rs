@@ -97,6 +97,18 @@ impl Collector {
         }
         Some((stamp, readings))
     }
+
+    /// Reads the moment and only the readings whose faults can end a robot within minutes: temperatures, the supply of the
+    /// board, the battery, and the space of file systems. It is done several times between two samples.
+    pub fn look(&self, root: &impl Root) -> Option<(Stamp, Readings)> {
+        let stamp = stamp(root)?;
+        let mut readings = Readings::default();
+        sensors::read(root, &mut readings);
+        board::read(root, &mut readings);
+        battery::read(root, &mut readings);
+        filesystem::read(root, &self.places.filesystems, &mut readings);
+        Some((stamp, readings))
+    }
 }
 
 /// Returns the present moment of the host.

@@ -8,6 +8,7 @@ use crate::health::{Finding, Level};
 use crate::stated::StatedHealth;
 use dcache::buckets::{HEALTH, HOSTNAME, PEER};
 use dcache::{CLOCK_LEEWAY, Item, Key, Kind, PeerId, Record, Set, Time, View};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use std::collections::BTreeMap;
 pub const MAX_ROBOTS: usize = 10_000;
 
 /// How the health of a robot is known. The order is from good to bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReportState {
     /// The robot states its health.
     Stated,
@@ -28,7 +30,7 @@ pub enum ReportState {
 }
 
 /// The health of a robot.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RobotHealth {
     /// Peer ID of the robot.
     pub peer: PeerId,

@@ -22,6 +22,7 @@ use crate::sample::{MAX_READINGS, Reading, Readings};
 use hysteresis::{Hysteresis, Position};
 pub use level::Level;
 use rules::Rule;
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,8 +34,9 @@ pub const STALE_AFTER: Duration = Duration::from_secs(30);
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Maximum number of findings in a report. The worst ones are kept.
 pub const MAX_FINDINGS: usize = 16;
+
 /// Something that is not OK.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Code of the rule, such as `temperature.high`.
     pub code: String,

@@ -8,32 +8,48 @@
 //! | levels, the table of rules, hysteresis, rules of the configuration | `health` |
 //! | the history on the disk, its format, and the times of its samples | `ring`, `file_disk` |
 //! | the health in one item; when it is stated | `stated`, `decide`, `allowance` |
-//! | the health of all robots | `fleet` |
+//! | the health of all robots | `fleet`, `fleet_pages` |
+//! | values that programs push; points of the history for a client; the page for Prometheus | `pushed`, `points`, `exposition`, `export` |
+//! | the service: its settings, requests and tasks | `settings`, `protocol`, `monitor`, `shared_monitor`, `device`, `shell` |
 //!
 //! # In short
 //! - **Inputs**: files of the kernel, text files of local programs, answers of dt-device-health, the set, and the time
 //!   since the boot.
-//! - **Outputs**: samples, a report of the health, statements in the bucket `pri/ID/health`, a file of fixed size.
+//! - **Outputs**: samples, a report of the health, statements in the bucket `pri/ID/health`, a file of fixed size, answers
+//!   to requests, and the page `/metrics`.
 //! - **Invariants**: a sample has a bounded number of finite values; measuring starts no process. A level near its
 //!   limit does not flap. A power cut loses at most the last minute of the history. The health of a robot is stated
 //!   within seconds, and the number of statements is bounded.
-//! - **Start reading** at `metrics.rs`, then `health.rs`, `decide.rs` and `ring.rs`.
+//! - **Start reading** at `metrics.rs`, then `health.rs`, `decide.rs`, `ring.rs` and `shell.rs`.
 
 pub mod allowance;
 pub mod collect;
 mod decide;
+mod device;
+mod export;
+pub mod exposition;
 mod file_disk;
 mod fleet;
+mod fleet_pages;
 pub mod health;
 mod host;
 pub mod metrics;
+mod monitor;
+pub mod points;
 #[cfg(test)]
 mod power_cut;
+pub mod protocol;
+mod pushed;
 pub mod ring;
 pub mod sample;
+mod settings;
+mod shared_monitor;
+mod shell;
 pub mod stated;
 
 pub use decide::{DETAIL_PAUSE, HealthAnnouncer};
 pub use file_disk::FileDisk;
 pub use fleet::{MAX_ROBOTS, ReportState, RobotHealth, fleet};
 pub use host::HostRoot;
+pub use settings::Settings;
+pub use shell::{Diagnostics, LOOK_EVERY, LOOKS_FOR_SAMPLE};

@@ -115,10 +115,28 @@ impl<D: Disk> History<D> {
     /// # Errors
     /// Returns an error if the disk cannot be read. Damaged pages are left out.
     pub fn rows(&self, resolution: Resolution, after: u64, most: usize) -> io::Result<Vec<Sample>> {
+        self.placed_rows(resolution, after, most).map(|(rows, _)| rows)
+    }
+
+    /// Returns the rows that [`Self::rows`] returns, and what is known about the times of their boots: from the pages of
+    /// these rows, and from memory. So the disk is not read as a whole, as [`Self::timeline`] does.
+    ///
+    /// # Errors
+    /// Returns an error if the disk cannot be read. Damaged pages are left out.
+    pub fn placed_rows(
+        &self,
+        resolution: Resolution,
+        after: u64,
+        most: usize,
+    ) -> io::Result<(Vec<Sample>, Timeline)> {
         let pages = self.pages_after(resolution, after, most)?;
-        let rows =
-            pages.into_iter().flat_map(|page| page.rows).chain(self.waiting(resolution).iter().cloned());
-        Ok(rows.filter(|row| row.sequence > after).take(most).collect())
+        let mut timeline = Timeline::default();
+        pages.iter().for_each(|page| timeline.add_page(page));
+        let waiting = self.waiting(resolution);
+        waiting.iter().for_each(|row| timeline.add_row(row));
+        self.anchors.values().for_each(|anchor| timeline.add_anchor(*anchor));
+        let rows = pages.into_iter().flat_map(|page| page.rows).chain(waiting.iter().cloned());
+        Ok((rows.filter(|row| row.sequence > after).take(most).collect(), timeline))
     }
 
     /// Returns the boots of the history, and what is known about their times.

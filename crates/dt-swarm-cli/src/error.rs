@@ -78,9 +78,9 @@ pub(crate) enum CliError {
     Exists(PathBuf),
     #[error("{} is not a file, and a file cannot replace it; choose another place with -o", .0.display())]
     NotAFile(PathBuf),
-    #[error("{} is not a file, and a page cannot replace it; choose another place with --html", .0.display())]
+    #[error("{} is not a file, and a page cannot replace it; choose another place", .0.display())]
     NotAPage(PathBuf),
-    #[error("{} cannot be written: {source}. Choose another place with --html.", clean(&path.display().to_string(), 300))]
+    #[error("{} cannot be written: {source}. Choose another place.", clean(&path.display().to_string(), 300))]
     PageUnwritten { path: PathBuf, source: io::Error },
     #[error("two of these files would be written to {}: fetch each of them alone, with its own -o", .0.display())]
     SamePlace(PathBuf),

@@ -25,6 +25,7 @@
 //! | `bucket`, `data` | An item. |
 //! | `kind` | Of a statement: `propose` or `dismiss`. |
 //! | `role` | `root`, `admin`, `trusted` or `peer`; `null` is none. |
+//! | `level` | A level of health: `ok`, `warn`, `stale` or `error`. |
 //! | `state` | A state, as one of a few words that the field lists. |
 //! | `reason` | A sentence that says why something fails, waits or does not count. |
 //! | `origin` | How a fact was learned: `record`, `line`, `dns_sd` or `pong`. |
@@ -38,6 +39,7 @@ pub(crate) mod answered;
 pub(crate) mod channel;
 pub(crate) mod discarder;
 pub(crate) mod fields;
+pub(crate) mod health;
 pub(crate) mod names;
 pub(crate) mod path;
 pub(crate) mod recording;

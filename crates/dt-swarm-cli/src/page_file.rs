@@ -12,6 +12,14 @@ use std::path::Path;
 /// # Errors
 /// When something else is there, unless `is_forced` permits to replace a file.
 pub(crate) fn check(page: &Page, path: &Path, is_forced: bool) -> Result<(), CliError> {
+    check_start(&page.start(), path, is_forced)
+}
+
+/// Checks that a file that begins with `expected` may be written to this path: nothing is there, or a file that begins so.
+///
+/// # Errors
+/// When something else is there, unless `is_forced` permits to replace a file.
+pub(crate) fn check_start(expected: &str, path: &Path, is_forced: bool) -> Result<(), CliError> {
     let is_file = match fs::metadata(path) {
         Ok(found) => found.is_file(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -20,7 +28,7 @@ pub(crate) fn check(page: &Page, path: &Path, is_forced: bool) -> Result<(), Cli
     if !is_file {
         return Err(CliError::NotAPage(path.to_owned()));
     }
-    let (expected, mut start) = (page.start(), Vec::new());
+    let mut start = Vec::new();
     let file = File::open(path).and_then(|file| file.take(expected.len() as u64).read_to_end(&mut start));
     match file {
         _ if is_forced => Ok(()),
@@ -31,12 +39,17 @@ pub(crate) fn check(page: &Page, path: &Path, is_forced: bool) -> Result<(), Cli
 
 /// Writes the text of the page to a temporary file, which then replaces the file in one step.
 pub(crate) fn write(page: &Page, path: &Path, text: &str) -> Result<(), CliError> {
-    replace(page, path, text).map_err(|source| unwritable(path, source))
+    write_text(page.command, path, text)
 }
 
-fn replace(page: &Page, path: &Path, text: &str) -> io::Result<()> {
+/// Writes a text of this command to a temporary file, which then replaces the file in one step.
+pub(crate) fn write_text(command: &str, path: &Path, text: &str) -> Result<(), CliError> {
+    replace(command, path, text).map_err(|source| unwritable(path, source))
+}
+
+fn replace(command: &str, path: &Path, text: &str) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let prefix = format!(".dt-swarm-{}-", page.command);
+    let prefix = format!(".dt-swarm-{command}-");
     // The operating system reduces the permissions by the mask of the user.
     let mut builder = tempfile::Builder::new();
     let builder = builder.prefix(&prefix).permissions(Permissions::from_mode(0o666));

@@ -18,7 +18,7 @@ use brain::Routing;
 use channels::{Heard, InterfaceFilter, InterfaceFilterError};
 use dcache::{Keypair, PeerId, Time};
 use gateway::{BLOCK_TIMEOUT, Holders};
-use http_server::{Settings, run_server};
+use http_server::{RouteSet, Settings, run_server};
 use rand::TryRng as _;
 use service::{
     Banner, Context, Environment, Folders, ListedBy, LocalFacts, OpenError, PrivatePlaces, Registration,
@@ -187,7 +187,7 @@ impl Daemon {
         self.spawn_planner(&swarm, routes);
         self.spawn_relay_users(&swarm);
         self.spawn_control(services.route(router));
-        self.spawn_gateway(&swarm);
+        self.spawn_http(&swarm, services.routes());
         let shared = self.shared.clone();
         self.supervise("node", move || run_node(shared.clone()));
         self.spawn_services(&services, &context);
@@ -323,12 +323,13 @@ impl Daemon {
         self.spawn(supervise("control", self.shared.stop.clone(), serve));
     }
 
-    fn spawn_gateway(&mut self, swarm: &Swarm) {
+    /// Runs the HTTP listener, with the gateway and the pages of services.
+    fn spawn_http(&mut self, swarm: &Swarm, mut sets: Vec<RouteSet>) {
         let config = &self.shared.config;
         let Some(listen) = config.gateway else { return };
         let facts = self.shared.facts.subscribe();
         let node = self.shared.node.subscribe();
-        let sets = vec![gateway::routes(node, holders(swarm.clone()), BLOCK_TIMEOUT)];
+        sets.push(gateway::routes(node, holders(swarm.clone()), BLOCK_TIMEOUT));
         let serve = move || {
             let (sets, mut facts) = (sets.clone(), facts.clone());
             async move {

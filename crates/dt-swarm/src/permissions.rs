@@ -18,7 +18,7 @@ const OTHERS: u32 = 0o077;
 /// and is left unchanged.
 const ANYBODY_WRITES: u32 = 0o002;
 /// Prefixes of the names of private files. They also match damaged files that were set aside, locks and temporary files.
-const PRIVATE_FILES: [&str; 4] = ["identity.", "records.redb", "pins.redb", "routes"];
+const PRIVATE_FILES: [&str; 5] = ["identity.", "records.redb", "pins.redb", "routes", "diagnostics."];
 
 /// The changes of permissions that were made, and those that failed.
 #[derive(Debug, Default)]

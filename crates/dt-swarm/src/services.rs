@@ -10,4 +10,5 @@ pub const SERVICES: &[Registration] = &[
     Registration::of::<transfers::Transfers>(),
     Registration::of::<uploads::Uploads>(),
     Registration::of::<access::Access>(),
+    Registration::of::<diagnostics::Diagnostics>(),
 ];

@@ -3,12 +3,17 @@
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Uri};
+use std::net::IpAddr;
 
 use crate::host::is_ours;
 use crate::refusal::Refusal;
 
 /// The head of a request: method, target and headers.
 pub type RequestHead = http::request::Parts;
+
+/// The IP address of the client. The server adds it to the extensions of each [`RequestHead`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// Maximum size, in bytes, of a request's path and query together.
 pub const MAX_TARGET_BYTES: usize = 8 * 1024;

@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::check::ClientAddress;
 use crate::router::Router;
 use crate::settings::Settings;
 use crate::write_timeout::WriteTimeout;
@@ -81,7 +82,7 @@ impl Connections {
             let _ = stream.try_write(TOO_MANY);
             return;
         }
-        let task = self.tasks.spawn(serve_connection(stream, state));
+        let task = self.tasks.spawn(serve_connection(stream, ClientAddress(host), state));
         self.hosts.insert(task.id(), host);
     }
 
@@ -95,12 +96,13 @@ impl Connections {
 }
 
 /// Serves one connection until it ends.
-async fn serve_connection(stream: TcpStream, state: Arc<ServerState>) {
+async fn serve_connection(stream: TcpStream, client: ClientAddress, state: Arc<ServerState>) {
     let stream = TokioIo::new(WriteTimeout::new(stream, state.settings.send_timeout));
     let service = service_fn(|request: Request<Incoming>| {
         let state = state.clone();
         async move {
-            let (head, _body) = request.into_parts();
+            let (mut head, _body) = request.into_parts();
+            head.extensions.insert(client);
             Ok::<_, Infallible>(state.router.answer(head, &state.settings.host_names).await)
         }
     });

@@ -42,7 +42,7 @@ mod settings;
 mod write_timeout;
 
 pub use body::{Body, BodySource};
-pub use check::{MAX_TARGET_BYTES, RequestHead, check_head, header_texts};
+pub use check::{ClientAddress, MAX_TARGET_BYTES, RequestHead, check_head, header_texts};
 pub use host::is_ours;
 pub use listener::{BindError, Listener, ServerError, run_server};
 pub use refusal::Refusal;

@@ -75,7 +75,9 @@ fn a_recording_gets_the_space_of_copies_and_the_oldest_safe_ones_go_first() -> R
     let host = lab.host("recorder")?;
     let disk = SmallDisk::mount(host.folder(), 224 * MIB)?;
     let floor = 64;
-    let settings = format!("logs.copies = 2\nlogs.free_floor_mib = {floor}\ndisk_free_mib = 8\n");
+    let settings = format!(
+        "logs.copies = 2\nlogs.free_floor_mib = {floor}\ndiagnostics.keep_history = false\ndisk_free_mib = 8\n"
+    );
     let mut recorder = Robot::new(host, &settings)?;
     recorder.restart()?;
     let other = Robot::start_on(lab.host("other")?, "logs.copies = 2\n")?;

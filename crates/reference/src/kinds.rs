@@ -4,9 +4,10 @@ use crate::Error;
 use syn::{GenericArgument, Path, PathArguments, Type};
 
 /// The types in the source code, and their descriptions.
-const KINDS: [(&str, &str); 17] = [
+const KINDS: [(&str, &str); 18] = [
     ("PathBuf", "string, a path"),
     ("String", "string"),
+    ("BTreeMap", "table"),
     ("bool", "`true` or `false`"),
     ("u16", "integer from 0 to 65535"),
     ("u64", "integer, 0 or more"),

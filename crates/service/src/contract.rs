@@ -2,6 +2,7 @@
 
 use crate::{Banner, Context, NoHome};
 use control::{Failure, Protocol};
+use http_server::RouteSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
@@ -40,6 +41,11 @@ pub trait Service: Endpoint + Sized {
     /// channels still run. It drops the future after a short time. The default publishes nothing.
     fn close(&self) -> impl Future<Output = ()> + Send {
         async {}
+    }
+
+    /// Returns the pages of the service for the daemon's HTTP listener. The default has none.
+    fn routes(&self) -> Option<RouteSet> {
+        None
     }
 
     /// Returns the lines that the daemon prints about the service at its start.

@@ -3,6 +3,7 @@
 use crate::settings::{SettingsError, SettingsType};
 use crate::{Banner, Context, Endpoint, Service, ServiceError, parse_settings};
 use control::{Failure, FailureKind, Reply, RequestFrame, raw};
+use http_server::RouteSet;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -83,6 +84,7 @@ impl<E: Endpoint> Handler for E {
 trait Instance: Handler {
     fn run(self: Arc<Self>) -> BoxFuture<'static, Result<Infallible, ServiceError>>;
     fn close(&self) -> BoxFuture<'_, ()>;
+    fn routes(&self) -> Option<RouteSet>;
     fn banner(&self) -> Banner;
 }
 
@@ -93,6 +95,10 @@ impl<S: Service> Instance for S {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(Service::close(self))
+    }
+
+    fn routes(&self) -> Option<RouteSet> {
+        Service::routes(self)
     }
 
     fn banner(&self) -> Banner {
@@ -181,6 +187,11 @@ impl Services {
                 "a service did not publish its last statements in time; peers will see later that this node left"
             );
         }
+    }
+
+    /// Returns the pages of all services for the HTTP listener of the daemon.
+    pub fn routes(&self) -> Vec<RouteSet> {
+        self.0.iter().filter_map(|(_, service)| service.routes()).collect()
     }
 
     /// Returns the lines of all services in the start message of the daemon.

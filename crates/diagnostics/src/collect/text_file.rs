@@ -21,7 +21,7 @@ const EXTENSION: &str = ".prom";
 pub(super) fn read(root: &impl Root, folder: &str, readings: &mut Readings) {
     let files = root.names(folder);
     let mut taken = 0;
-    let own: BTreeSet<String> = ALL.iter().map(|row| prometheus_name(&row.metric)).collect();
+    let own = own_names();
     for file in files.iter().filter(|name| name.ends_with(EXTENSION)).take(MAX_FILES) {
         let parsed = parse(&root.read(&format!("{folder}/{file}")).unwrap_or_default());
         readings.omit(parsed.refused);
@@ -34,6 +34,11 @@ pub(super) fn read(root: &impl Root, folder: &str, readings: &mut Readings) {
             readings.put(Series { metric: &CUSTOM, label }, value);
         }
     }
+}
+
+/// Returns the names for Prometheus of the metrics that a robot measures itself. Programs cannot use these names.
+pub fn own_names() -> BTreeSet<String> {
+    ALL.iter().map(|row| prometheus_name(&row.metric)).collect()
 }
 
 /// The values of a text file.
@@ -78,8 +83,8 @@ fn value(line: &str) -> Option<(Label, f64)> {
     Some((Label::exact(&series(name, &labels))?, number))
 }
 
-/// Returns the start of a line that may be a name.
-fn name_of(line: &str) -> &str {
+/// Returns the start of a line that may be a name, or the name of a series.
+pub fn name_of(line: &str) -> &str {
     let end = line.find(|char: char| char == '{' || char.is_whitespace()).unwrap_or(line.len());
     &line[..end]
 }

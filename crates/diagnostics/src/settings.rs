@@ -1,0 +1,45 @@
+//! The section `[diagnostics]` of the configuration.
+
+use crate::health::settings::RuleSettings;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The section `[diagnostics]` of the configuration. [Health and metrics](diagnostics.md) explains what it changes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Whether the history is kept on the disk: samples for a day, minutes for a month, hours for two years, in a file of
+    /// 23 MB in the data folder. Without it, only the present values are known.
+    pub keep_history: bool,
+    /// Paths whose file systems are measured, besides `/`, the data folder and the shared folder.
+    pub filesystems: Vec<PathBuf>,
+    /// Folder in which local programs leave values: files whose names end with `.prom`, in the text format of Prometheus.
+    /// Default: the folder `metrics` in the data folder.
+    pub text_files: Option<PathBuf>,
+    /// IP address and port at which dt-device-health is asked for the state of the board and the battery. An empty text asks
+    /// nobody.
+    pub device_health: String,
+    /// Whether other hosts may read `/metrics` when the key `gateway` lets them connect. Programs on this robot always may.
+    pub metrics_for_others: bool,
+    /// Folder that contains the folders `proc` and `sys` of the host. In a container, it is the place where the root folder
+    /// of the host is mounted.
+    pub host_root: PathBuf,
+    /// Changes of the table of rules, by the codes of the rules, such as `[diagnostics.rules."temperature.high"]` with
+    /// `warn = 70.0`. The key `off = true` leaves a rule out. A code that is not in the table adds a rule.
+    pub rules: BTreeMap<String, RuleSettings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            keep_history: true,
+            filesystems: Vec::new(),
+            text_files: None,
+            device_health: "127.0.0.1:8085".to_owned(),
+            metrics_for_others: false,
+            host_root: PathBuf::from("/"),
+            rules: BTreeMap::new(),
+        }
+    }
+}
