@@ -143,7 +143,7 @@ mod tests {
             shares_name: true,
             ..Robot::default()
         };
-        let brief = page_of(&[robot.clone()], 0, true).remove(0);
+        let brief = page_of(std::slice::from_ref(&robot), 0, true).remove(0);
         assert_eq!((&brief.name, brief.age_seconds, brief.shares_name), (&robot.name, Some(9), true));
         assert_eq!(brief.heard, [heard("udp eth0")]);
         assert!(brief.addresses.is_empty() && brief.device.is_none() && brief.boot.is_none());

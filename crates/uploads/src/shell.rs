@@ -258,7 +258,7 @@ impl Uploads {
         if self.obstacle().is_some() {
             uploads.clear();
         }
-        Ok(runner.follow(uploads, node))
+        Ok(runner.follow(uploads.into(), node))
     }
 
     async fn read_pins(&self, node: &Node) -> Result<(), ServiceError> {

@@ -113,7 +113,7 @@ impl Runner {
 
     /// Begins uploads in this order while there are free places, and pauses those that are not named. Returns the time at
     /// which to consider the uploads again.
-    pub(super) fn follow(&mut self, files: Vec<Box<SharedFile>>, node: &Node) -> Instant {
+    pub(super) fn follow(&mut self, files: VecDeque<Box<SharedFile>>, node: &Node) -> Instant {
         let named: BTreeSet<Cid> = files.iter().map(|file| file.cid).collect();
         let is_over = |cid: &Cid| !named.contains(cid) && !self.cancelled.contains_key(cid);
         for task in self.running.values().filter(|task| is_over(&task.cid)) {
@@ -122,7 +122,7 @@ impl Runner {
         self.backoff.retain(|cid, _| named.contains(cid));
         self.state.keep_failed(|cid| named.contains(cid));
         self.clean_up(node);
-        self.queue = files.into();
+        self.queue = files;
         self.fill(node);
         let now = Instant::now();
         let next = self.backoff.values().map(|backoff| backoff.not_before).filter(|at| *at > now).min();

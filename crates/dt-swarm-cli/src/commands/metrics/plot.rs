@@ -9,8 +9,8 @@ use crate::text::duration;
 const EMPTY: u32 = 0x2800;
 /// Bits of the dots of a character, by row and column.
 const DOTS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
-/// Minimum width of a plot in characters.
-const MIN_WIDTH: usize = 10;
+/// Minimum width of a plot in characters. The line below it has room for two times.
+const MIN_WIDTH: usize = 20;
 
 /// The frame of a plot.
 #[derive(Clone, Copy, Debug)]
