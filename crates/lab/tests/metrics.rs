@@ -136,8 +136,14 @@ fn push(robot: &Robot, text: &str) -> Result {
     let input =
         std::fs::File::open(&file).map_err(|source| Error::Io { what: "pushed".to_owned(), source })?;
     let mut command = robot.cli_command(&["metrics", "--push", "camera"]);
-    command.stdin(Stdio::from(input));
-    robot.host().run(command, SOON)?.success("pushing values").map(drop)
+    let output = command.stdin(Stdio::from(input)).output();
+    let output = output.map_err(|source| Error::Io { what: "pushing values".to_owned(), source })?;
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() && told.contains("1 values") {
+        Ok(())
+    } else {
+        Err(wrong("a value that is taken", told))
+    }
 }
 
 /// Lets the program of Prometheus check the page, where it is installed.

@@ -209,10 +209,10 @@ fn push(client: &mut Client, program: &str) -> Result<Done, CliError> {
         return Err(CliError::Failed(format!("at most {MAX_PUSHED_BYTES} bytes can be pushed at once")));
     }
     match client.call::<Diagnostics>(&Request::Push { program: program.to_owned(), text })? {
-        Answer::Pushed { taken, refused: 0 } => Ok(Done::new(&format!("{taken} values were taken."))),
         Answer::Pushed { taken: 0, .. } => Err(CliError::Failed(
             "no value was taken: each line needs the form `name 1.5` or `name{key=\"text\"} 1.5`".to_owned(),
         )),
+        Answer::Pushed { taken, refused: 0 } => Ok(Done::new(&format!("{taken} values were taken."))),
         Answer::Pushed { taken, refused } => {
             Ok(Done::new(&format!("{taken} values were taken; {refused} lines were refused.")))
         }
