@@ -61,8 +61,6 @@ pub struct SharedFile {
     pub is_contested: bool,
     /// The uploader that discarded the file, with the state of the file without its discard.
     withdrawn_by: Option<(PeerId, State)>,
-    /// Whether the uploader took the file back, in the open swarm.
-    is_withdrawn: bool,
     /// Whether a peer with a role that verified or keeps the file signed the description.
     pub is_described_by_role: bool,
     /// End of the description's validity; `None` when it has no end, or there is no description.
@@ -83,7 +81,6 @@ impl SharedFile {
             is_described_by_uploader: false,
             is_contested: false,
             withdrawn_by: None,
-            is_withdrawn: false,
             is_described_by_role: false,
             described_until: None,
         }
@@ -97,7 +94,7 @@ impl SharedFile {
 
 /// Returns the items of a bucket of files. In the open swarm, a dismissal only takes back the word of its own signer, since
 /// anybody could hide the files of others with it. It counts for a peer that also discards the file: then lists say who
-/// hides it.
+/// hides it. A file that its uploader withdrew is listed there until its holders have dropped it.
 fn items<'a>(set: &'a Set, bucket: &BucketPath, now: Time) -> Vec<View<'a>> {
     if heeds_dismissals(set, bucket) {
         return set.bucket(bucket, now).collect();
@@ -217,7 +214,6 @@ fn complete(
         describe(file, (set, counting), now);
         file.heed_uploader(set, now);
     }
-    files.retain(|_, file| !file.is_withdrawn);
     files
 }
 
@@ -322,13 +318,6 @@ impl SharedFile {
         let is_certain = self.is_described_by_uploader && !self.is_contested;
         let known = self.description.as_ref().filter(|_| is_certain);
         let Some(uploader) = known.map(|known| known.uploader) else { return };
-        // Where dismissals count, this one has removed the file already.
-        let safe = Station::Safe.item(&self.cid);
-        if !heeds_dismissals(set, &safe.bucket)
-            && let Some(record) = set.get(&Key { item: safe, signer: uploader })
-        {
-            self.is_withdrawn = record.kind() == Kind::Dismiss && record.validity().contains(now);
-        }
         let key = Key { item: Station::Discard.item(&self.cid), signer: uploader };
         let holds = |record: &&Record| record.kind() == Kind::Propose && record.validity().contains(now);
         if let Some(record) = set.get(&key).filter(holds) {

@@ -153,7 +153,7 @@ fn dismiss(
             statements.dismiss(station.item(&file.cid), Validity::stated(now, seconds));
         }
     }
-    // Where a dismissal does not remove what others state, the description tells them that it is the word of the uploader.
+    // Where a dismissal does not remove what others state, the file is listed, with its name, until they drop it.
     let is_needed = !heeds_dismissals(set, &Station::Safe.bucket());
     let info = info.filter(|_| !is_needed);
     if let Some(info) = info.filter(|info| own(set, info.clone(), me, Kind::Propose, now).is_some()) {
@@ -267,7 +267,8 @@ mod tests {
         assert!(!is_old_withdrawn(&set), "the uploader's own copy is not enough");
         say(&mut set, 3, Kind::Propose, Station::Safe.item(&newer()), LIFETIME);
         assert!(withdraw_now(&mut set) && is_old_withdrawn(&set));
-        assert_eq!(index(&set, NOW).into_keys().collect::<Vec<_>>(), [newer()]);
+        let holders: Vec<PeerId> = index(&set, NOW)[&cid()].holders.keys().copied().collect();
+        assert_eq!(holders, [peer(2)], "it is listed until its holder drops it");
         assert!(!withdraw_now(&mut set), "the withdrawal is stated only once");
     }
 

@@ -20,8 +20,8 @@ To free only the disk of this robot, delete the file from its shared folder, or 
 /// Removes a log from the swarm: it is no longer listed, and no robot fetches it any more.
 ///
 /// If the robot that shared the log discards it, the robots that keep it stop keeping it. In a swarm with roles, they
-/// also stop if a peer with the required role discards it. In all other cases they keep their copies. There, a robot
-/// without a role withdraws its own log with `unshare`.
+/// also stop if a peer with the required role discards it. In all other cases they keep their copies. A robot without a
+/// role withdraws its own log with `unshare`.
 ///
 /// A file in a shared folder is never deleted. A robot stops sharing its file if the robot itself or a peer with the
 /// required role discards the file. This robot renews the discard until `undiscard`.

@@ -607,10 +607,11 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawal_by_the_uploader_counts_for_catalogues() {
+    fn after_a_withdrawal_by_the_uploader_the_catalogue_of_a_holder_counts_until_its_next_version() {
         let (mut set, catalogs) = shared_and_kept();
         say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&numbered(7)), LIFETIME);
-        assert!(file(&set, &catalogs, NOW).is_none(), "it is not listed any more");
+        let holders: Vec<PeerId> = file(&set, &catalogs, NOW).unwrap().holders.into_keys().collect();
+        assert_eq!(holders, [peer(2)], "its holder drops it, and does not list it in its next catalogue");
     }
 
     #[test]
