@@ -277,7 +277,10 @@ impl Diagnostics {
         let points = self.monitor.run(points).await?;
         let points = points.map_err(|error| Failure::new(FailureKind::Disk, error))?;
         let none = || {
-            Failure::new(FailureKind::Refused, "this robot keeps no history, or has not read it yet; its log says why")
+            Failure::new(
+                FailureKind::Refused,
+                "this robot keeps no history, or has not read it yet; its log says why",
+            )
         };
         points.map(Answer::Points).ok_or_else(none)
     }
