@@ -39,7 +39,7 @@ pub struct Question<'a> {
 /// Returns the resolution for points of the last `seconds`, and the seconds between two of its rows.
 pub fn resolution_for(seconds: u64) -> (Resolution, u64) {
     match seconds {
-        ..=SAMPLES_FOR => (Resolution::Samples, 10),
+        _ if seconds <= SAMPLES_FOR => (Resolution::Samples, 10),
         _ if seconds <= MINUTES_FOR => (Resolution::Minutes, 60),
         _ => (Resolution::Hours, 3600),
     }
