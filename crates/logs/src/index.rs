@@ -4,7 +4,7 @@
 use crate::buckets::{self, Station};
 use crate::catalog::known::{Catalogs, Counting};
 use crate::info::Description;
-use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Record, Role, Set, Time, View};
+use dcache::{Data, Key, Kind, PeerId, Record, Role, Set, Time, View};
 use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,51 +92,12 @@ impl SharedFile {
     }
 }
 
-/// Returns the items of a bucket of files. In the open swarm, a dismissal only takes back the word of its own signer, since
-/// anybody could hide the files of others with it. It counts for a peer that also discards the file: then lists say who
-/// hides it. A file that its uploader withdrew is listed there until its holders have dropped it.
-fn items<'a>(set: &'a Set, bucket: &BucketPath, now: Time) -> Vec<View<'a>> {
-    if heeds_dismissals(set, bucket) {
-        return set.bucket(bucket, now).collect();
-    }
-    set.proposed_into(bucket, now).filter(|view| !is_hidden(set, view.item, now)).collect()
-}
-
-/// Returns an item of a bucket of files, as [`items`] does.
-pub(crate) fn item<'a>(set: &'a Set, item: &Item, now: Time) -> Option<View<'a>> {
-    match heeds_dismissals(set, &item.bucket) {
-        true => set.item(item, now),
-        false => set.proposed(item, now).filter(|_| !is_hidden(set, item, now)),
-    }
-}
-
-/// Returns whether a dismissal by one peer removes the statements of others from a bucket of files.
-pub(crate) fn heeds_dismissals(set: &Set, bucket: &BucketPath) -> bool {
-    !set.policy().roots().is_empty() || *bucket == Station::Discard.bucket()
-}
-
-/// Returns whether a peer that discards a file dismisses this item of it.
-fn is_hidden(set: &Set, item: &Item, now: Time) -> bool {
-    set.records_about(item).iter().any(|record| {
-        record.kind() == Kind::Dismiss
-            && record.validity().contains(now)
-            && discards(set, item, record.signer(), now)
-    })
-}
-
-/// Returns whether a peer discards the file of an item in a bucket of files.
-pub(crate) fn discards(set: &Set, item: &Item, peer: PeerId, now: Time) -> bool {
-    let discard = Item { bucket: Station::Discard.bucket(), data: item.data.clone() };
-    let said = set.get(&Key { item: discard, signer: peer });
-    said.is_some_and(|record| record.kind() == Kind::Propose && record.validity().contains(now))
-}
-
 /// Returns all files that are in one of the four buckets at `now`, by CID.
 pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
     let mut files = BTreeMap::new();
     for station in Station::ALL {
         let bucket = station.bucket();
-        for view in items(set, &bucket, now) {
+        for view in set.bucket(&bucket, now) {
             if let Some(cid) = buckets::parse(view.item.data.as_str()) {
                 let file = files.entry(cid).or_insert_with(|| SharedFile::new(cid));
                 arrive(file, station, signers(&view));
@@ -161,8 +122,8 @@ pub fn index_with(set: &Set, catalogs: &Catalogs, now: Time) -> BTreeMap<Cid, Sh
     if catalogs.is_empty() {
         return index(set, now);
     }
-    let all = Station::ALL.into_iter().flat_map(|station| items(set, &station.bucket(), now));
-    let in_buckets = all.filter_map(|view| buckets::parse(view.item.data.as_str()));
+    let items = Station::ALL.into_iter().flat_map(|station| set.bucket(&station.bucket(), now));
+    let in_buckets = items.filter_map(|view| buckets::parse(view.item.data.as_str()));
     let cids: BTreeSet<Cid> = in_buckets.chain(catalogs.cids().copied()).collect();
     index_of_with(set, (catalogs, None), &cids, now)
 }
@@ -188,11 +149,11 @@ pub fn index_counting<'a>(
     let mut files = BTreeMap::new();
     for cid in cids {
         for station in Station::ALL {
-            let about = station.item(cid);
-            let mut signers = item(set, &about, now).as_ref().map(signers).unwrap_or_default();
+            let item = station.item(cid);
+            let mut signers = set.item(&item, now).as_ref().map(signers).unwrap_or_default();
             match station {
-                Station::Files => counting.add_sharers(cid, &about, &mut signers),
-                Station::Safe => counting.add_holders(cid, &about, &mut signers),
+                Station::Files => counting.add_sharers(cid, &item, &mut signers),
+                Station::Safe => counting.add_holders(cid, &item, &mut signers),
                 Station::Verified | Station::Discard => {}
             }
             if !signers.is_empty() {
@@ -269,14 +230,12 @@ fn describe(file: &mut SharedFile, (set, counting): (&Set, Option<&Counting<'_>>
         let rank = (words, is_by_uploader && has_role(&description.uploader), of_roles);
         Some((rank, (is_by_uploader, has_roles && vouches), description, until))
     };
-    let stated = items(set, &bucket, now).into_iter().map(|view| (&view.item.data, signers(&view)));
+    let stated = set.bucket(&bucket, now).map(|view| (&view.item.data, signers(&view)));
     let listed = counting.map(|counting| counting.infos(&file.cid)).unwrap_or_default();
     let best = stated.chain(listed).filter_map(read).max_by_key(|(rank, ..)| *rank);
     if let Some((_, by, description, until)) = best {
         (file.is_described_by_uploader, file.is_described_by_role) = by;
-        let stated = set.records_about(&Station::Files.item(&file.cid)).iter();
-        // Anybody may dismiss the file, and does not share it for that.
-        let sharers = stated.filter(|record| record.kind() == Kind::Propose).map(Record::signer);
+        let sharers = set.records_about(&Station::Files.item(&file.cid)).iter().map(Record::signer);
         let sharers = sharers.chain(file.proposers.keys().copied());
         let is_believed = has_role(&description.uploader);
         let is_rival = |peer: PeerId| peer != description.uploader && (!is_believed || has_role(&peer));
@@ -288,7 +247,7 @@ fn describe(file: &mut SharedFile, (set, counting): (&Set, Option<&Counting<'_>>
 
 /// Returns whether `peer` describes the file as its own.
 pub(crate) fn describes_as_own(set: &Set, cid: &Cid, peer: PeerId, now: Time) -> bool {
-    items(set, &buckets::info(cid), now).iter().any(|view| {
+    set.bucket(&buckets::info(cid), now).any(|view| {
         let is_own = || Description::from_data(&view.item.data).is_ok_and(|known| known.uploader == peer);
         view.proposals.iter().any(|record| record.signer() == peer) && is_own()
     })
@@ -303,9 +262,7 @@ impl SharedFile {
     /// Returns whether a peer makes a statement about the file other than a description. An uploader that withdrew its
     /// proposal, because other peers keep the file by now, still counts.
     fn is_involved(&self, set: &Set, peer: PeerId) -> bool {
-        let stated =
-            |station: Station| set.get(&Key { item: station.item(&self.cid), signer: peer }).is_some();
-        let shared = || stated(Station::Files) || stated(Station::Safe);
+        let shared = || set.get(&Key { item: Station::Files.item(&self.cid), signer: peer }).is_some();
         // In a swarm with roles, only roles discard files. The description lets users see the names of discarded files.
         let has_discarded = || !set.policy().roots().is_empty() && self.discarders.contains_key(&peer);
         self.has_looked(peer) || self.proposers.contains_key(&peer) || shared() || has_discarded()

@@ -7,7 +7,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, LIFETIME, Station};
-use crate::index::{SharedFile, heeds_dismissals};
+use crate::index::SharedFile;
 use crate::info::Description;
 use crate::ledger::Taken;
 use crate::settle::Fingerprint;
@@ -153,9 +153,7 @@ fn dismiss(
             statements.dismiss(station.item(&file.cid), Validity::stated(now, seconds));
         }
     }
-    // Where a dismissal does not remove what others state, the file is listed, with its name, until they drop it.
-    let is_needed = !heeds_dismissals(set, &Station::Safe.bucket());
-    let info = info.filter(|_| !is_needed);
+    // The description is not needed any more.
     if let Some(info) = info.filter(|info| own(set, info.clone(), me, Kind::Propose, now).is_some()) {
         statements.propose(info, Validity::over(now));
     }
@@ -267,8 +265,7 @@ mod tests {
         assert!(!is_old_withdrawn(&set), "the uploader's own copy is not enough");
         say(&mut set, 3, Kind::Propose, Station::Safe.item(&newer()), LIFETIME);
         assert!(withdraw_now(&mut set) && is_old_withdrawn(&set));
-        let holders: Vec<PeerId> = index(&set, NOW)[&cid()].holders.keys().copied().collect();
-        assert_eq!(holders, [peer(2)], "it is listed until its holder drops it");
+        assert_eq!(index(&set, NOW).into_keys().collect::<Vec<_>>(), [newer()]);
         assert!(!withdraw_now(&mut set), "the withdrawal is stated only once");
     }
 

@@ -35,20 +35,6 @@ impl Set {
         self.items.of(bucket.clone()).filter_map(move |records| reading.view(records, rule))
     }
 
-    /// Returns the items that enough signers propose into one bucket at a given time, in the order of their data. A
-    /// dismissal only takes back the proposal of its own signer.
-    pub fn proposed_into(&self, bucket: &BucketPath, time: Time) -> impl Iterator<Item = View<'_>> + use<'_> {
-        let (reading, rule) = (self.at(time), self.policy.rule(bucket));
-        self.items.of(bucket.clone()).filter_map(move |records| reading.proposed(records, rule))
-    }
-
-    /// Returns the item, if enough signers propose it at a given time. A dismissal only takes back the proposal of its own
-    /// signer.
-    pub fn proposed(&self, item: &Item, time: Time) -> Option<View<'_>> {
-        let records = self.items.get(item)?;
-        self.at(time).proposed(records, self.policy.rule(&item.bucket))
-    }
-
     /// Returns the items of all matching buckets at a given time, in the order of bucket and data.
     pub fn matching<'a>(&'a self, pattern: &'a Pattern, time: Time) -> impl Iterator<Item = View<'a>> {
         let reading = self.at(time);
@@ -176,18 +162,6 @@ fn presence(peer: PeerId) -> Item {
 
 impl Reading<'_> {
     fn view<'a>(&self, records: &'a ItemRecords, rule: &Rule) -> Option<View<'a>> {
-        let (tally, view) = self.count(records, rule);
-        tally.stands(rule).then_some(view)
-    }
-
-    fn proposed<'a>(&self, records: &'a ItemRecords, rule: &Rule) -> Option<View<'a>> {
-        let (_, view) = self.count(records, rule);
-        let is_enough = view.proposals.len() >= usize::from(rule.propose.threshold.get());
-        is_enough.then_some(view)
-    }
-
-    /// Returns the number of statements that count, and the item with those that propose it.
-    fn count<'a>(&self, records: &'a ItemRecords, rule: &Rule) -> (Tally, View<'a>) {
         let item = records.item();
         let mut tally = Tally::default();
         let mut proposals = Vec::new();
@@ -208,7 +182,7 @@ impl Reading<'_> {
                 proposals.push(record);
             }
         }
-        (tally, View { item, proposals })
+        tally.stands(rule).then_some(View { item, proposals })
     }
 
     fn counts(&self, who: Who, item: &Item, signer: PeerId) -> bool {

@@ -379,7 +379,7 @@ impl Output for Files {
         let notes = self.notes(&hidden);
         let shown = match listed.is_empty() {
             // The options choose discarded files, which are listed below the table.
-            true if !hidden.is_empty() => String::new(),
+            true if self.shared_files > self.files.len() && !hidden.is_empty() => String::new(),
             true if self.shared_files > self.files.len() => {
                 format!("No file fits the options; {} in total.", count(self.shared_files, "file"))
             }

@@ -16,7 +16,7 @@
 use super::format::{CatalogEntries, CatalogEntry};
 use super::stated::Valid;
 use crate::buckets::Station;
-use crate::index::{Signers, discards, heeds_dismissals};
+use crate::index::Signers;
 use crate::info::Description;
 use crate::receipts::Receipt;
 use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Record, Set, Time, buckets};
@@ -470,8 +470,6 @@ impl<'a> Counting<'a> {
             record.kind() == Kind::Dismiss
                 && record.validity().contains(self.now)
                 && self.set.may(Kind::Dismiss, item, record.signer(), self.now).is_ok()
-                && (heeds_dismissals(self.set, &item.bucket)
-                    || discards(self.set, item, record.signer(), self.now))
         };
         self.set.records_about(item).iter().filter(counts).map(Record::signer).collect()
     }
@@ -607,11 +605,10 @@ mod tests {
     }
 
     #[test]
-    fn after_a_withdrawal_by_the_uploader_the_catalogue_of_a_holder_counts_until_its_next_version() {
+    fn a_withdrawal_by_the_uploader_counts_for_catalogues() {
         let (mut set, catalogs) = shared_and_kept();
         say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&numbered(7)), LIFETIME);
-        let holders: Vec<PeerId> = file(&set, &catalogs, NOW).unwrap().holders.into_keys().collect();
-        assert_eq!(holders, [peer(2)], "its holder drops it, and does not list it in its next catalogue");
+        assert!(file(&set, &catalogs, NOW).unwrap().holders.is_empty());
     }
 
     #[test]

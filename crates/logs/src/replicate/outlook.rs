@@ -9,7 +9,7 @@
 use super::Replication;
 use crate::buckets::{self, Station};
 use crate::catalog::known::Counting;
-use crate::index::{SharedFile, index_counting, item};
+use crate::index::{SharedFile, index_counting};
 use crate::versions::Replaced;
 use dcache::{Digest, Kind, PeerId, Record, Role, Set, Time};
 use ipfs::Cid;
@@ -200,8 +200,8 @@ fn take_turns<'a>(
 /// Returns whether the file of a proposal is in its bucket, and either not discarded or kept by a peer.
 fn is_listed(set: &Set, record: &Record, now: Time) -> bool {
     let at = |station: Station| {
-        let about = dcache::Item { bucket: station.bucket(), data: record.item().data.clone() };
-        item(set, &about, now).is_some()
+        let item = dcache::Item { bucket: station.bucket(), data: record.item().data.clone() };
+        set.item(&item, now).is_some()
     };
-    item(set, record.item(), now).is_some() && (!at(Station::Discard) || at(Station::Safe))
+    set.item(record.item(), now).is_some() && (!at(Station::Discard) || at(Station::Safe))
 }
