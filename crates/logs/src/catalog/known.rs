@@ -192,11 +192,6 @@ impl Catalogs {
         catalogs
     }
 
-    /// Returns the precedence of a robot's catalogue.
-    pub(crate) fn precedence(&self, robot: PeerId) -> Option<Precedence> {
-        self.robots.get(&robot).map(|listed| listed.precedence)
-    }
-
     /// Notes that a later record names the version that was read.
     #[must_use]
     pub fn renewed(&self, robot: PeerId, version: CatalogVersion, precedence: Precedence) -> Self {

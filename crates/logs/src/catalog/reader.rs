@@ -8,7 +8,7 @@ use super::search::{CatalogSearch, Found};
 use super::shared::SharedCatalogs;
 use dcache::{BucketPath, PeerId, buckets};
 use ipfs::Cid;
-use ipfs::node::{FetchError, FetchLimits, Node, Obstacle, PinError};
+use ipfs::node::{FetchError, FetchLimits, Node, PinError};
 use ipfs::unixfs::{ReadError, read_through};
 use service::DecisionLoop;
 use std::collections::BTreeMap;
@@ -23,9 +23,6 @@ use tokio::time::Instant;
 const GATHER: Duration = Duration::from_secs(1);
 /// Time without a block after which a fetch fails and is retried later.
 const STALL: Duration = Duration::from_secs(30);
-/// Time for which one catalogue is fetched at a stretch. Then other catalogues come first, and the fetch goes on later: a
-/// robot that sends its catalogue slowly must not keep this node from reading the others.
-const TURN: Duration = Duration::from_secs(15);
 /// Number of bytes that are allowed beside the content, for the links to the pieces.
 const OVERHEAD: u64 = 1 << 20;
 /// Maximum number of blocks of a catalogue: its pieces have at least 4 KiB.
@@ -50,8 +47,6 @@ pub(crate) enum ReaderError {
 pub(crate) enum CatalogFault {
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("it takes longer than {} s, and goes on later", TURN.as_secs())]
-    Slow,
     #[error(transparent)]
     Blocks(#[from] ReadError),
     #[error(transparent)]
@@ -131,8 +126,7 @@ impl Reader {
                 Ok(entries) => {
                     let version = CatalogVersion { root, sequence: pinned.sequence };
                     self.pinned.insert(robot, pinned);
-                    // Whether the robot is a member is known when its record is found.
-                    self.take(robot, version, Precedence::Stranger, entries).await;
+                    self.take(robot, version, entries).await;
                 }
                 Err(error) => {
                     tracing::warn!(%robot, %error, "the catalogue of another robot is fetched again");
@@ -181,8 +175,7 @@ impl Reader {
             let (robot, precedence) = (found.robot, found.precedence());
             let version = CatalogVersion { root: found.catalog.root, sequence: found.sequence };
             let before = current.version(robot).filter(|before| before.root == version.root);
-            let is_other = |before| before != version || current.precedence(robot) != Some(precedence);
-            if before.is_some_and(is_other) {
+            if before.is_some_and(|before| before != version) {
                 let change = move |catalogs: &Catalogs| {
                     Ok::<_, Infallible>(catalogs.renewed(robot, version, precedence))
                 };
@@ -213,10 +206,6 @@ impl Reader {
                 tracing::warn!(%robot, %root, %error, "the catalogue of another robot is not valid and not read");
                 self.refused.insert(robot, root);
             }
-            Err(CatalogFault::Slow) => {
-                tracing::debug!(%robot, %root, "the catalogue of another robot is fetched slowly");
-                self.order.note_slow(robot, self.started.elapsed());
-            }
             Err(error) => {
                 let again_in = self.order.note_failed(robot, self.started.elapsed());
                 tracing::debug!(%robot, %root, %error, ?again_in, "the catalogue of another robot could not be read");
@@ -235,19 +224,7 @@ impl Reader {
         let limits = FetchLimits { max_bytes, max_blocks: MAX_BLOCKS, stall_timeout: STALL, priority: 0 };
         let (_unchanging, providers) = watch::channel(providers.unwrap_or_default());
         let (name, progress) = (format!("catalogue of {robot}"), watch::Sender::default());
-        let mut begun = progress.subscribe();
-        let fetch = self.node.fetch_from(&name, catalog.root, providers, limits, progress);
-        let turn = async {
-            // The time in which the fetch waits for a free place does not count. At the end of the fetch the sender is gone.
-            let _ = begun.wait_for(|progress| progress.obstacle != Some(Obstacle::Queued)).await;
-            tokio::time::sleep(TURN).await;
-        };
-        // The fetch is polled first, so that it says at once that it waits.
-        let fetched = tokio::select! {
-            biased;
-            fetched = fetch => fetched?,
-            () = turn => return Err(CatalogFault::Slow),
-        };
+        let fetched = self.node.fetch_from(&name, catalog.root, providers, limits, progress).await?;
         let entries = read_catalog(&self.node, catalog.root).await?;
         let files = entries.len();
         let version = CatalogVersion { root: catalog.root, sequence };
@@ -279,14 +256,8 @@ impl Reader {
         Ok(())
     }
 
-    async fn take(
-        &self,
-        robot: PeerId,
-        version: CatalogVersion,
-        precedence: Precedence,
-        entries: CatalogEntries,
-    ) {
-        let with = move |catalogs: &Catalogs| catalogs.with(robot, version, precedence, entries);
+    async fn take(&self, robot: PeerId, version: CatalogVersion, entries: CatalogEntries) {
+        let with = move |catalogs: &Catalogs| catalogs.with(robot, version, Precedence::Member, entries);
         let taken = self.catalogs.update(with).await;
         if let Err(error) = taken {
             tracing::warn!(%robot, %error, "the catalogue of another robot is not listed here");
