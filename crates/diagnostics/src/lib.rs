@@ -9,6 +9,8 @@
 //! | the history on the disk, its format, and the times of its samples | `ring`, `file_disk` |
 //! | the health in one item; when it is stated | `stated`, `decide`, `allowance` |
 //! | the health of all robots | `fleet` |
+//! | the history, sealed for collectors | `batch` |
+//! | storing the histories of all robots | `collectors` |
 //!
 //! # In short
 //! - **Inputs**: files of the kernel, text files of local programs, answers of dt-device-health, the set, and the time
@@ -20,7 +22,9 @@
 //! - **Start reading** at `metrics.rs`, then `health.rs`, `decide.rs` and `ring.rs`.
 
 pub mod allowance;
+pub mod batch;
 pub mod collect;
+pub mod collectors;
 mod decide;
 mod file_disk;
 mod fleet;
