@@ -171,8 +171,8 @@ impl Batching {
         self.is_copied = is_copied;
     }
 
-    /// Replaces the numbers of the rows that are in no batch. The shell counts them each minute, and after a batch. A history that ends before the rows of known batches has
-    /// begun again, such as after the disk was replaced.
+    /// Replaces the numbers of the rows that are in no batch. The shell counts them each minute, and after a batch. A
+    /// history that ends before the rows of known batches has begun again, such as after the disk was replaced.
     pub fn set_pending(&mut self, pending: Pending) {
         self.pending = pending;
         if pending.last != 0 && pending.last < self.state.batched() && self.state.history != self.fresh {
@@ -290,15 +290,14 @@ impl Batching {
             self.released.extend(self.state.reopen(place));
         }
         let wanted: BTreeSet<PeerId> = collectors.keys().copied().collect();
-        let lacks = |batch: &Outstanding| !wanted.is_subset(&batch.sealed_for);
+        // A batch whose rows the disk has no more stays as it is.
+        let oldest = self.pending.oldest;
+        let lacks = |batch: &Outstanding| !wanted.is_subset(&batch.sealed_for) && batch.first >= oldest;
         let place = self.state.outstanding.iter().position(lacks);
         if let Some(place) = place.filter(|_| self.making.is_none() && self.elapsed >= self.next_reseal) {
             self.next_reseal = self.elapsed + RESEAL_PAUSE;
             self.next_batch = self.next_batch.min(self.elapsed);
-            // The rows of a batch that the disk has no more stay in it.
-            let is_there = |batch: &&Outstanding| batch.first < self.pending.oldest;
-            let kept = self.state.outstanding.iter().skip(place).take_while(is_there).count();
-            self.released.extend(self.state.reopen(place + kept));
+            self.released.extend(self.state.reopen(place));
         }
     }
 

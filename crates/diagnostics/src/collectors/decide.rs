@@ -25,7 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_FETCHES: usize = 4;
 /// Budget of one robot in a day, in bytes. A month of history has about 6 MB.
 pub const ROBOT_BUDGET: u64 = 64 << 20;
-/// Budget of all robots without a role together in a day, and also of all with a role, in bytes. A fleet of a thousand robots has about 200 MB.
+/// Budget in a day, in bytes, of all robots without a role together, and of all peers with a role. A fleet of a thousand
+/// robots has about 200 MB.
 pub const TOTAL_BUDGET: u64 = 4 << 30;
 /// Seconds after which a batch that could not be fetched is tried again. The time doubles with each failure.
 const RETRY: u64 = 60;

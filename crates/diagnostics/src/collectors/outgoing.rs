@@ -39,7 +39,7 @@ pub(super) fn custom_series(series: &str) -> Option<(&str, BTreeMap<&str, String
 }
 
 /// Returns the names of the metrics of rows that are measured by dt-swarm.
-pub(super) fn metrics_of<'a>(rows: &[OutgoingRow<'a>]) -> BTreeSet<&'static HostMetric> {
+pub(super) fn metrics_of(rows: &[OutgoingRow<'_>]) -> BTreeSet<&'static HostMetric> {
     let readings = rows.iter().flat_map(|row| row.readings.iter());
     readings.map(|reading| reading.series.metric).collect()
 }

@@ -129,7 +129,8 @@ mod tests {
             format!("__name__=camera_rate robot={robot} robot_name=duckie side=left"),
             format!("__name__=hw_temperature_celsius hw_name=cpu robot={robot} robot_name=duckie"),
             format!(
-                "__name__=system_network_io_bytes_total network_interface_name=wlan0 network_io_direction=transmit robot={robot} robot_name=duckie"
+                "__name__=system_network_io_bytes_total network_interface_name=wlan0 \
+                 network_io_direction=transmit robot={robot} robot_name=duckie"
             ),
         ];
         assert_eq!(request.series.iter().map(text).collect::<Vec<_>>(), expected);
