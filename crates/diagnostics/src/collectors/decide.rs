@@ -14,7 +14,6 @@
 use crate::batch::SealingPublicKey;
 use crate::batch::stated::{StatedBatch, announced, key_item, named_collectors, receipt_item, renew};
 use crate::collectors::track::RobotState;
-use cid::Cid;
 use dcache::buckets::{BATCHES, COLLECTORS, RECEIPTS, SEALING_KEY};
 use dcache::{Item, Moment, Pattern, PeerId, Role, Set, Statements, Time, Validity};
 use service::{Decide, Decision};
