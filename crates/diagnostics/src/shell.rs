@@ -170,6 +170,9 @@ impl Service for Diagnostics {
 impl Diagnostics {
     /// Measures the robot at intervals.
     async fn measure(&self) -> Result<Infallible, ServiceError> {
+        if !self.settings.enabled {
+            return std::future::pending().await;
+        }
         let mut device = DeviceClient::new(address(&self.settings)?);
         self.sample(&mut device).await?;
         // Reading a whole history takes a while, so it comes after the first look at the health.
