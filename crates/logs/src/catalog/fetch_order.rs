@@ -10,6 +10,8 @@ use std::time::Duration;
 const BETWEEN_VERSIONS: Duration = Duration::from_secs(60);
 /// Minimum and maximum backoff before a catalogue that could not be fetched is tried again.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15 * 60));
+/// Time after which a slow fetch goes on, if no other catalogue waits longer.
+const GO_ON: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Attempt {
@@ -52,6 +54,11 @@ impl FetchOrder {
         wait
     }
 
+    /// Notes that the fetch of a catalogue takes longer than its turn.
+    pub(crate) fn note_slow(&mut self, robot: PeerId, now: Duration) {
+        self.0.entry(robot).or_default().not_before = now + GO_ON;
+    }
+
     /// Forgets all robots whose catalogues were not found.
     pub(crate) fn retain(&mut self, found: &[Found]) {
         self.0.retain(|robot, _| found.iter().any(|found| found.robot == *robot));
@@ -69,6 +76,19 @@ mod tests {
         let catalog = StatedCatalog { root: numbered(u32::from(seed)), files: 1, bytes: 9 };
         let id = ipfs::Keypair::ed25519_from_bytes([seed; 32]).unwrap().public().to_peer_id();
         Found { robot: peer(seed), catalog, sequence: 1, is_member, providers: Some(vec![(id, Vec::new())]) }
+    }
+
+    #[test]
+    fn a_slow_fetch_goes_on_when_the_others_had_their_turn() {
+        let (unread, mut order) = (vec![found(1, true), found(2, true)], FetchOrder::default());
+        let seconds = Duration::from_secs;
+        let next = |order: &FetchOrder, now| order.next(&unread, seconds(now)).map(|found| found.robot);
+        let first = next(&order, 0).unwrap();
+        order.note_slow(first, seconds(15));
+        let second = next(&order, 15).unwrap();
+        assert_ne!(second, first);
+        order.note_read(second, seconds(16));
+        assert_eq!((next(&order, 16), next(&order, 20)), (None, Some(first)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ const MAX_MEMORY: usize = 80 << 20;
 const LINE_MEMORY: usize = 512;
 
 /// Returns the size, in bytes, of entries in memory.
-fn memory_of(entries: &CatalogEntries) -> usize {
+pub(super) fn memory_of(entries: &CatalogEntries) -> usize {
     let place = |receipt: &Arc<Receipt>| receipt.place.len();
     let text = |entry: &CatalogEntry| {
         entry.info.as_ref().map_or(0, |info| info.as_str().len()) + entry.receipt.as_ref().map_or(0, place)
@@ -190,6 +190,11 @@ impl Catalogs {
         catalogs.remove(&BTreeSet::from([robot]));
         catalogs.lines_mut().sort();
         catalogs
+    }
+
+    /// Returns the precedence of a robot's catalogue.
+    pub(crate) fn precedence(&self, robot: PeerId) -> Option<Precedence> {
+        self.robots.get(&robot).map(|listed| listed.precedence)
     }
 
     /// Notes that a later record names the version that was read.

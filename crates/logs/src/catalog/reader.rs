@@ -2,16 +2,16 @@
 
 use super::fetch_order::FetchOrder;
 use super::format::{CatalogEntries, CatalogError, CatalogReader, MAX_BYTES};
-use super::known::{CatalogVersion, Catalogs, CatalogsFull, Precedence, least_memory_of};
+use super::known::{CatalogVersion, Catalogs, CatalogsFull, Precedence, least_memory_of, memory_of};
 use super::rows::{CatalogRows, Pinned};
 use super::search::{CatalogSearch, Found};
 use super::shared::SharedCatalogs;
 use dcache::{BucketPath, PeerId, buckets};
 use ipfs::Cid;
-use ipfs::node::{FetchError, FetchLimits, Node, PinError};
+use ipfs::node::{FetchError, FetchLimits, Node, Obstacle, PinError};
 use ipfs::unixfs::{ReadError, read_through};
 use service::DecisionLoop;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
 use store::TableError;
@@ -23,6 +23,9 @@ use tokio::time::Instant;
 const GATHER: Duration = Duration::from_secs(1);
 /// Time without a block after which a fetch fails and is retried later.
 const STALL: Duration = Duration::from_secs(30);
+/// Time for which one catalogue is fetched at a stretch. Then other catalogues come first, and the fetch goes on later: a
+/// robot that sends its catalogue slowly must not keep this node from reading the others.
+const TURN: Duration = Duration::from_secs(15);
 /// Number of bytes that are allowed beside the content, for the links to the pieces.
 const OVERHEAD: u64 = 1 << 20;
 /// Maximum number of blocks of a catalogue: its pieces have at least 4 KiB.
@@ -47,6 +50,8 @@ pub(crate) enum ReaderError {
 pub(crate) enum CatalogFault {
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    #[error("it takes longer than {} s, and goes on later", TURN.as_secs())]
+    Slow,
     #[error(transparent)]
     Blocks(#[from] ReadError),
     #[error(transparent)]
@@ -119,23 +124,44 @@ pub(crate) async fn run_reader(
 impl Reader {
     /// Reads the catalogues that were pinned before the start.
     async fn restore(&mut self) -> Result<(), ReaderError> {
-        for (robot, mut pinned) in std::mem::take(&mut self.pinned) {
-            let Some(root) = pinned.roots.first().copied() else { continue };
-            self.unpin(pinned.roots.split_off(1)).await;
-            match read_catalog(&self.node, root).await {
-                Ok(entries) => {
-                    let version = CatalogVersion { root, sequence: pinned.sequence };
-                    self.pinned.insert(robot, pinned);
-                    self.take(robot, version, entries).await;
+        let pins = self.node.pins().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the pins cannot be read, so the catalogues of other robots are pinned again");
+            Vec::new()
+        });
+        let is_pinned: BTreeSet<Cid> = pins.iter().map(|pin| pin.root).collect();
+        for (robot, before) in std::mem::take(&mut self.pinned) {
+            let Some((root, entries)) = self.first_readable(robot, &before.roots).await else {
+                self.keep(robot, Pinned::default(), before).await?;
+                continue;
+            };
+            // The sequence number belongs to the newest version. All records of the robot are later than an older one.
+            let sequence = if before.roots.first() == Some(&root) { before.sequence } else { 0 };
+            let pinned = Pinned { roots: vec![root], sequence };
+            if before == pinned && is_pinned.contains(&root) {
+                self.pinned.insert(robot, pinned);
+            } else {
+                // The daemon ended while a version was pinned.
+                if let Err(error) = self.node.pin(root).await {
+                    tracing::warn!(%robot, %error, "the catalogue of another robot could not be pinned");
                 }
+                self.keep(robot, pinned, before).await?;
+            }
+            self.take(robot, CatalogVersion { root, sequence }, entries).await;
+        }
+        Ok(())
+    }
+
+    /// Reads the first of these versions of a catalogue whose blocks are in the store.
+    async fn first_readable(&self, robot: PeerId, roots: &[Cid]) -> Option<(Cid, CatalogEntries)> {
+        for root in roots {
+            match read_catalog(&self.node, *root).await {
+                Ok(entries) => return Some((*root, entries)),
                 Err(error) => {
-                    tracing::warn!(%robot, %error, "the catalogue of another robot is fetched again");
-                    self.unpin(vec![root]).await;
-                    self.rows.write(robot, &Pinned::default()).await?;
+                    tracing::warn!(%robot, %root, %error, "a version of another robot's catalogue cannot be read");
                 }
             }
         }
-        Ok(())
+        None
     }
 
     async fn run(&mut self) -> Result<Infallible, ReaderError> {
@@ -175,7 +201,8 @@ impl Reader {
             let (robot, precedence) = (found.robot, found.precedence());
             let version = CatalogVersion { root: found.catalog.root, sequence: found.sequence };
             let before = current.version(robot).filter(|before| before.root == version.root);
-            if before.is_some_and(|before| before != version) {
+            let is_other = |before| before != version || current.precedence(robot) != Some(precedence);
+            if before.is_some_and(is_other) {
                 let change = move |catalogs: &Catalogs| {
                     Ok::<_, Infallible>(catalogs.renewed(robot, version, precedence))
                 };
@@ -206,6 +233,10 @@ impl Reader {
                 tracing::warn!(%robot, %root, %error, "the catalogue of another robot is not valid and not read");
                 self.refused.insert(robot, root);
             }
+            Err(CatalogFault::Slow) => {
+                tracing::debug!(%robot, %root, "the catalogue of another robot is fetched slowly");
+                self.order.note_slow(robot, self.started.elapsed());
+            }
             Err(error) => {
                 let again_in = self.order.note_failed(robot, self.started.elapsed());
                 tracing::debug!(%robot, %root, %error, ?again_in, "the catalogue of another robot could not be read");
@@ -224,23 +255,60 @@ impl Reader {
         let limits = FetchLimits { max_bytes, max_blocks: MAX_BLOCKS, stall_timeout: STALL, priority: 0 };
         let (_unchanging, providers) = watch::channel(providers.unwrap_or_default());
         let (name, progress) = (format!("catalogue of {robot}"), watch::Sender::default());
-        let fetched = self.node.fetch_from(&name, catalog.root, providers, limits, progress).await?;
+        let mut begun = progress.subscribe();
+        let fetch = self.node.fetch_from(&name, catalog.root, providers, limits, progress);
+        let turn = async {
+            // The time in which the fetch waits for a free place does not count. At the end of the fetch the sender is gone.
+            let _ = begun.wait_for(|progress| progress.obstacle != Some(Obstacle::Queued)).await;
+            tokio::time::sleep(TURN).await;
+        };
+        // The fetch is polled first, so that it says at once that it waits.
+        let fetched = tokio::select! {
+            biased;
+            fetched = fetch => fetched?,
+            () = turn => return Err(CatalogFault::Slow),
+        };
         let entries = read_catalog(&self.node, catalog.root).await?;
         let files = entries.len();
-        let version = CatalogVersion { root: catalog.root, sequence };
-        self.catalogs.update(move |catalogs| catalogs.with(robot, version, precedence, entries)).await?;
-        let former = self.pinned.remove(&robot).unwrap_or_default().roots;
-        let roots = [catalog.root].into_iter().chain(former.iter().copied()).collect();
-        // The row is written first: after a crash, each pinned version must have a row.
+        self.catalogs.current().left_out(robot, precedence, memory_of(&entries))?;
+        let former = self.pinned.get(&robot).cloned().unwrap_or_default();
+        // What is listed stays listed after a power cut, so the version is pinned first. Its row is written before the pin:
+        // after a crash, each pinned version must have a row.
+        let roots = [catalog.root].into_iter().chain(former.roots.iter().copied()).collect();
         self.rows.write(robot, &Pinned { roots, sequence }).await?;
-        self.node.pin(catalog.root).await?;
+        let version = CatalogVersion { root: catalog.root, sequence };
+        let listed = self.pin_and_list(robot, version, precedence, entries).await;
         drop(fetched);
-        let pinned = Pinned { roots: vec![catalog.root], sequence };
-        self.rows.write(robot, &pinned).await?;
-        self.pinned.insert(robot, pinned);
-        self.unpin(former.into_iter().filter(|root| *root != catalog.root).collect()).await;
+        let new = Pinned { roots: vec![catalog.root], sequence };
+        let (kept, other) = if listed.is_ok() { (new, former) } else { (former, new) };
+        self.keep(robot, kept, other).await?;
+        listed?;
         self.unpin_left_out().await?;
         Ok(files)
+    }
+
+    async fn pin_and_list(
+        &self,
+        robot: PeerId,
+        version: CatalogVersion,
+        precedence: Precedence,
+        entries: CatalogEntries,
+    ) -> Result<(), CatalogFault> {
+        self.node.pin(version.root).await?;
+        let with = move |catalogs: &Catalogs| catalogs.with(robot, version, precedence, entries);
+        Ok(self.catalogs.update(with).await?)
+    }
+
+    /// Keeps these versions of a robot's catalogue, and unpins other ones. Their row is changed last: see `try_to_read`.
+    async fn keep(&mut self, robot: PeerId, kept: Pinned, other: Pinned) -> Result<(), TableError> {
+        self.unpin(other.roots.into_iter().filter(|root| !kept.roots.contains(root)).collect()).await;
+        self.rows.write(robot, &kept).await?;
+        if kept.roots.is_empty() {
+            self.pinned.remove(&robot);
+        } else {
+            self.pinned.insert(robot, kept);
+        }
+        Ok(())
     }
 
     /// Unpins the catalogues that were left out for others. They are tried again later.
@@ -250,14 +318,14 @@ impl Reader {
         for (robot, pinned) in left_out.collect::<Vec<_>>() {
             tracing::warn!(%robot, error = %CatalogsFull, "the catalogue of another robot is not listed any more");
             self.order.note_failed(robot, self.started.elapsed());
-            self.unpin(pinned.roots).await;
-            self.rows.write(robot, &Pinned::default()).await?;
+            self.keep(robot, Pinned::default(), pinned).await?;
         }
         Ok(())
     }
 
+    /// Lists a catalogue that was pinned before the start. Whether the robot is a member is known when its record is found.
     async fn take(&self, robot: PeerId, version: CatalogVersion, entries: CatalogEntries) {
-        let with = move |catalogs: &Catalogs| catalogs.with(robot, version, Precedence::Member, entries);
+        let with = move |catalogs: &Catalogs| catalogs.with(robot, version, Precedence::Stranger, entries);
         let taken = self.catalogs.update(with).await;
         if let Err(error) = taken {
             tracing::warn!(%robot, %error, "the catalogue of another robot is not listed here");
@@ -278,8 +346,7 @@ impl Reader {
             let change = move |catalogs: &Catalogs| Ok::<_, Infallible>(catalogs.without(robot));
             let Ok(()) = self.catalogs.update(change).await;
             let pinned = self.pinned.remove(&robot).unwrap_or_default();
-            self.unpin(pinned.roots).await;
-            self.rows.write(robot, &Pinned::default()).await?;
+            self.keep(robot, Pinned::default(), pinned).await?;
         }
         Ok(())
     }

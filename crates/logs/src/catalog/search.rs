@@ -89,9 +89,12 @@ impl Decide for CatalogSearch {
         let (mut members, mut strangers): (Vec<_>, Vec<_>) = robots.partition(is_member);
         members.sort_unstable();
         strangers.sort_unstable();
-        if members.len() + strangers.len() > MAX_ROBOTS && !strangers.is_empty() {
-            let first = start(self.me, now) % strangers.len();
-            strangers.rotate_left(first);
+        // In the open swarm everybody is a member, and anybody can have many keys.
+        let all = members.len() + strangers.len();
+        let in_turn = if has_roles { &mut strangers } else { &mut members };
+        if all > MAX_ROBOTS && !in_turn.is_empty() {
+            let first = start(self.me, now) % in_turn.len();
+            in_turn.rotate_left(first);
         }
         let has_neighbours = set.holders(Role::Peer, now).iter().any(|peer| *peer != self.me);
         let members = members.into_iter().map(|robot| (robot, true));
