@@ -68,7 +68,7 @@ pub struct SharedFile {
 }
 
 impl SharedFile {
-    fn new(cid: Cid) -> Self {
+    pub(crate) fn new(cid: Cid) -> Self {
         let signers = Signers::new;
         Self {
             cid,

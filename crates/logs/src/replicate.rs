@@ -4,6 +4,7 @@
 
 mod begin;
 mod copies;
+mod hidden;
 mod holders;
 mod leaving;
 mod letting_go;
@@ -250,7 +251,8 @@ impl Decide for Replication {
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Action> {
         let time = now.time;
-        let (files, edge) = self.outlook(set, time);
+        let (mut files, edge) = self.outlook(set, time);
+        files.extend(self.hidden(set, &files, time));
         self.shares = Shares::new(&self.kept, &files, (set, self.me, time));
         // A catalogue that was not read yet may list any file.
         if self.has_all_catalogs(set, time) {

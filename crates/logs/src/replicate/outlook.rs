@@ -27,7 +27,7 @@ const EXAMINED: usize = 4;
 /// than most fetches.
 const TURN: u64 = 1800;
 /// Stations at which a peer states that it has the file.
-const HELD_AT: [Station; 3] = [Station::Files, Station::Verified, Station::Safe];
+pub(super) const HELD_AT: [Station; 3] = [Station::Files, Station::Verified, Station::Safe];
 
 /// Numbers of files by the standing of the signer that lists them.
 pub(super) struct Quota {
