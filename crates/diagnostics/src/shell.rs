@@ -159,12 +159,13 @@ impl Diagnostics {
     async fn measure(&self) -> Result<Infallible, ServiceError> {
         let mut device = DeviceClient::new(address(&self.settings)?);
         self.sample(&mut device).await?;
-        // Reading a whole history takes a while, so it comes after the first look at the health.
-        self.open_history().await?;
         let mut timer = interval(LOOK_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick comes at once.
         timer.tick().await;
+        // Reading a whole history takes a while. In the first seconds, a robot has to find the others.
+        timer.tick().await;
+        self.open_history().await?;
         loop {
             for _ in 1..LOOKS_FOR_SAMPLE {
                 timer.tick().await;
