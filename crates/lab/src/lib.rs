@@ -30,6 +30,7 @@
 pub mod daemon;
 pub mod experiments;
 pub mod peers;
+pub mod planted;
 
 mod addresses;
 mod clock;

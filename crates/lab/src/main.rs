@@ -10,9 +10,9 @@ use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
 use lab::experiments::{
-    Attack, Catalog, Class, Copies, Crashes, Discover, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage,
-    Table, attack, catalog, class, copies, crashes, discover, heal, irc, limits_held, merge, pair, spread,
-    storage, table,
+    Attack, Catalog, Class, Copies, Crashes, Discover, Faults, Heal, Irc, LimitsHeld, Merge, Pair, Shown,
+    Spread, Storage, Table, attack, catalog, class, copies, crashes, discover, faults, heal, irc,
+    limits_held, merge, pair, spread, storage, table,
 };
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
@@ -33,6 +33,7 @@ enum Command {
     // The types of the options of these commands hold their descriptions.
     Spread(Spread),
     Discover(Discover),
+    Faults(Faults),
     Heal(Heal),
     Merge(Merge),
     Irc(Irc),
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Idle(options) => idle(&options).map_err(Into::into),
         Command::Spread(options) => spread(&options).map_err(Into::into),
         Command::Discover(options) => run_discover(&options).map_err(Into::into),
+        Command::Faults(options) => run_faults(&options).map_err(Into::into),
         Command::Heal(options) => run_heal(&options).map_err(Into::into),
         Command::Merge(options) => run_merge(&options).map_err(Into::into),
         Command::Catalog(options) => run_catalog(&options).map_err(Into::into),
@@ -89,6 +91,15 @@ fn run_discover(options: &Discover) -> lab::Result {
     match options.json {
         true => println!("{}", discovered.json(options)),
         false => discovered.print(),
+    }
+    Ok(())
+}
+
+fn run_faults(options: &Faults) -> lab::Result {
+    let shown = faults(&Lab::new("faults")?, options)?;
+    match options.json {
+        true => println!("{}", serde_json::Value::from_iter(shown.iter().map(Shown::json))),
+        false => shown.iter().for_each(Shown::print),
     }
     Ok(())
 }

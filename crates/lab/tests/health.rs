@@ -1,10 +1,8 @@
 //! The health of robots: a fault on one robot is seen on another one within seconds, and is cleared without flapping.
 
-mod measured;
-
 use lab::daemon::Robot;
+use lab::planted::{robot, set_charge, set_temperature};
 use lab::{Lab, Result, or_skip, wait_until};
-use measured::{robot, set_charge, set_temperature};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,9 @@
 //! The metrics of robots: their history survives a power cut, and Prometheus can read the present values.
 
-mod measured;
-
 use lab::daemon::Robot;
 use lab::peers::curl_available;
+use lab::planted::{robot, set_temperature, write};
 use lab::{Error, Host, Lab, Result, or_skip, wait_until};
-use measured::{robot, set_temperature, write};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
