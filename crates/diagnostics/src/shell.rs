@@ -25,6 +25,8 @@ use telemetry::Metric;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+/// Time after the start until the first look. Robots that start together find each other first.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// Time between two looks at what can end a robot within minutes. With the time that a record takes, others see a fault
 /// within five seconds.
 pub const LOOK_EVERY: Duration = Duration::from_millis(2500);
@@ -158,14 +160,14 @@ impl Diagnostics {
     /// Measures the robot at intervals.
     async fn measure(&self) -> Result<Infallible, ServiceError> {
         let mut device = DeviceClient::new(address(&self.settings)?);
+        sleep(FIRST_LOOK).await;
         self.sample(&mut device).await?;
+        // Reading a whole history takes a while, so it comes after the first look at the health.
+        self.open_history().await?;
         let mut timer = interval(LOOK_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick comes at once.
         timer.tick().await;
-        // Reading a whole history takes a while. In the first seconds, a robot has to find the others.
-        timer.tick().await;
-        self.open_history().await?;
         loop {
             for _ in 1..LOOKS_FOR_SAMPLE {
                 timer.tick().await;
