@@ -52,8 +52,9 @@ fn read(python: &Path, folder: &TempDir, targets: &[&str]) -> Vec<Value> {
     let work = tempfile::tempdir().unwrap();
     let path = |path: &Path| path.to_str().unwrap().to_owned();
     let root = path(&folder.path().join("metadata/1.root.json"));
-    let arguments = [&path(folder.path()), &root, &path(work.path())].map(String::as_str);
-    let found = run(python, &[&["read"], &arguments[..], targets].concat(), "");
+    let places = [path(folder.path()), root, path(work.path())];
+    let arguments: Vec<&str> = ["read"].into_iter().chain(places.iter().map(String::as_str)).collect();
+    let found = run(python, &[&arguments[..], targets].concat(), "");
     found.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -130,7 +130,7 @@ impl Repository {
         mut published: impl FnMut(&FileName) -> Result<Option<Vec<u8>>, E>,
         mut draft: impl FnMut(&Role) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<Option<Self>, E> {
-        let mut newest = None;
+        let mut newest: Option<Document<Root>> = None;
         let mut version = 1;
         while let Some(content) = published(&FileName::versioned(&Role::Root, version))? {
             newest = Some(Document::parse_published(Role::Root, content)?);
