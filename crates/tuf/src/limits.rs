@@ -14,7 +14,7 @@ pub const MAX_LISTING_BYTES: u64 = 500_000;
 
 /// Maximum number of new root files in one refresh. Only holders of root keys can write one. The next refresh continues
 /// after the last one.
-pub const MAX_NEW_ROOTS: u32 = 1024;
+pub const MAX_NEW_ROOTS: u32 = 256;
 
 /// Maximum number of files of targets that one search reads. Each costs up to [`MAX_LISTING_BYTES`] to fetch.
 pub const MAX_ROLES_VISITED: usize = 32;

@@ -1,4 +1,5 @@
 //! The editor: several signers, drafts in a folder, interrupted publications, and mistakes that it refuses.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test with a message")]
 
 mod common;
 

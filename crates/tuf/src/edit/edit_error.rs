@@ -13,7 +13,7 @@ use crate::verify_error::VerifyError;
 pub enum EditError {
     /// The keys of a role are wrong.
     #[error(
-        "a role needs 1 to {MAX_KEYS} different keys and a threshold between 1 and their number, not {keys} keys and {threshold}"
+        "a role needs 1 to {MAX_KEYS} different keys and a threshold between 1 and their number, not {keys} keys and {threshold}; name other ones"
     )]
     Keys {
         /// Number of different keys.

@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(secret.public_key().to_string().parse::<PublicKey>().unwrap(), secret.public_key());
         assert_eq!(SecretKey::from_seed(&secret.to_seed()).public_key(), secret.public_key());
         assert!(!format!("{secret:?}").contains("0303"));
-        for text in ["", "00", &"0".repeat(64), &"f".repeat(64), &format!("01{}", "0".repeat(62))] {
+        for text in ["", "00", &"0".repeat(64), &format!("01{}", "0".repeat(62))] {
             assert!(matches!(text.parse::<PublicKey>(), Err(EditError::NotAKey(_))), "{text}");
         }
     }
