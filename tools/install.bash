@@ -11,6 +11,9 @@ helia_parts=(
 )
 # The version that the client of Duckietown uses.
 zeroconf_version=0.122.0
+# The reference implementation of TUF, and its library for keys and signatures.
+python_tuf_version=7.0.1
+securesystemslib_version=1.6.0
 # Writers and readers of recordings.
 rosbags_version=0.11.9
 mcap_version=1.6.0
@@ -27,6 +30,7 @@ install_all() {
     install_kubo || echo "Kubo could not be installed: tests against it will be skipped." >&2
     install_importer || echo "The JavaScript importer could not be installed: tests against it will be skipped." >&2
     install_zeroconf || echo "python-zeroconf could not be installed: tests against it will be skipped." >&2
+    install_python_tuf || echo "python-tuf could not be installed: tests against it will be skipped." >&2
     install_recordings || echo "rosbags and mcap could not be installed: tests against them will be skipped." >&2
     install_seaweedfs || echo "SeaweedFS could not be installed: tests against it will be skipped." >&2
     install_helia || echo "Helia could not be installed: tests against it will be skipped." >&2
@@ -118,6 +122,19 @@ install_zeroconf() {
             touch "$stamp" || return 1
     fi
     echo "python-zeroconf $zeroconf_version"
+}
+
+# Installs python-tuf, which reads and writes repositories of releases.
+install_python_tuf() {
+    local stamp="$cache/python-tuf/version-$python_tuf_version"
+    if [ ! -e "$stamp" ]; then
+        rm -rf "$cache/python-tuf"
+        python3 -m venv "$cache/python-tuf" &&
+            "$cache/python-tuf/bin/pip" install --quiet --disable-pip-version-check \
+                "tuf==$python_tuf_version" "securesystemslib[crypto]==$securesystemslib_version" &&
+            touch "$stamp" || return 1
+    fi
+    echo "python-tuf $python_tuf_version"
 }
 
 # Installs writers and readers of bags of ROS and of MCAP files.

@@ -59,6 +59,7 @@ pub mod signature;
 pub mod statement;
 pub mod storage;
 pub mod swarm_file;
+pub mod tuf_file;
 pub mod upnp;
 
 /// A decoder under test.
@@ -114,5 +115,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "statement", check: statement::check, seeds: statement::seeds },
     Target { name: "storage", check: storage::check, seeds: storage::seeds },
     Target { name: "swarm_file", check: swarm_file::check, seeds: swarm_file::seeds },
+    Target { name: "tuf_file", check: tuf_file::check, seeds: tuf_file::seeds },
     Target { name: "upnp", check: upnp::check, seeds: upnp::seeds },
 ];
