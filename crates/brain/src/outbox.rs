@@ -9,7 +9,7 @@
 use dcache::buckets::{self, Priority};
 use dcache::{Key, PeerId};
 use routing::ChannelId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Maximum number of records that wait on one channel. Further records are dropped; repair brings them to peers that
@@ -228,6 +228,8 @@ pub(crate) struct Outbox {
     lanes: BTreeMap<ChannelId, Lane>,
     /// Paused channels, and the time until which nothing is taken from them.
     resting: BTreeMap<ChannelId, Duration>,
+    /// Channels from which nothing was taken since their budget was reserved for something else.
+    reserved: BTreeSet<ChannelId>,
     serial: u64,
 }
 
@@ -270,6 +272,7 @@ impl Outbox {
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.lanes.remove(&channel);
         self.resting.remove(&channel);
+        self.reserved.remove(&channel);
     }
 
     /// Returns when the next record can be taken.
@@ -302,9 +305,15 @@ impl Outbox {
         lane.take()
     }
 
-    /// Takes nothing more from a channel until `until`, because its budget is reserved for something else.
-    pub(crate) fn pause(&mut self, channel: ChannelId, until: Duration) {
-        self.resting.insert(channel, until);
+    /// Reserves the budget of a channel until `until` for something else than records, and takes nothing from it. Records
+    /// that wait there and this other thing take turns, so that neither can starve the other. Returns whether it is the
+    /// turn of the other thing.
+    pub(crate) fn reserve(&mut self, channel: ChannelId, until: Duration) -> bool {
+        let is_turn = self.reserved.insert(channel) || !self.is_behind(channel);
+        if is_turn {
+            self.resting.insert(channel, until);
+        }
+        is_turn
     }
 
     /// Takes the next record that is due by `elapsed`, from any channel that is not paused.
@@ -316,7 +325,9 @@ impl Outbox {
             lane.ripen(elapsed, serial);
             lane
         });
-        ripe.find_map(Lane::take)
+        let taken = ripe.find_map(Lane::take)?;
+        self.reserved.remove(&taken.channel);
+        Some(taken)
     }
 }
 

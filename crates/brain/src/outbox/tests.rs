@@ -81,3 +81,19 @@ fn a_channel_resumes_after_a_pause_where_it_stopped() {
     let taken: Vec<_> = (0..3).filter_map(|_| outbox.take_due(SECOND * 3)).collect();
     assert_eq!(taken, [queued(1, "a", "a"), queued(1, "a", "b"), queued(1, "a", "c")]);
 }
+
+#[test]
+fn a_reservation_and_the_waiting_records_take_turns() {
+    let mut outbox = Outbox::default();
+    for n in 0..3 {
+        outbox.schedule(queued(1, "a", &n.to_string()), Duration::ZERO);
+    }
+    assert_eq!(taken(&mut outbox, 1).len(), 1);
+    assert!(outbox.reserve(CHANNEL, SECOND * 2));
+    assert!(taken(&mut outbox, 1).is_empty(), "the budget is reserved");
+    assert!(!outbox.reserve(CHANNEL, SECOND * 4), "a record waits");
+    assert!(outbox.take_due(SECOND * 2).is_some());
+    assert!(outbox.reserve(CHANNEL, SECOND * 4));
+    assert!(outbox.take_due(SECOND * 4).is_some());
+    assert!(outbox.reserve(CHANNEL, SECOND * 6) && outbox.reserve(CHANNEL, SECOND * 8), "no record waits");
+}

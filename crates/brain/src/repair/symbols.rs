@@ -71,11 +71,11 @@ impl Comparisons {
     }
 
     /// Reserves the budget of a slow channel for the next step. Otherwise the records that wait there would use up the
-    /// budget as it refills, and the step would never be sent.
+    /// budget as it refills, and the step would never be sent. After each step, it is the turn of a line with records.
     fn wait_for_room(&mut self, node: &mut Node, (id, channel): (SessionId, ChannelId), room: Duration) {
-        node.channels.outbox.pause(channel, room + RESERVED);
+        let is_turn = node.channels.outbox.reserve(channel, room + RESERVED);
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.deadline = room;
+            session.deadline = if is_turn { room } else { room + RESERVED };
             session.tries = session.tries.saturating_sub(1);
         }
     }
