@@ -11,6 +11,8 @@
 //! | the health of all robots | `fleet`, `fleet_pages` |
 //! | values that programs push; points of the history for a client; the page for Prometheus | `pushed`, `points`, `exposition`, `export` |
 //! | the service: its settings, requests and tasks | `settings`, `protocol`, `monitor`, `shared_monitor`, `device`, `shell` |
+//! | the history, sealed for collectors | `batch` |
+//! | storing the histories of all robots | `collectors` |
 //!
 //! # In short
 //! - **Inputs**: files of the kernel, text files of local programs, answers of dt-device-health, the set, and the time
@@ -23,7 +25,9 @@
 //! - **Start reading** at `metrics.rs`, then `health.rs`, `decide.rs`, `ring.rs` and `shell.rs`.
 
 pub mod allowance;
+pub mod batch;
 pub mod collect;
+pub mod collectors;
 mod decide;
 mod device;
 mod export;

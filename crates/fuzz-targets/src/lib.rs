@@ -18,8 +18,10 @@
 //! - **Start reading** at [`TARGETS`].
 
 pub mod address;
+pub mod announcement;
 pub mod answer;
 pub mod bag;
+pub mod batch;
 pub mod bitswap;
 pub mod bucket;
 pub mod catalog;
@@ -75,8 +77,10 @@ pub struct Target {
 /// All targets, sorted by name.
 pub const TARGETS: &[Target] = &[
     Target { name: "address", check: address::check, seeds: address::seeds },
+    Target { name: "announcement", check: announcement::check, seeds: announcement::seeds },
     Target { name: "answer", check: answer::check, seeds: answer::seeds },
     Target { name: "bag", check: bag::check, seeds: bag::seeds },
+    Target { name: "batch", check: batch::check, seeds: batch::seeds },
     Target { name: "bitswap", check: bitswap::check, seeds: bitswap::seeds },
     Target { name: "bucket", check: bucket::check, seeds: bucket::seeds },
     Target { name: "catalog", check: catalog::check, seeds: catalog::seeds },
