@@ -10,6 +10,7 @@
 //! | the health in one item; when it is stated | `stated`, `decide`, `allowance` |
 //! | the health of all robots | `fleet`, `fleet_pages` |
 //! | values that programs push; points of the history for a client; the page for Prometheus | `pushed`, `points`, `exposition`, `export` |
+//! | metrics for other robots, and questions to them | `remote`, `answering` |
 //! | the service: its settings, requests and tasks | `settings`, `protocol`, `monitor`, `shared_monitor`, `device`, `shell` |
 //! | the history, sealed for collectors | `batch` |
 //! | storing the histories of all robots | `collectors` |
@@ -25,6 +26,7 @@
 //! - **Start reading** at `metrics.rs`, then `health.rs`, `decide.rs`, `ring.rs` and `shell.rs`.
 
 pub mod allowance;
+mod answering;
 pub mod batch;
 pub mod collect;
 pub mod collectors;
@@ -44,6 +46,7 @@ pub mod points;
 mod power_cut;
 pub mod protocol;
 mod pushed;
+pub mod remote;
 pub mod ring;
 pub mod sample;
 mod settings;

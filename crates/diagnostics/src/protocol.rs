@@ -18,10 +18,17 @@ pub enum Request {
         #[serde(default)]
         from: usize,
     },
-    /// Asks for the present values of all metrics of this robot. The answer is [`Answer::Values`].
-    Values {},
-    /// Asks for the history of one metric of this robot. The answer is [`Answer::Points`], with a part of the points.
+    /// Asks for the present values of all metrics of a robot. The answer is [`Answer::Values`].
+    Values {
+        /// The robot; `None` for this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<PeerId>,
+    },
+    /// Asks for the history of one metric of a robot. The answer is [`Answer::Points`], with a part of the points.
     Points {
+        /// The robot; `None` for this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<PeerId>,
         /// Name of the metric.
         metric: String,
         /// Seconds before now at which the history begins.
@@ -84,7 +91,6 @@ pub struct OwnHealth {
 
 /// The name of a series: a metric, and the thing that was measured.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SeriesName {
     /// OpenTelemetry name of the metric; for a value of a program, the program's name of its series.
     pub metric: String,
@@ -103,7 +109,6 @@ pub struct SeriesName {
 
 /// The present value of a series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Value {
     /// Name of the series.
     pub series: SeriesName,
@@ -113,7 +118,6 @@ pub struct Value {
 
 /// A part of the history of one metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Points {
     /// The series of the metric in this part.
     pub series: Vec<SeriesName>,
@@ -130,7 +134,6 @@ pub struct Points {
 
 /// The values of all series of a part at one time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Row {
     /// Time of the measurement.
     pub time: Time,
@@ -149,8 +152,13 @@ mod tests {
         for request in [
             Request::Health {},
             Request::Fleet { from: 7 },
-            Request::Values {},
-            Request::Points { metric: "hw.temperature".to_owned(), seconds: 7200, after: Some(9) },
+            Request::Values { peer: None },
+            Request::Points {
+                peer: None,
+                metric: "hw.temperature".to_owned(),
+                seconds: 7200,
+                after: Some(9),
+            },
             Request::Push { program: "camera".to_owned(), text: "camera_hz 30\n".to_owned() },
         ] {
             let json = serde_json::to_string(&request).unwrap();

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
+    /// Whether the robot measures itself and states its health. Without it, other robots list this one as STALE, and this one
+    /// still shows their health.
+    pub enabled: bool,
     /// Whether the history is kept on the disk: samples for a day, minutes for a month, hours for two years, in a file of
     /// 23 MB in the data folder. Without it, only the present values are known.
     pub keep_history: bool,
@@ -33,6 +36,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            enabled: true,
             keep_history: true,
             filesystems: Vec::new(),
             text_files: None,

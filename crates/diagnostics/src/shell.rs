@@ -1,5 +1,6 @@
 //! The I/O shell of the service: measures the robot at intervals, states its health, and answers requests.
 
+use crate::answering::Answering;
 use crate::collect::stamp;
 use crate::decide::HealthAnnouncer;
 use crate::device::DeviceClient;
@@ -9,11 +10,13 @@ use crate::fleet_pages::FleetPages;
 use crate::health::Report;
 use crate::health::settings::rules;
 use crate::monitor::{Machine, Monitor, places};
-use crate::points::{Question, values};
 use crate::protocol::{Answer, OwnHealth, Request};
+use crate::remote;
+use crate::remote::wire::Question;
 use crate::settings::Settings;
 use crate::shared_monitor::{MonitorFailed, SharedMonitor};
 use crate::stated::StatedHealth;
+use dcache::PeerId;
 use http_server::RouteSet;
 use serde::{Deserialize, Serialize};
 use service::{Context, DecisionLoop, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError};
@@ -88,11 +91,17 @@ impl Endpoint for Diagnostics {
         match request {
             Request::Health {} => self.health().await,
             Request::Fleet { from } => self.fleet(from).await,
-            Request::Values {} => {
-                let readings = self.monitor.run(|monitor| monitor.readings()).await?;
-                Ok(Answer::Values { values: values(&readings) })
-            }
-            Request::Points { metric, seconds, after } => self.points(metric, seconds, after).await,
+            Request::Values { peer } => match self.other(peer) {
+                Some(peer) => remote::ask(&self.context, peer, &Question::Values {}).await,
+                None => Ok(Answer::Values { values: self.answering().values().await? }),
+            },
+            Request::Points { peer, metric, seconds, after } => match self.other(peer) {
+                Some(peer) => {
+                    let question = Question::Points { metric, seconds, after };
+                    remote::ask(&self.context, peer, &question).await
+                }
+                None => Ok(Answer::Points(self.answering().points(metric, seconds, after).await?)),
+            },
             Request::Push { program, text } => self.push(program, text).await,
         }
     }
@@ -128,6 +137,10 @@ impl Service for Diagnostics {
         tokio::select! {
             ended = self.measure() => ended,
             ended = self.state_health() => ended,
+            ended = self.context.with_node(|node| {
+                let answering = self.answering();
+                async move { Ok(remote::serve(answering, node).await) }
+            }) => ended,
         }
     }
 
@@ -157,6 +170,9 @@ impl Service for Diagnostics {
 impl Diagnostics {
     /// Measures the robot at intervals.
     async fn measure(&self) -> Result<Infallible, ServiceError> {
+        if !self.settings.enabled {
+            return std::future::pending().await;
+        }
         let mut device = DeviceClient::new(address(&self.settings)?);
         self.sample(&mut device).await?;
         // Reading a whole history takes a while, so it comes after the first look at the health.
@@ -270,19 +286,13 @@ impl Diagnostics {
         Ok(Answer::Fleet { robots })
     }
 
-    async fn points(&self, metric: String, seconds: u64, after: Option<u64>) -> Result<Answer, Failure> {
-        let moment = self.context.swarm.read_at(|_, now| now).await?;
-        let points =
-            move |monitor: &mut Monitor| monitor.points(Question { metric: &metric, seconds, after }, moment);
-        let points = self.monitor.run(points).await?;
-        let points = points.map_err(|error| Failure::new(FailureKind::Disk, error))?;
-        let none = || {
-            Failure::new(
-                FailureKind::Refused,
-                "this robot keeps no history, or has not read it yet; its log says why",
-            )
-        };
-        points.map(Answer::Points).ok_or_else(none)
+    /// Returns the peer of a request, unless it is this robot.
+    fn other(&self, peer: Option<PeerId>) -> Option<PeerId> {
+        peer.filter(|peer| *peer != self.context.swarm.me())
+    }
+
+    fn answering(&self) -> Answering {
+        Answering { context: self.context.clone(), monitor: self.monitor.clone() }
     }
 
     async fn push(&self, program: String, text: String) -> Result<Answer, Failure> {

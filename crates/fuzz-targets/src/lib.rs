@@ -43,6 +43,7 @@ pub mod line;
 pub mod mcap;
 pub mod metadata;
 pub mod metrics_file;
+pub mod metrics_messages;
 pub mod opening;
 pub mod page;
 pub mod pattern;
@@ -102,6 +103,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "mcap", check: mcap::check, seeds: mcap::seeds },
     Target { name: "metadata", check: metadata::check, seeds: metadata::seeds },
     Target { name: "metrics_file", check: metrics_file::check, seeds: metrics_file::seeds },
+    Target { name: "metrics_messages", check: metrics_messages::check, seeds: metrics_messages::seeds },
     Target { name: "opening", check: opening::check, seeds: opening::seeds },
     Target { name: "page", check: page::check, seeds: page::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
