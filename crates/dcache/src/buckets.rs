@@ -147,7 +147,10 @@ families! {
         Broader, OWNER, OWNER, For(7 * DAY), Ordinary, Swarm, Text, BATCH;
     /// The peer is a collector. It has stored the history of the robot in the path up to this row.
     RECEIPTS: OfPeer ("pri" / ID / "receipts")
-        Broader, OWNER, OWNER, For(DAY), Ordinary, Swarm, Text, NAME;
+        Broader, OWNER, OWNER, For(7 * DAY), Ordinary, Swarm, Text, NAME;
+    /// The peer carries batches of the robot with this ID to the collectors.
+    CARRIES: OfPeer ("pri" / ID / "carries")
+        Broader, OWNER, OWNER, For(DAY), Ordinary, Swarm, Peer, ID;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
         Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;

@@ -1,10 +1,13 @@
 //! The I/O shell of the service: measures the robot at intervals, states its health, and answers requests.
 
 use crate::answering::Answering;
+use crate::batches::Batches;
 use crate::collect::stamp;
+use crate::collecting;
 use crate::decide::HealthAnnouncer;
 use crate::device::DeviceClient;
 use crate::export::Exporter;
+use crate::exporting;
 use crate::fleet::fleet;
 use crate::fleet_pages::FleetPages;
 use crate::health::Report;
@@ -73,6 +76,7 @@ pub struct Diagnostics {
     report: watch::Sender<Option<Report>>,
     stage: watch::Sender<Stage>,
     pages: FleetPages,
+    batches: Batches,
 }
 
 /// Error in the section of the configuration.
@@ -91,17 +95,22 @@ impl Endpoint for Diagnostics {
         match request {
             Request::Health {} => self.health().await,
             Request::Fleet { from } => self.fleet(from).await,
-            Request::Values { peer } => match self.other(peer) {
+            Request::Values { peer, is_collected: true } => self.batches.values(peer).await,
+            Request::Values { peer, .. } => match self.other(peer) {
                 Some(peer) => remote::ask(&self.context, peer, &Question::Values {}).await,
                 None => Ok(Answer::Values { values: self.answering().values().await? }),
             },
-            Request::Points { peer, metric, seconds, after } => match self.other(peer) {
+            Request::Points { peer, metric, seconds, after, is_collected: true } => {
+                self.batches.points(peer, &metric, seconds, after).await
+            }
+            Request::Points { peer, metric, seconds, after, .. } => match self.other(peer) {
                 Some(peer) => {
                     let question = Question::Points { metric, seconds, after };
                     remote::ask(&self.context, peer, &question).await
                 }
                 None => Ok(Answer::Points(self.answering().points(metric, seconds, after).await?)),
             },
+            Request::Collectors {} => self.batches.collectors().await,
             Request::Push { program, text } => self.push(program, text).await,
         }
     }
@@ -109,7 +118,8 @@ impl Endpoint for Diagnostics {
 
 impl Service for Diagnostics {
     type Settings = Settings;
-    const METRICS: &'static [Metric] = &[STATED, SAMPLES];
+    const METRICS: &'static [Metric] =
+        &[STATED, SAMPLES, collecting::ROWS, collecting::REFUSED, exporting::EXPORTED, exporting::UNEXPORTED];
 
     fn open(context: Context, settings: Settings) -> Result<Self, ServiceError> {
         let environment = context.environment.clone();
@@ -123,13 +133,16 @@ impl Service for Diagnostics {
         let own = [PathBuf::from("/"), data].into_iter().chain(context.folders.shared.clone());
         let more = settings.filesystems.iter().cloned().map(|path| environment.expand(path));
         let monitor = Monitor::new(machine, places(own.chain(more), text_files), rules, boots);
+        let monitor = SharedMonitor::new(monitor);
+        let batches = Batches::new(&context, &settings, &monitor).map_err(ServiceError::other)?;
         Ok(Self {
             context,
             settings,
-            monitor: SharedMonitor::new(monitor),
+            monitor,
             report: watch::Sender::default(),
             stage: watch::Sender::new(Stage::Present),
             pages: FleetPages::default(),
+            batches,
         })
     }
 
@@ -141,6 +154,7 @@ impl Service for Diagnostics {
                 let answering = self.answering();
                 async move { Ok(remote::serve(answering, node).await) }
             }) => ended,
+            never = self.batches.run() => match never {},
         }
     }
 

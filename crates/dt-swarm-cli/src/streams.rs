@@ -52,7 +52,7 @@ impl Context {
     }
 
     /// Finds a robot by its name or peer ID.
-    fn robot_called(&self, name: &str) -> Result<PeerRef, CliError> {
+    pub(crate) fn robot_called(&self, name: &str) -> Result<PeerRef, CliError> {
         let known = self.robots_known_here().unwrap_or_default();
         let selector = Selector::new(name);
         match selector.choose(&known) {

@@ -72,6 +72,7 @@ fn a_family_contains_the_buckets_whose_first_names_are_its_names() {
         ("pri/x/health", "pri/ID/health"),
         ("pri/x/collector", "pri/ID/collector"),
         ("pri/x/receipts/y", "pri/ID/receipts"),
+        ("pri/x/carries", "pri/ID/carries"),
         ("collectors", "collectors"),
         ("pri/x/information", "pri/ID"),
         ("pri/x/info/version", "pri/ID/info"),

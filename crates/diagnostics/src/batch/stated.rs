@@ -6,6 +6,7 @@
 //! | `pri/COLLECTOR/collector` | `x25519 KEY`: see [`SealingPublicKey`] |
 //! | `pri/ROBOT/batches` | `HISTORY AFTER LAST BYTES CID`: see [`StatedBatch`] |
 //! | `pri/COLLECTOR/receipts/ROBOT` | `HISTORY LAST`: see [`StatedReceipt`] |
+//! | `pri/CARRIER/carries` | the peer ID of a robot |
 //!
 //! # Abuse
 //! Only admins name collectors. Everybody else can state something in their own tree only, where the records of one

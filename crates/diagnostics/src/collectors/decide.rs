@@ -158,10 +158,10 @@ impl Decide for Collecting {
     type Action = Action;
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Action> {
-        let now = now.time;
+        let (now, is_certain) = (now.time, now.is_certain);
         self.is_named = named_collectors(set, now).contains(&self.me);
         let announced = if self.is_named { announced(set, now) } else { BTreeMap::new() };
-        let actions = self.fetches(set, &announced, now);
+        let actions = self.fetches(set, &announced, (now, is_certain));
         let (statements, renewal) = self.state(set, &announced, now);
         let edge = set.next_edge(&[COLLECTORS.matcher()], now);
         let retry = self.next_retry(now);
@@ -175,7 +175,7 @@ impl Collecting {
         &mut self,
         set: &Set,
         announced: &BTreeMap<PeerId, Vec<StatedBatch>>,
-        now: Time,
+        (now, is_certain): (Time, bool),
     ) -> Vec<Action> {
         let is_announced =
             |fetch: &Fetch| announced.get(&fetch.robot).is_some_and(|list| list.contains(&fetch.batch));
@@ -188,7 +188,8 @@ impl Collecting {
             announced.iter().filter_map(|(robot, list)| self.next_of(set, *robot, list, now)).collect();
         waiting.sort_unstable();
         for (Reverse(role), _, fetch) in waiting {
-            if self.fetching.len() >= MAX_FETCHES {
+            // Without the time of day, the times in a batch cannot be checked.
+            if self.fetching.len() >= MAX_FETCHES || !is_certain {
                 break;
             }
             // Strangers cannot use up the budget of members.

@@ -33,8 +33,7 @@ pub(super) fn custom_series(series: &str) -> Option<(&str, BTreeMap<&str, String
     let (name, labels) = text_file::parts(series)?;
     let is_own = |row: &&HostMetric| *row != &CUSTOM && prometheus_name(&row.metric) == name;
     let is_reserved = |key: &&str| RESERVED.contains(key) || key.starts_with("__");
-    let is_allowed =
-        !metrics::ALL.iter().copied().any(|row| is_own(&row)) && !labels.keys().any(is_reserved);
+    let is_allowed = !metrics::ALL.iter().copied().any(|row| is_own(&row)) && !labels.keys().any(is_reserved);
     (is_allowed && !name.starts_with("__")).then_some((name, labels))
 }
 

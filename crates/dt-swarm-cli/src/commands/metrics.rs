@@ -35,6 +35,7 @@ Examples:
   dt-swarm-cli localhost metrics                              lists the present values
   dt-swarm-cli localhost metrics temperature                  draws the temperatures of the last 2 hours
   dt-swarm-cli duckie7 metrics battery.charge                 asks the robot duckie7, without any server
+  dt-swarm-cli duckie7 metrics battery.charge --collected --since 30d    shows what this collector has of duckie7
   dt-swarm-cli localhost metrics hw.temperature --since 7d --svg hot.svg
   dt-swarm-cli localhost metrics system.cpu.utilization --since 1d --csv > cpu.csv
   echo 'camera_hz 30' | dt-swarm-cli localhost metrics --push camera";
@@ -51,7 +52,8 @@ const MAX_NAME_SHOWN: usize = 120;
 /// Shows what the robot measures: its present values, or the history of one metric as a plot.
 ///
 /// The robot keeps samples of every ten seconds for a day, minutes for a month, and hours for two years. A counter is drawn as
-/// its rate. Another robot answers if this computer is on its networks, has a role in its swarm, or the swarm has a key. METRIC is a name as the list without METRIC shows it, a part that only one name has, or a name for Prometheus.
+/// its rate. Another robot answers if this computer is on its networks, has a role in its swarm, or the swarm has a key. METRIC
+/// is a name as the list without METRIC shows it, a part that only one name has, or a name for Prometheus.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Metrics {
@@ -70,6 +72,9 @@ pub(crate) struct Metrics {
     /// Overwrites the file even if it is not a picture that this command wrote.
     #[arg(long, requires = "svg")]
     force: bool,
+    /// Shows what the daemon on this computer has stored as a collector, and does not ask the robot.
+    #[arg(long, conflicts_with = "push")]
+    collected: bool,
     /// Adds values of a program of this name, which are read from standard input in the text format of Prometheus. They are
     /// measured for five minutes.
     #[arg(long, value_name = "PROGRAM", conflicts_with = "metric")]
@@ -169,7 +174,7 @@ impl Command for Metrics {
         if let Some(program) = &self.push {
             return push(&mut context.client()?, program).map(MetricsOutput::Done);
         }
-        let (mut source, daemon) = Source::new(context)?;
+        let (mut source, daemon) = Source::new(context, self.collected)?;
         let values = source.values()?;
         let Some(metric) = &self.metric else {
             let time = Timestamp(ask::clock());
@@ -225,32 +230,46 @@ struct Source {
     client: Client,
     /// The other robot; `None` if it is this one.
     peer: Option<PeerId>,
+    /// Whether the rows that the daemon has stored as a collector are meant.
+    is_collected: bool,
 }
 
 impl Source {
-    fn new(context: &Context) -> Result<(Self, Daemon), CliError> {
+    fn new(context: &Context, is_collected: bool) -> Result<(Self, Daemon), CliError> {
+        if is_collected && !context.host.is_here() {
+            // A robot that is not here now has a name or a peer ID nevertheless.
+            let robot = context.robot_called(&context.host.name)?;
+            let found = context.find_of_user()?;
+            let (peer, daemon) =
+                (Some(robot.peer), Daemon { peer: robot, version: None, ..daemon_of(&found) });
+            return Ok((Self { client: found.client, peer, is_collected }, daemon));
+        }
         if context.is_here()? {
             let found = context.find()?;
             let daemon = daemon_of(&found);
-            return Ok((Self { client: found.client, peer: None }, daemon));
+            return Ok((Self { client: found.client, peer: None, is_collected }, daemon));
         }
         let robot = context.robot_at_host()?;
         let found = context.find_of_user()?;
         let client = Client::connect(found.client.path(), context.timeout.max(MIN_TIMEOUT))?;
         let peer = Some(robot.peer);
         let daemon = Daemon { peer: robot, version: None, ..daemon_of(&found) };
-        Ok((Self { client, peer }, daemon))
+        Ok((Self { client, peer, is_collected }, daemon))
     }
 
     fn values(&mut self) -> Result<Vec<Value>, CliError> {
-        match self.client.call::<Diagnostics>(&Request::Values { peer: self.peer })? {
+        match self
+            .client
+            .call::<Diagnostics>(&Request::Values { peer: self.peer, is_collected: self.is_collected })?
+        {
             Answer::Values { values } => Ok(values),
             other => Err(self.client.unexpected(&other).into()),
         }
     }
 
     fn points(&mut self, metric: &str, seconds: u64, after: Option<u64>) -> Result<Points, CliError> {
-        let request = Request::Points { peer: self.peer, metric: metric.to_owned(), seconds, after };
+        let (metric, is_collected) = (metric.to_owned(), self.is_collected);
+        let request = Request::Points { peer: self.peer, metric, seconds, after, is_collected };
         match self.client.call::<Diagnostics>(&request)? {
             Answer::Points(points) => Ok(points),
             other => Err(self.client.unexpected(&other).into()),

@@ -40,7 +40,11 @@ pub(crate) fn set_charge(robot: &Robot, percent: u32) -> Result {
 /// Makes a robot with 50 °C and a full battery. Its daemon does not run yet. `top` are keys at the top of the configuration,
 /// and `keys` are keys of its section `[diagnostics]`.
 pub(crate) fn robot(lab: &Lab, name: &str, top: &str, keys: &str) -> Result<Robot> {
-    let host = lab.host(name)?;
+    robot_on(lab.host(name)?, top, keys)
+}
+
+/// Makes a robot like [`robot`] on a host.
+pub(crate) fn robot_on(host: Host, top: &str, keys: &str) -> Result<Robot> {
     let root = root(&host);
     io(&root, fs::create_dir_all(&root))?;
     io(&root, symlink("/proc", root.join("proc")))?;

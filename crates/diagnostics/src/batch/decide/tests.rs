@@ -38,7 +38,7 @@ impl Robot {
             batching,
             set,
             now: NOW,
-            rows: RangeInclusive::new(1, 0),
+            rows: std::ops::RangeInclusive::new(1, 0),
             pins: BTreeMap::new(),
             kept: None,
             made: 0,
