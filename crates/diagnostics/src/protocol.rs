@@ -113,7 +113,7 @@ pub struct Collectors {
     pub collected: Option<CollectedTotals>,
 }
 
-/// A collector.
+/// A collector of the swarm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectorRow {

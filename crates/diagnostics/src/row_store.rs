@@ -90,7 +90,7 @@ pub struct LoggedRow {
     pub readings: Readings,
 }
 
-/// What a collector has.
+/// Numbers of the rows and robots of a collector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Number of robots.

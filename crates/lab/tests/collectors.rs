@@ -8,8 +8,12 @@ use measured::robot_on;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 /// Time limit of steps on a busy machine.
@@ -18,6 +22,10 @@ const SOON: Duration = Duration::from_secs(120);
 const SEALED: Duration = Duration::from_secs(400);
 /// A name that appears in the rows of the robot, and nowhere else.
 const MARK: &str = "lamp_of_room_4711";
+
+/// The database to which the collector sends rows. It is started late.
+const EXPORT: &str =
+    "[diagnostics.export.main]\nurl = \"http://127.0.0.1:9090/api/v1/write\"\nformat = \"remote_write\"";
 
 /// A robot in a class, a collector in an office, and a laptop that has a link to both.
 struct School {
@@ -36,11 +44,11 @@ impl School {
         let (mut robot, mut laptop, mut collector) = (at("robot")?, at("laptop")?, at("server")?);
         (robot.attach(&class)?, collector.attach(&office)?);
         let links = (laptop.attach(&class)?, laptop.attach(&office)?);
-        let soon = "send_after_minutes = 1";
+        let (soon, never) = ("send_after_minutes = 1", "send_history = false");
         let mut school = Self {
             robot: robot_on(robot, "", soon)?,
-            laptop: robot_on(laptop, "", soon)?,
-            collector: robot_on(collector, "", soon)?,
+            laptop: robot_on(laptop, "", never)?,
+            collector: robot_on(collector, "", &format!("{never}\n{EXPORT}"))?,
             class: links.0,
             office: links.1,
             _lab: lab,
@@ -124,6 +132,38 @@ fn has_mark(folder: &Path) -> bool {
     })
 }
 
+/// Takes requests on a port of the collector, and sends their heads.
+fn start_database(school: &School) -> Result<Receiver<String>> {
+    let io = |source| Error::Io { what: "the port of the database".to_owned(), source };
+    let listener = school.collector.host().within(|| TcpListener::bind("127.0.0.1:9090"))?.map_err(io)?;
+    let (heads, received) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // The collector sees a request that fails, and repeats it.
+            if stream.and_then(|stream| answer(stream, &heads)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(received)
+}
+
+/// Reads one request, and answers it.
+fn answer(mut stream: TcpStream, heads: &Sender<String>) -> std::io::Result<()> {
+    let (mut request, mut byte) = (Vec::new(), [0]);
+    while !request.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        request.extend(byte);
+    }
+    let head = String::from_utf8_lossy(&request).into_owned();
+    let length =
+        head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or_default()];
+    stream.read_exact(&mut body)?;
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
+    heads.send(head).map_err(std::io::Error::other)
+}
+
 #[test]
 fn a_laptop_carries_the_history_of_a_robot_to_a_collector_and_cannot_read_it() -> Result {
     let Some(lab) = or_skip("carrying a history", Lab::new("collect")) else { return Ok(()) };
@@ -169,6 +209,17 @@ fn a_laptop_carries_the_history_of_a_robot_to_a_collector_and_cannot_read_it() -
     let distinct: BTreeSet<&String> = times.iter().collect();
     assert!(times.len() as u64 >= rows && distinct.len() == times.len(), "{rows} rows: {times:?}");
     assert!(has_mark(&school.collector.data_folder()), "the collector has the rows");
+
+    // The database of the collector was not there. It gets all rows now.
+    let shown = show(&school.collector)?;
+    assert_eq!(shown["collected"]["waiting"]["main"], shown["collected"]["rows"], "no row was sent");
+    let requests = start_database(&school)?;
+    wait_for(&school.collector, SOON, "/collected/waiting/main", |waiting| waiting == 0)?;
+    let head = requests.recv_timeout(SOON).unwrap_or_default();
+    assert!(
+        head.starts_with("POST /api/v1/write HTTP/1.1") && head.contains("content-encoding: snappy"),
+        "{head}"
+    );
 
     // The robot loses its power again, and the laptop joins both networks now: more rows, and each of them once.
     school.robot.kill9()?;

@@ -49,7 +49,7 @@ enum CollectorsCommand {
     Remove(CollectorArguments),
 }
 
-/// A collector.
+/// The peer that becomes or ceases to be a collector.
 #[derive(Debug, Args)]
 struct CollectorArguments {
     /// The peer ID of the collector, as `ping` there shows it.
@@ -74,17 +74,17 @@ pub(crate) enum CollectorsOutput {
 pub(crate) struct Shown {
     /// The daemon that answered.
     daemon: Daemon,
-    /// The collectors.
+    /// The collectors that admins name.
     collectors: Vec<CollectorEntry>,
     /// The history of this robot.
     own: protocol::OwnBatches,
     /// The sealed histories of other robots that this node carries.
     carried: protocol::CarriedBatches,
-    /// What this node has stored of other robots; `null` if nothing.
+    /// The rows of other robots that this node has stored; `null` if there are none.
     collected: Option<protocol::CollectedTotals>,
 }
 
-/// A collector.
+/// A collector of the swarm.
 #[derive(Debug, Serialize)]
 struct CollectorEntry {
     #[serde(flatten)]
