@@ -115,8 +115,9 @@ fn push_mark(robot: &Robot) -> Result {
     let io = |source| Error::Io { what: "pushed".to_owned(), source };
     fs::write(&file, format!("{MARK} 1\n")).map_err(io)?;
     let mut push = robot.cli_command(&["metrics", "--push", "lamp"]);
-    push.stdin(Stdio::from(fs::File::open(&file).map_err(io)?));
-    robot.host().run(push, SOON)?.success("pushing").map(drop)
+    let output = push.stdin(Stdio::from(fs::File::open(&file).map_err(io)?)).output().map_err(io)?;
+    assert!(output.status.success(), "{output:?}");
+    Ok(())
 }
 
 /// Returns whether a file below a folder contains the mark.
