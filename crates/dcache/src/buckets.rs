@@ -33,6 +33,8 @@ const ADDRESS: usize = 512;
 const PROFILE: usize = 640;
 /// Maximum size, in bytes, of the health of a robot.
 const HEALTH_DATA: usize = 640;
+/// Maximum size, in bytes, of the announcement of a batch: four numbers and a CID.
+const BATCH: usize = 160;
 /// Maximum size, in bytes, of all other data. This is the limit for every item.
 const ANY: usize = MAX_DATA_BYTES;
 
@@ -137,6 +139,18 @@ families! {
     /// The peer's robot has this health.
     HEALTH: OfPeer ("pri" / ID / "health")
         Broader, OWNER, OWNER, For(10 * MINUTE), Leading, Network, Text, HEALTH_DATA;
+    /// The peer collects the histories of robots, and opens batches that are sealed for this key.
+    SEALING_KEY: OfPeer ("pri" / ID / "collector")
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, NAME;
+    /// The peer's robot has put these rows of its history into IPFS under this CID, sealed for the collectors.
+    BATCHES: OfPeer ("pri" / ID / "batches")
+        Broader, OWNER, OWNER, For(7 * DAY), Ordinary, Swarm, Text, BATCH;
+    /// The peer is a collector. It has stored the history of the robot in the path up to this row.
+    RECEIPTS: OfPeer ("pri" / ID / "receipts")
+        Broader, OWNER, OWNER, For(7 * DAY), Ordinary, Swarm, Text, NAME;
+    /// The peer carries batches of the robot with this ID to the collectors.
+    CARRIES: OfPeer ("pri" / ID / "carries")
+        Broader, OWNER, OWNER, For(DAY), Ordinary, Swarm, Peer, ID;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
         Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;
@@ -149,6 +163,9 @@ families! {
     /// The swarm communicates on the channel with this address.
     NETWORKS: Fixed ("networks")
         Own, ADMINS, ADMINS, Chosen, Leading, Swarm, Text, ADDRESS;
+    /// The peer with this ID collects the histories of the swarm's robots.
+    COLLECTORS: Fixed ("collectors")
+        Own, ADMINS, ADMINS, Chosen, Ordinary, Swarm, Peer, ID;
     /// The file with this CID was fetched and found good.
     SHARE_VERIFIED: Fixed ("share/verified")
         Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;

@@ -252,6 +252,7 @@ mod tests {
             rule("trusted", admin, admin),
             rule("admin", root, root),
             rule("networks", admin, admin),
+            rule("collectors", admin, admin),
             rule("share/verified", trusted, trusted),
             rule("share/safe", trusted, trusted),
             rule("share/discard", trusted, trusted),
@@ -282,11 +283,11 @@ mod tests {
             binding: None,
         };
         assert_eq!(Policy::default(), open);
-        for (group, rule) in open.rules.iter().enumerate().filter(|(group, _)| !(6..=10).contains(group)) {
+        for (group, rule) in open.rules.iter().enumerate().filter(|(group, _)| !(7..=11).contains(group)) {
             assert_eq!(usize::from(Policy::default().quota_group(&rule.prefix)), group);
         }
         assert_eq!(Policy::default().quota_group(&"share/safe".parse().unwrap()), 0);
-        assert_eq!(Policy::default().quota_group(&"unknown".parse().unwrap()), 12);
+        assert_eq!(Policy::default().quota_group(&"unknown".parse().unwrap()), 13);
     }
 
     #[test]

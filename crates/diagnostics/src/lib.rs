@@ -10,7 +10,12 @@
 //! | the health in one item; when it is stated | `stated`, `decide`, `allowance` |
 //! | the health of all robots | `fleet`, `fleet_pages` |
 //! | values that programs push; points of the history for a client; the page for Prometheus | `pushed`, `points`, `exposition`, `export` |
+//! | metrics for other robots, and questions to them | `remote`, `answering` |
 //! | the service: its settings, requests and tasks | `settings`, `protocol`, `monitor`, `shared_monitor`, `device`, `shell` |
+//! | the history, sealed for collectors | `batch`, `sealing` |
+//! | carrying sealed histories of other robots | `batch::carry`, `carrying`, `batches` |
+//! | storing the histories of all robots | `collectors`, `row_store`, `collected`, `collecting` |
+//! | sending the stored rows to other databases | `exporting` |
 //!
 //! # In short
 //! - **Inputs**: files of the kernel, text files of local programs, answers of dt-device-health, the set, and the time
@@ -23,10 +28,18 @@
 //! - **Start reading** at `metrics.rs`, then `health.rs`, `decide.rs`, `ring.rs` and `shell.rs`.
 
 pub mod allowance;
+mod answering;
+pub mod batch;
+mod batches;
+mod carrying;
 pub mod collect;
+mod collected;
+mod collecting;
+pub mod collectors;
 mod decide;
 mod device;
 mod export;
+mod exporting;
 pub mod exposition;
 mod file_disk;
 mod fleet;
@@ -40,14 +53,18 @@ pub mod points;
 mod power_cut;
 pub mod protocol;
 mod pushed;
+pub mod remote;
 pub mod ring;
+pub mod row_store;
 pub mod sample;
+mod sealing;
 mod settings;
 mod shared_monitor;
 mod shell;
 pub mod stated;
 
 pub use decide::{DETAIL_PAUSE, HealthAnnouncer};
+pub use exporting::{ExportFormat, ExportSettings};
 pub use file_disk::FileDisk;
 pub use fleet::{MAX_ROBOTS, ReportState, RobotHealth, fleet};
 pub use host::HostRoot;

@@ -1,5 +1,9 @@
 //! Measures the host, judges its health, and keeps the history. All functions may block.
 
+use crate::batch::FleetId;
+use crate::batch::decide::{Order, Pending};
+use crate::batch::make::{self, MakeError, SealedBatch};
+use crate::batch::seal::SECRET_BYTES;
 use crate::collect::device_health::DeviceHealth;
 use crate::collect::{Collector, Places, Root, Space, stamp};
 use crate::file_disk::FileDisk;
@@ -12,7 +16,7 @@ use crate::protocol::Points;
 use crate::pushed::{Pushed, Taken};
 use crate::ring::{Geometry, History};
 use crate::sample::{Readings, Stamp};
-use dcache::Moment;
+use dcache::{Moment, PeerId};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -193,6 +197,25 @@ impl Monitor {
     pub(crate) fn points(&self, question: Question<'_>, moment: Moment) -> io::Result<Option<Points>> {
         let Some(history) = &self.history else { return Ok(None) };
         points(history, question, stamp(&self.machine), moment).map(Some)
+    }
+
+    /// Counts the rows of the history after `batched`, which are in no batch yet; `None` if no history is kept.
+    pub(crate) fn pending(&self, batched: u64) -> Option<io::Result<Pending>> {
+        let (history, now) = (self.history.as_ref()?, stamp(&self.machine)?);
+        Some(make::pending(history, batched, now))
+    }
+
+    /// Makes the batch of an order. `secret` must be random, and fresh for each batch.
+    ///
+    /// # Errors
+    /// Returns an error if the disk fails, if there are no rows, or if no collector has a valid key.
+    pub(crate) fn make_batch(
+        &self,
+        order: &Order,
+        of: (FleetId, PeerId),
+        secret: &[u8; SECRET_BYTES],
+    ) -> Result<SealedBatch, MakeError> {
+        make::make(self.history.as_ref().ok_or(MakeError::Empty)?, order, of, secret)
     }
 
     /// Takes values of a program for the next samples.

@@ -65,7 +65,7 @@ pub fn points<D: Disk>(
         timeline.add_anchor(Anchor { stamp, time: now.time });
     }
     let is_whole = rows.len() < MAX_ROWS;
-    let chosen = Chosen::of(&rows, question.metric);
+    let chosen = Chosen::of(rows.iter().map(|row| &row.readings), question.metric);
     let most = MAX_VALUES / chosen.series.len().max(1);
     let next = match rows.get(most.saturating_sub(1)).filter(|_| rows.len() > most) {
         Some(last) => Some(last.sequence),
@@ -77,14 +77,50 @@ pub fn points<D: Disk>(
     Ok(Points { series, rows, step_seconds, next, is_clock_certain: now.is_certain })
 }
 
+/// A row of a collector that has its place in time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedRow {
+    /// Time of the measurement.
+    pub time: Time,
+    /// Whether the time is exact.
+    pub is_exact: bool,
+    /// The values of the row.
+    pub readings: Readings,
+}
+
+/// Maximum number of rows that a collector reads for a part.
+pub const MAX_PLACED_ROWS: usize = MAX_ROWS;
+
+/// Returns a part of the points of a metric, from the rows of a collector after a time, at most [`MAX_PLACED_ROWS`]. The
+/// number of a row is its time.
+pub fn placed_points(rows: &[PlacedRow], metric: &str, is_clock_certain: bool) -> Points {
+    let chosen = Chosen::of(rows.iter().map(|row| &row.readings), metric);
+    let most = (MAX_VALUES / chosen.series.len().max(1)).min(MAX_ROWS);
+    let is_last = rows.len() < MAX_ROWS && rows.len() <= most;
+    let mut part = rows.get(..most.min(rows.len())).unwrap_or(rows);
+    let last = part.last().map(|row| row.time);
+    if !is_last && part.first().map(|row| row.time) != last {
+        // Rows with the same time come in one part, since the next one begins after it.
+        let cut = part.iter().rposition(|row| Some(row.time) != last).map_or(part.len(), |place| place + 1);
+        part = part.get(..cut).unwrap_or(part);
+    }
+    let next = part.last().filter(|_| !is_last).map(|row| row.time.0);
+    let rows = part.iter().filter_map(|row| {
+        let (time, is_exact) = (row.time, row.is_exact);
+        chosen.values(&row.readings).map(|values| Row { time, is_exact, values })
+    });
+    let (rows, series) = (rows.collect(), chosen.series.iter().map(series_name).collect());
+    Points { series, rows, step_seconds: 60, next, is_clock_certain }
+}
+
 /// The series of a metric.
 struct Chosen {
     series: Vec<Series>,
 }
 
 impl Chosen {
-    fn of(rows: &[Sample], metric: &str) -> Self {
-        let all = rows.iter().flat_map(|row| row.readings.iter());
+    fn of<'a>(rows: impl Iterator<Item = &'a Readings>, metric: &str) -> Self {
+        let all = rows.flat_map(Readings::iter);
         let chosen: BTreeSet<&Series> =
             all.map(|reading| &reading.series).filter(|series| is_of(series, metric)).collect();
         Self { series: chosen.into_iter().cloned().collect() }
@@ -97,8 +133,13 @@ impl Chosen {
             Placed::Between(Some(time), _) | Placed::Between(None, Some(time)) => (time, false),
             Placed::Between(None, None) => return None,
         };
-        let values: Vec<Option<f64>> = self.series.iter().map(|series| row.readings.get(series)).collect();
-        (time >= from && values.iter().any(Option::is_some)).then_some(Row { time, is_exact, values })
+        self.values(&row.readings).filter(|_| time >= from).map(|values| Row { time, is_exact, values })
+    }
+
+    /// Returns a value for each series; `None` if there is none at all.
+    fn values(&self, readings: &Readings) -> Option<Vec<Option<f64>>> {
+        let values: Vec<Option<f64>> = self.series.iter().map(|series| readings.get(series)).collect();
+        values.iter().any(Option::is_some).then_some(values)
     }
 }
 
@@ -198,6 +239,30 @@ mod tests {
         assert!(step == 60 && (415..=421).contains(&rows.len()), "{step} {}", rows.len());
         let (rows, _) = all(&history, "system.uptime", 30 * 24 * 3600, here);
         assert_eq!((rows.len(), rows[1].time.since(rows[0].time)), (7, 3600));
+    }
+
+    #[test]
+    fn the_rows_of_a_collector_come_in_parts_without_loss_or_repetition() {
+        let row = |number: u64| {
+            let mut readings = Readings::default();
+            (0..40).for_each(|thing| readings.add_for(&TEMPERATURE, &thing.to_string(), number as f64));
+            // Two rows have the same time.
+            PlacedRow { time: Time(NOW.0 + number / 2), is_exact: true, readings }
+        };
+        let all: Vec<PlacedRow> = (0..3000).map(row).collect();
+        let (mut got, mut after) = (Vec::new(), None);
+        loop {
+            let left = all.iter().filter(|row| after.is_none_or(|after| row.time.0 > after));
+            let read: Vec<PlacedRow> = left.take(MAX_PLACED_ROWS).cloned().collect();
+            let part = placed_points(&read, "hw.temperature", true);
+            assert!(serde_json::to_string(&part).unwrap().len() < service::MAX_ANSWER_BYTES);
+            got.extend(part.rows.iter().filter_map(|row| row.values[0]));
+            after = part.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(got, (0..3000).map(f64::from).collect::<Vec<_>>());
     }
 
     #[test]

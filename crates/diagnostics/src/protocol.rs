@@ -18,10 +18,20 @@ pub enum Request {
         #[serde(default)]
         from: usize,
     },
-    /// Asks for the present values of all metrics of this robot. The answer is [`Answer::Values`].
-    Values {},
-    /// Asks for the history of one metric of this robot. The answer is [`Answer::Points`], with a part of the points.
+    /// Asks for the present values of all metrics of a robot. The answer is [`Answer::Values`].
+    Values {
+        /// The robot; `None` for this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<PeerId>,
+        /// Whether the rows that this collector has stored are meant, and the robot is not asked.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_collected: bool,
+    },
+    /// Asks for the history of one metric of a robot. The answer is [`Answer::Points`], with a part of the points.
     Points {
+        /// The robot; `None` for this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<PeerId>,
         /// Name of the metric.
         metric: String,
         /// Seconds before now at which the history begins.
@@ -29,7 +39,12 @@ pub enum Request {
         /// Number of the last row that the client has; `None` for the first part.
         #[serde(default)]
         after: Option<u64>,
+        /// Whether the rows that this collector has stored are meant, and the robot is not asked.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_collected: bool,
     },
+    /// Asks for the collectors of the swarm, and for the batches of this node. The answer is [`Answer::Collectors`].
+    Collectors {},
     /// Takes values of a program on this robot. The answer is [`Answer::Pushed`].
     Push {
         /// Name of the program. Its values replace the former ones of this program.
@@ -57,6 +72,8 @@ pub enum Answer {
     },
     /// Answer to [`Request::Points`].
     Points(Points),
+    /// Answer to [`Request::Collectors`].
+    Collectors(Collectors),
     /// Answer to [`Request::Push`].
     Pushed {
         /// Number of values that were taken.
@@ -82,9 +99,79 @@ pub struct OwnHealth {
     pub is_measured: bool,
 }
 
+/// The collectors of the swarm, and the batches of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Collectors {
+    /// The collectors that admins name.
+    pub collectors: Vec<CollectorRow>,
+    /// The history of this robot.
+    pub own: OwnBatches,
+    /// The batches of other robots that this node carries.
+    pub carried: CarriedBatches,
+    /// The rows that this node has stored; `None` if there are none.
+    pub collected: Option<CollectedTotals>,
+}
+
+/// A collector of the swarm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectorRow {
+    /// Peer ID of the collector.
+    pub peer: PeerId,
+    /// Whether the collector states a key. Without one, nothing is sealed for it.
+    pub has_key: bool,
+}
+
+/// The history of a robot, as far as it concerns collectors.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnBatches {
+    /// Whether the configuration allows to give the history to collectors.
+    pub is_allowed: bool,
+    /// Number of the last row that a collector has stored; zero if there is none.
+    pub stored: u64,
+    /// Number of batches without a receipt.
+    pub batches: u64,
+    /// Number of their rows.
+    pub rows: u64,
+    /// Size of these batches in bytes.
+    pub bytes: u64,
+    /// Number of rows that no collector got, because they were older than the history on the disk.
+    pub lost: u64,
+}
+
+/// The batches of other robots that a node carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CarriedBatches {
+    /// Maximum size of all batches in bytes; zero if this node carries nothing.
+    pub limit: u64,
+    /// Number of robots.
+    pub robots: u64,
+    /// Number of batches.
+    pub batches: u64,
+    /// Size of these batches in bytes.
+    pub bytes: u64,
+}
+
+/// The rows that a collector has stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectedTotals {
+    /// Number of robots.
+    pub robots: u64,
+    /// Number of rows.
+    pub rows: u64,
+    /// Number of rows that have no place in time yet.
+    pub unplaced: u64,
+    /// Number of rows that each export has not sent yet, by the names of the exports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<String, u64>,
+}
+
 /// The name of a series: a metric, and the thing that was measured.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SeriesName {
     /// OpenTelemetry name of the metric; for a value of a program, the program's name of its series.
     pub metric: String,
@@ -103,7 +190,6 @@ pub struct SeriesName {
 
 /// The present value of a series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Value {
     /// Name of the series.
     pub series: SeriesName,
@@ -113,7 +199,6 @@ pub struct Value {
 
 /// A part of the history of one metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Points {
     /// The series of the metric in this part.
     pub series: Vec<SeriesName>,
@@ -130,7 +215,6 @@ pub struct Points {
 
 /// The values of all series of a part at one time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Row {
     /// Time of the measurement.
     pub time: Time,
@@ -149,8 +233,15 @@ mod tests {
         for request in [
             Request::Health {},
             Request::Fleet { from: 7 },
-            Request::Values {},
-            Request::Points { metric: "hw.temperature".to_owned(), seconds: 7200, after: Some(9) },
+            Request::Values { peer: None, is_collected: false },
+            Request::Points {
+                peer: None,
+                metric: "hw.temperature".to_owned(),
+                seconds: 7200,
+                after: Some(9),
+                is_collected: true,
+            },
+            Request::Collectors {},
             Request::Push { program: "camera".to_owned(), text: "camera_hz 30\n".to_owned() },
         ] {
             let json = serde_json::to_string(&request).unwrap();

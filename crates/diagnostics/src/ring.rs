@@ -25,7 +25,7 @@ use dcache::Time;
 pub use disk::Disk;
 pub use geometry::{Geometry, Group, RESOLUTIONS, Resolution, Ring};
 use page::{Header, PAGE_BYTES, Page};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use summary::{is_complete, summarized};
@@ -159,6 +159,26 @@ impl<D: Disk> History<D> {
         self.anchors.values().for_each(|anchor| timeline.add_anchor(*anchor));
         self.waiting(Resolution::Samples).iter().for_each(|sample| timeline.add_row(sample));
         Ok(timeline)
+    }
+
+    /// Returns rows like [`Self::rows`], and the anchors that were known when they were written.
+    ///
+    /// # Errors
+    /// Returns an error if the disk cannot be read. Damaged pages are left out.
+    pub fn part(
+        &self,
+        resolution: Resolution,
+        after: u64,
+        most: usize,
+    ) -> io::Result<(Vec<Sample>, Vec<Anchor>)> {
+        let pages = self.pages_after(resolution, after, most)?;
+        let waiting = self.waiting(resolution).iter().filter(|row| row.sequence > after);
+        let rows = pages.iter().flat_map(|page| &page.rows).chain(waiting).filter(|row| row.sequence > after);
+        let rows: Vec<Sample> = rows.take(most).cloned().collect();
+        let anchors = pages.iter().flat_map(|page| &page.anchors).chain(self.anchors.values());
+        let boots: BTreeSet<BootId> = rows.iter().map(|row| row.stamp.boot).collect();
+        let anchors = anchors.filter(|anchor| boots.contains(&anchor.stamp.boot)).copied().collect();
+        Ok((rows, anchors))
     }
 
     /// Returns the disk.

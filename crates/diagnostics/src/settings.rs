@@ -1,5 +1,6 @@
 //! The section `[diagnostics]` of the configuration.
 
+use crate::exporting::ExportSettings;
 use crate::health::settings::RuleSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -9,6 +10,9 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
+    /// Whether the robot measures itself and states its health. Without it, other robots list this one as STALE, and this one
+    /// still shows their health.
+    pub enabled: bool,
     /// Whether the history is kept on the disk: samples for a day, minutes for a month, hours for two years, in a file of
     /// 23 MB in the data folder. Without it, only the present values are known.
     pub keep_history: bool,
@@ -25,6 +29,22 @@ pub struct Settings {
     /// Folder that contains the folders `proc` and `sys` of the host. In a container, it is the place where the root folder
     /// of the host is mounted.
     pub host_root: PathBuf,
+    /// Whether the history is given to the collectors of the swarm. It is sealed, so that only they can read it. Only admins name
+    /// collectors. Without any, nothing is given.
+    pub send_history: bool,
+    /// Maximum time, in minutes, for which a new row of the history waits before it is sealed. A shorter time makes more and
+    /// smaller parts. Rows of the time before a power cut do not wait.
+    pub send_after_minutes: u64,
+    /// Space, in MiB, for sealed histories of other robots that this node carries to the collectors. Only nodes with the role
+    /// trusted or a stronger one carry. With 0, this node carries nothing.
+    pub carry_mib: u64,
+    /// Number of days for which a collector keeps the histories of robots.
+    pub collected_days: u64,
+    /// Databases to which a collector sends the histories of robots, by names of your choice, such as
+    /// `[diagnostics.export.main]` with `url = "http://127.0.0.1:9090/api/v1/write"` and `format = "remote_write"`. The other
+    /// format is `otlp`. `ca_file` names a PEM file with certificates. `authorization_file` names a file with the header
+    /// `Authorization`.
+    pub export: BTreeMap<String, ExportSettings>,
     /// Changes of the table of rules, by the codes of the rules, such as `[diagnostics.rules."temperature.high"]` with
     /// `warn = 70.0`. The key `off = true` leaves a rule out. A code that is not in the table adds a rule.
     pub rules: BTreeMap<String, RuleSettings>,
@@ -33,12 +53,18 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            enabled: true,
             keep_history: true,
             filesystems: Vec::new(),
             text_files: None,
             device_health: "127.0.0.1:8085".to_owned(),
             metrics_for_others: false,
             host_root: PathBuf::from("/"),
+            send_history: true,
+            send_after_minutes: 360,
+            carry_mib: 64,
+            collected_days: 800,
+            export: BTreeMap::new(),
             rules: BTreeMap::new(),
         }
     }

@@ -1,19 +1,25 @@
 //! The I/O shell of the service: measures the robot at intervals, states its health, and answers requests.
 
+use crate::answering::Answering;
+use crate::batches::Batches;
 use crate::collect::stamp;
+use crate::collecting;
 use crate::decide::HealthAnnouncer;
 use crate::device::DeviceClient;
 use crate::export::Exporter;
+use crate::exporting;
 use crate::fleet::fleet;
 use crate::fleet_pages::FleetPages;
 use crate::health::Report;
 use crate::health::settings::rules;
 use crate::monitor::{Machine, Monitor, places};
-use crate::points::{Question, values};
 use crate::protocol::{Answer, OwnHealth, Request};
+use crate::remote;
+use crate::remote::wire::Question;
 use crate::settings::Settings;
 use crate::shared_monitor::{MonitorFailed, SharedMonitor};
 use crate::stated::StatedHealth;
+use dcache::PeerId;
 use http_server::RouteSet;
 use serde::{Deserialize, Serialize};
 use service::{Context, DecisionLoop, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError};
@@ -72,6 +78,7 @@ pub struct Diagnostics {
     report: watch::Sender<Option<Report>>,
     stage: watch::Sender<Stage>,
     pages: FleetPages,
+    batches: Batches,
 }
 
 /// Error in the section of the configuration.
@@ -90,11 +97,22 @@ impl Endpoint for Diagnostics {
         match request {
             Request::Health {} => self.health().await,
             Request::Fleet { from } => self.fleet(from).await,
-            Request::Values {} => {
-                let readings = self.monitor.run(|monitor| monitor.readings()).await?;
-                Ok(Answer::Values { values: values(&readings) })
+            Request::Values { peer, is_collected: true } => self.batches.values(peer).await,
+            Request::Values { peer, .. } => match self.other(peer) {
+                Some(peer) => remote::ask(&self.context, peer, &Question::Values {}).await,
+                None => Ok(Answer::Values { values: self.answering().values().await? }),
+            },
+            Request::Points { peer, metric, seconds, after, is_collected: true } => {
+                self.batches.points(peer, &metric, seconds, after).await
             }
-            Request::Points { metric, seconds, after } => self.points(metric, seconds, after).await,
+            Request::Points { peer, metric, seconds, after, .. } => match self.other(peer) {
+                Some(peer) => {
+                    let question = Question::Points { metric, seconds, after };
+                    remote::ask(&self.context, peer, &question).await
+                }
+                None => Ok(Answer::Points(self.answering().points(metric, seconds, after).await?)),
+            },
+            Request::Collectors {} => self.batches.collectors().await,
             Request::Push { program, text } => self.push(program, text).await,
         }
     }
@@ -102,7 +120,8 @@ impl Endpoint for Diagnostics {
 
 impl Service for Diagnostics {
     type Settings = Settings;
-    const METRICS: &'static [Metric] = &[STATED, SAMPLES];
+    const METRICS: &'static [Metric] =
+        &[STATED, SAMPLES, collecting::ROWS, collecting::REFUSED, exporting::EXPORTED, exporting::UNEXPORTED];
 
     fn open(context: Context, settings: Settings) -> Result<Self, ServiceError> {
         let environment = context.environment.clone();
@@ -116,13 +135,16 @@ impl Service for Diagnostics {
         let own = [PathBuf::from("/"), data].into_iter().chain(context.folders.shared.clone());
         let more = settings.filesystems.iter().cloned().map(|path| environment.expand(path));
         let monitor = Monitor::new(machine, places(own.chain(more), text_files), rules, boots);
+        let monitor = SharedMonitor::new(monitor);
+        let batches = Batches::new(&context, &settings, &monitor).map_err(ServiceError::other)?;
         Ok(Self {
             context,
             settings,
-            monitor: SharedMonitor::new(monitor),
+            monitor,
             report: watch::Sender::default(),
             stage: watch::Sender::new(Stage::Present),
             pages: FleetPages::default(),
+            batches,
         })
     }
 
@@ -130,6 +152,11 @@ impl Service for Diagnostics {
         tokio::select! {
             ended = self.measure() => ended,
             ended = self.state_health() => ended,
+            ended = self.context.with_node(|node| {
+                let answering = self.answering();
+                async move { Ok(remote::serve(answering, node).await) }
+            }) => ended,
+            never = self.batches.run() => match never {},
         }
     }
 
@@ -159,6 +186,9 @@ impl Service for Diagnostics {
 impl Diagnostics {
     /// Measures the robot at intervals.
     async fn measure(&self) -> Result<Infallible, ServiceError> {
+        if !self.settings.enabled {
+            return std::future::pending().await;
+        }
         let mut device = DeviceClient::new(address(&self.settings)?);
         sleep(FIRST_LOOK).await;
         self.sample(&mut device).await?;
@@ -273,19 +303,13 @@ impl Diagnostics {
         Ok(Answer::Fleet { robots })
     }
 
-    async fn points(&self, metric: String, seconds: u64, after: Option<u64>) -> Result<Answer, Failure> {
-        let moment = self.context.swarm.read_at(|_, now| now).await?;
-        let points =
-            move |monitor: &mut Monitor| monitor.points(Question { metric: &metric, seconds, after }, moment);
-        let points = self.monitor.run(points).await?;
-        let points = points.map_err(|error| Failure::new(FailureKind::Disk, error))?;
-        let none = || {
-            Failure::new(
-                FailureKind::Refused,
-                "this robot keeps no history, or has not read it yet; its log says why",
-            )
-        };
-        points.map(Answer::Points).ok_or_else(none)
+    /// Returns the peer of a request, unless it is this robot.
+    fn other(&self, peer: Option<PeerId>) -> Option<PeerId> {
+        peer.filter(|peer| *peer != self.context.swarm.me())
+    }
+
+    fn answering(&self) -> Answering {
+        Answering { context: self.context.clone(), monitor: self.monitor.clone() }
     }
 
     async fn push(&self, program: String, text: String) -> Result<Answer, Failure> {

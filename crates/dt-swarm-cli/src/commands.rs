@@ -78,6 +78,7 @@ commands! {
     health::Health,
     fleet::Fleet,
     metrics::Metrics,
+    collectors::Collectors,
     version::Version,
     query::Query,
     watch::Watch,

@@ -20,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Minimum time to wait for a stream. The daemon gives up after 25 seconds.
-const MIN_TIMEOUT: Duration = Duration::from_secs(35);
+pub(crate) const MIN_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// Size of the buffer of each direction in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -52,7 +52,7 @@ impl Context {
     }
 
     /// Finds a robot by its name or peer ID.
-    fn robot_called(&self, name: &str) -> Result<PeerRef, CliError> {
+    pub(crate) fn robot_called(&self, name: &str) -> Result<PeerRef, CliError> {
         let known = self.robots_known_here().unwrap_or_default();
         let selector = Selector::new(name);
         match selector.choose(&known) {
@@ -70,7 +70,7 @@ impl Context {
     }
 
     /// Returns the robot at HOST. If HOST is an address, the daemon there is asked for its peer ID.
-    fn robot_at_host(&self) -> Result<PeerRef, CliError> {
+    pub(crate) fn robot_at_host(&self) -> Result<PeerRef, CliError> {
         match self.target()? {
             Target::Robot(_) => self.robot_called(&self.host.name),
             Target::Host(host, _) if host.is_here() => Err(CliError::NoDestination),

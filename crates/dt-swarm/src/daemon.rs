@@ -253,6 +253,7 @@ impl Daemon {
             .with_private(self.private.clone())
             .with_folders(self.folders.clone())
             .with_nearby(self.shared.nearby.clone())
+            .with_identity(self.shared.keypair.clone())
     }
 
     /// Runs a task and restarts it if it fails. The task stops by itself on the stop token, because it has data to

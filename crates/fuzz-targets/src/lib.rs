@@ -18,8 +18,10 @@
 //! - **Start reading** at [`TARGETS`].
 
 pub mod address;
+pub mod announcement;
 pub mod answer;
 pub mod bag;
+pub mod batch;
 pub mod bitswap;
 pub mod bucket;
 pub mod catalog;
@@ -41,6 +43,7 @@ pub mod line;
 pub mod mcap;
 pub mod metadata;
 pub mod metrics_file;
+pub mod metrics_messages;
 pub mod opening;
 pub mod page;
 pub mod pattern;
@@ -76,8 +79,10 @@ pub struct Target {
 /// All targets, sorted by name.
 pub const TARGETS: &[Target] = &[
     Target { name: "address", check: address::check, seeds: address::seeds },
+    Target { name: "announcement", check: announcement::check, seeds: announcement::seeds },
     Target { name: "answer", check: answer::check, seeds: answer::seeds },
     Target { name: "bag", check: bag::check, seeds: bag::seeds },
+    Target { name: "batch", check: batch::check, seeds: batch::seeds },
     Target { name: "bitswap", check: bitswap::check, seeds: bitswap::seeds },
     Target { name: "bucket", check: bucket::check, seeds: bucket::seeds },
     Target { name: "catalog", check: catalog::check, seeds: catalog::seeds },
@@ -99,6 +104,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "mcap", check: mcap::check, seeds: mcap::seeds },
     Target { name: "metadata", check: metadata::check, seeds: metadata::seeds },
     Target { name: "metrics_file", check: metrics_file::check, seeds: metrics_file::seeds },
+    Target { name: "metrics_messages", check: metrics_messages::check, seeds: metrics_messages::seeds },
     Target { name: "opening", check: opening::check, seeds: opening::seeds },
     Target { name: "page", check: page::check, seeds: page::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },

@@ -1,6 +1,7 @@
 //! Command line of the lab: measurements that are started by hand, and a content node that tests control.
 
 mod content_node;
+mod health;
 mod idle;
 mod share_v0;
 
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
+use health::{Health, health};
 use idle::{Idle, idle};
 use lab::experiments::{
     Attack, Catalog, Class, Copies, Crashes, Discover, Faults, Heal, Irc, LimitsHeld, Merge, Pair, Shown,
@@ -30,6 +32,8 @@ struct Options {
 enum Command {
     /// Print what idle daemons use: memory, processor time, network and disk
     Idle(Idle),
+    /// Print what measuring a robot and stating its health cost: processor, memory, network and disk
+    Health(Health),
     // The types of the options of these commands hold their descriptions.
     Spread(Spread),
     Discover(Discover),
@@ -57,6 +61,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Options::parse().command {
         Command::Idle(options) => idle(&options).map_err(Into::into),
+        Command::Health(options) => health(&options).map_err(Into::into),
         Command::Spread(options) => spread(&options).map_err(Into::into),
         Command::Discover(options) => run_discover(&options).map_err(Into::into),
         Command::Faults(options) => run_faults(&options).map_err(Into::into),

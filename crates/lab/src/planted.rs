@@ -51,7 +51,15 @@ pub fn set_charge(robot: &Robot, percent: u32) -> Result {
 /// # Errors
 /// When the host cannot be made.
 pub fn robot(lab: &Lab, name: &str, top: &str, keys: &str) -> Result<Robot> {
-    robot_without_rules(lab.host(name)?, (top, keys), &[&OFF[..], &[DISK_FULL]].concat())
+    robot_on(lab.host(name)?, top, keys)
+}
+
+/// Makes a robot like [`robot`] on a host.
+///
+/// # Errors
+/// When its files cannot be written.
+pub fn robot_on(host: Host, top: &str, keys: &str) -> Result<Robot> {
+    robot_without_rules(host, (top, keys), &[&OFF[..], &[DISK_FULL]].concat())
 }
 
 /// Makes a robot as [`robot`], with a disk of its own.

@@ -127,6 +127,40 @@ fn prometheus_can_read_the_metrics() -> Result {
     Ok(())
 }
 
+#[test]
+fn a_robot_tells_its_metrics_to_another_one_on_its_network() -> Result {
+    let Some(lab) = or_skip("the metrics of another robot", Lab::new("askmetrics")) else { return Ok(()) };
+    let (mut a, mut b) = (robot(&lab, "a", "", "")?, robot(&lab, "b", "", "")?);
+    a.restart()?;
+    b.restart()?;
+    set_temperature(&b, 60)?;
+    let ask = |arguments: &[&str]| {
+        let finished = a.host().run(a.cli_command_to("b", arguments), SOON).ok()?.success("asking b").ok()?;
+        serde_json::from_str::<Value>(&finished).ok()
+    };
+    let temperature = || {
+        let values = ask(&["metrics", "--json"])?;
+        values["values"]
+            .as_array()?
+            .iter()
+            .find(|value| value["metric"] == "hw.temperature" && value["value"] == 60.0)
+            .cloned()
+    };
+    let value = wait_until(SOON, "the temperature of b at a", temperature)?;
+    assert_eq!(value["label"], "cpu-thermal");
+    let history = || {
+        let history = ask(&["metrics", "temperature", "--json"])?;
+        (history["series"][0]["points"].as_array()?.len() >= 3).then_some(history)
+    };
+    let history = wait_until(SOON, "the history of b at a", history)?;
+    assert_eq!(history["daemon"]["peer"], b.peer_id()?.as_str());
+    println!(
+        "{}",
+        a.host().run(a.cli_command_to("b", &["metrics", "temperature"]), SOON)?.success("the plot of b")?
+    );
+    Ok(())
+}
+
 /// Pushes values with the CLI.
 fn push(robot: &Robot, text: &str) -> Result {
     let file = robot.host().folder().join("pushed");

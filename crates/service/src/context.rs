@@ -5,6 +5,7 @@ use crate::{
     supervise,
 };
 use control::{Failure, FailureKind, Places};
+use dcache::Keypair;
 use ipfs::node::Node;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -93,6 +94,9 @@ pub struct Context {
     pub private: Arc<PrivatePlaces>,
     /// Folders of the daemon on the disk, and its control socket.
     pub folders: Arc<Folders>,
+    /// The identity of this node, from which a service may derive keys of its own. Records are signed by the swarm. `None` in
+    /// tests.
+    pub identity: Option<Arc<Keypair>>,
     pub(crate) store: Arc<Store>,
     pub(crate) stop: CancellationToken,
 }
@@ -122,6 +126,7 @@ impl Context {
             environment,
             private,
             folders,
+            identity: None,
             store,
             stop,
         }
@@ -149,6 +154,12 @@ impl Context {
     #[must_use]
     pub fn with_folders(self, folders: Arc<Folders>) -> Self {
         Self { folders, ..self }
+    }
+
+    /// Returns this context with the identity of this node.
+    #[must_use]
+    pub fn with_identity(self, identity: Arc<Keypair>) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// Returns this context for the service called `name`.

@@ -3,6 +3,7 @@
 use crate::network::NetworkId;
 use crate::node::NodeId;
 use crate::scenario::Killed;
+use diagnostics::health::Level;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub(crate) enum Action {
     Depart { node: NodeId, off: Duration },
     /// The tables of robots of some nodes are checked.
     CheckTables,
+    /// The level of a node's health changes.
+    SetLevel { node: NodeId, level: Level },
+    /// The health that some nodes see is checked.
+    CheckHealth,
     /// A node publishes a record; if it does not run then, the next running node does.
     Say { node: NodeId, group: usize, bucket: String, data: String, lifetime: Duration },
     /// A file is put into a node's shared folder; if the node does not run then, into that of the next running node.

@@ -3,7 +3,7 @@
 use crate::usage::Used;
 use comfy_table::{LineStyle, Table, TableStyle};
 use serde::Serialize;
-use sim::{CopiesSeen, Kind, Report, Spans, TablesSeen};
+use sim::{CopiesSeen, HealthSeen, Kind, Report, Spans, TablesSeen};
 
 /// Maximum number of failed runs whose failures are printed.
 const MOST_FAILED: usize = 10;
@@ -79,6 +79,11 @@ fn print_run(report: &Report, used: &Used) {
     }
     if let Some(tables) = report.tables {
         print_tables(&tables);
+    }
+    if let Some(HealthSeen { read, changes, wrong, stale }) = report.health {
+        println!(
+            "the health of all robots was read {read} times, and changed {changes} times: a running robot was seen with a wrong level for at most {wrong:.1} s; {stale} times a robot that did not run was shown as STALE\n"
+        );
     }
     if let Some(met) = report.meetings {
         println!("each node lists all others, median / worst after the last start: {}\n", spans(met));

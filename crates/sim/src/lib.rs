@@ -8,6 +8,7 @@
 //! - if an honest node ever sends more on a network than that allows (computed by the simulator, not by the brain's own
 //!   code),
 //! - if a table of robots shows a node as present that ended longer ago than the lifetime of a presence,
+//! - if a node sees a wrong health of another node for longer than its scenario allows, or does not list it,
 //! - if a kind of records took longer to reach all nodes than its scenario allows.
 //!
 //! Signatures are real, and lines have the format of the wire. The environment of a brain behaves as in the daemon. Own
@@ -39,6 +40,7 @@ mod check;
 mod copies;
 mod disk;
 mod event;
+mod health;
 mod ledger;
 mod liar;
 mod line;
@@ -62,7 +64,7 @@ mod world;
 pub use action::Sabotage;
 pub use line::{Count, Kind};
 pub use reading::{BUILT_IN, ScenarioError};
-pub use report::{CopiesSeen, FilesSafe, Report, Spans, Spread, TablesSeen, Traffic};
+pub use report::{CopiesSeen, FilesSafe, HealthSeen, Report, Spans, Spread, TablesSeen, Traffic};
 pub use scenario::*;
 pub use seeds::run_seeds;
 pub use world::Options;

@@ -27,6 +27,8 @@ impl World {
             Action::Crash { node, off } => self.crash(node, off),
             Action::Depart { node, off } => self.depart(node, off),
             Action::CheckTables => self.check_tables(),
+            Action::SetLevel { node, level } => self.set_level(node, level),
+            Action::CheckHealth => self.check_health(),
             Action::Say { node, group, bucket, data, lifetime } => {
                 self.say_somewhere(node, Some(group), &bucket, &data, lifetime.as_secs());
             }
@@ -76,6 +78,7 @@ impl World {
         networks.into_iter().for_each(|network| self.channel_up(node, network));
         self.start_services(node);
         self.tables.started(node, self.now);
+        self.health.started(node, self.now);
     }
 
     fn channel_up(&mut self, node: NodeId, id: NetworkId) {

@@ -50,6 +50,7 @@ pub(crate) fn world(scenario: &Arc<Scenario>, options: Options) -> Result<World,
     planner.files();
     planner.departures();
     planner.tables();
+    planner.faults();
     planner.liars()?;
     planner.at(scenario.measure_from, Action::Measure);
     planner.at(scenario.duration, Action::Calm);

@@ -41,6 +41,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("copies", include_str!("../scenarios/copies.toml")),
     ("short-absences", include_str!("../scenarios/short-absences.toml")),
     ("come-and-go", include_str!("../scenarios/come-and-go.toml")),
+    ("health", include_str!("../scenarios/health.toml")),
 ];
 
 fn names() -> Vec<&'static str> {

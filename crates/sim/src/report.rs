@@ -37,6 +37,8 @@ pub struct Report {
     pub copies: Option<CopiesSeen>,
     /// Results of the checks of the tables of robots; absent if the scenario has none.
     pub tables: Option<TablesSeen>,
+    /// Results of the checks of the health of nodes; absent if the scenario has none.
+    pub health: Option<HealthSeen>,
     /// Time from the start of the last node until each node listed all others; absent if the scenario does not ask for
     /// it.
     pub meetings: Option<Spans>,
@@ -83,6 +85,19 @@ pub struct TablesSeen {
     pub farewells: usize,
     /// Number of times that a node came to another network.
     pub moves: usize,
+}
+
+/// Results of the checks of the health of nodes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HealthSeen {
+    /// Number of sets that were read.
+    pub read: usize,
+    /// Number of times that the level of a node changed.
+    pub changes: usize,
+    /// Longest time, in seconds, for which a running node was seen with another level than its own, or not at all.
+    pub wrong: f64,
+    /// Number of rows of nodes that did not run, and that were shown as STALE.
+    pub stale: usize,
 }
 
 /// Time until records of one kind reached all honest nodes.
@@ -177,6 +192,7 @@ impl World {
             files: self.files_safe(),
             copies: self.copies_seen(),
             tables: self.tables_seen(),
+            health: self.health_seen(),
             meetings,
             spreads,
             traffic: self.traffic(),
@@ -201,6 +217,16 @@ impl World {
             released: self.copies.released,
             fewest_left: self.copies.fewest,
             longest_lack: self.copies.longest.as_secs_f64(),
+        })
+    }
+
+    fn health_seen(&self) -> Option<HealthSeen> {
+        let checks = &self.health;
+        (checks.read > 0).then_some(HealthSeen {
+            read: checks.read,
+            changes: checks.changes,
+            wrong: checks.wrong.as_secs_f64(),
+            stale: checks.stale,
         })
     }
 

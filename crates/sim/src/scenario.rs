@@ -37,6 +37,8 @@ pub struct Scenario {
     pub laptop: Vec<Laptop>,
     /// Statements that all honest nodes make about themselves.
     pub presence: Option<Presence>,
+    /// Faults of nodes, and checks of the health that others see.
+    pub health: Option<Health>,
     /// Files that nodes share during the run.
     pub files: Option<SharedFiles>,
     /// Records that nodes have from the beginning.
@@ -167,6 +169,27 @@ pub struct Tables {
     pub every: Seconds,
     /// Number of nodes whose tables are read in each check.
     pub readers: usize,
+}
+
+/// Faults of random honest nodes at random times. Each other node must see the level of a node, and that a node does not run
+/// any more.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Number of faults.
+    pub faults: usize,
+    /// Time of the earliest fault, and of the first check.
+    pub from: Seconds,
+    /// Time of the latest fault.
+    pub until: Seconds,
+    /// Minimum and maximum duration of a fault.
+    pub lasting: [Seconds; 2],
+    /// Interval between two checks.
+    pub every: Seconds,
+    /// Number of nodes whose sets are read in each check.
+    pub readers: usize,
+    /// Maximum time until each node sees a new level, also after a partition. If one needs longer, the run fails.
+    pub within: Seconds,
 }
 
 /// Files that honest nodes put into their shared folders at random times. At the end of `duration`, each must be kept

@@ -1,4 +1,4 @@
-//! The services of a node: discovery and log sharing, with the deciders that the daemon runs.
+//! The services of a node: discovery, diagnostics and log sharing, with the deciders that the daemon runs.
 //!
 //! Only the deciders are real; the rest of each service is modelled. A decision is made when a record of interest
 //! comes, when a fetch ends, and at the time that the decider has asked for. A fetch takes the time that the scenario
@@ -9,9 +9,11 @@ use crate::copies::FILE_BYTES;
 use crate::event::Event;
 use crate::network::address;
 use crate::node::{Life, NodeId};
+use crate::scenario::Scenario;
 use crate::world::World;
 use brain::Now;
 use dcache::{BucketPath, Moment, PeerId, Set, Statements, Time};
+use diagnostics::HealthAnnouncer;
 use discovery::Announcer;
 use ipfs::Cid;
 use logs::buckets::concerns_copies;
@@ -62,6 +64,7 @@ impl Files {
 #[derive(Debug)]
 pub(crate) struct Services {
     announcer: Announcer,
+    pub(crate) health: HealthAnnouncer,
     proposal: Proposal,
     replication: Replication,
     fetching: BTreeSet<Cid>,
@@ -75,22 +78,33 @@ impl Services {
     fn new(me: PeerId, facts: LocalFacts) -> Self {
         let (announcer, proposal, replication) =
             (Announcer::new(me, facts), Proposal::new(me), Replication::new(me));
-        Self { announcer, proposal, replication, fetching: BTreeSet::new(), seen: None, planned: None }
+        let health = HealthAnnouncer::new(me);
+        Self {
+            announcer,
+            health,
+            proposal,
+            replication,
+            fetching: BTreeSet::new(),
+            seen: None,
+            planned: None,
+        }
     }
 }
 
 impl World {
     /// Starts the services of a node, if the scenario has any.
     pub(crate) fn start_services(&mut self, node: NodeId) {
-        if self.scenario.presence.is_none() && self.scenario.files.is_none() {
+        let Scenario { presence, files, health, .. } = &*self.scenario;
+        if presence.is_none() && files.is_none() && health.is_none() {
             return;
         }
-        let facts = self.facts(node);
+        let (facts, measured) = (self.facts(node), self.measured_health(node));
         let of = &mut self.nodes[node];
         let mut services = Services::new(of.me, facts);
         if let Some(copies) = self.scenario.files.as_ref().and_then(|files| files.copies.as_ref()) {
             services.replication.set_copy_rules(copies.rules());
         }
+        services.health.set_health(&measured);
         of.services = Some(Box::new(services));
         self.plan_decision(node, self.now);
     }
@@ -99,6 +113,7 @@ impl World {
     pub(crate) fn depart(&mut self, node: NodeId, off: Duration) {
         if let Some(services) = &mut self.nodes[node].services {
             services.announcer.leave();
+            services.health.leave();
             self.tables.says_farewell(node);
         }
         self.plan_decision(node, self.now);
@@ -174,6 +189,9 @@ impl World {
         let mut wakes = Vec::new();
         if self.is_announced() {
             wakes.push(self.state(node, moment, |set| services.announcer.decide(set, moment)).1);
+        }
+        if self.scenario.health.is_some() {
+            wakes.push(self.state(node, moment, |set| services.health.decide(set, moment)).1);
         }
         if self.scenario.files.is_some() {
             let (room, pressure) = self.space(node);

@@ -44,6 +44,17 @@ pub(crate) struct TableChecks {
 }
 
 impl TableChecks {
+    /// Returns whether a node runs, and the time since when; `None` if it has never run.
+    pub(crate) fn since(&self, node: NodeId) -> Option<(bool, Duration)> {
+        let running = self.running.get(&node).map(|since| (true, *since));
+        running.or_else(|| self.ended.get(&node).map(|since| (false, *since)))
+    }
+
+    /// Returns whether a node is being shut down cleanly, and still runs.
+    pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        self.running.contains_key(&node) && self.said_farewell.contains(&node)
+    }
+
     /// Notes that a node starts.
     pub(crate) fn started(&mut self, node: NodeId, now: Duration) {
         self.ended.remove(&node);

@@ -3,6 +3,7 @@
 use crate::action::Sabotage;
 use crate::copies::CopyChecks;
 use crate::event::{Event, Queue};
+use crate::health::HealthChecks;
 use crate::ledger::Ledger;
 use crate::line::Tally;
 use crate::link::{Link, LinkId};
@@ -83,6 +84,7 @@ pub(crate) struct World {
     pub(crate) safety: Safety,
     pub(crate) copies: CopyChecks,
     pub(crate) tables: TableChecks,
+    pub(crate) health: HealthChecks,
     pub(crate) meetings: Meetings,
     /// Records that nodes hold at their first start.
     pub(crate) stock: BTreeMap<NodeId, Vec<Record>>,
@@ -118,6 +120,7 @@ impl World {
             safety: Safety::default(),
             copies: CopyChecks::default(),
             tables: TableChecks::default(),
+            health: HealthChecks::default(),
             meetings: Meetings::default(),
             stock: BTreeMap::new(),
             failures: Vec::new(),

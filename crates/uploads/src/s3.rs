@@ -2,11 +2,11 @@
 
 mod answer;
 mod client;
-mod connect;
+mod link;
 mod xml;
 
 pub use client::Patience;
-pub use connect::CertificatesError;
+pub use http_client::CertificatesError;
 
 use crate::credentials::Credentials;
 use crate::destination::Destination;
@@ -17,8 +17,8 @@ use crate::trouble::Trouble;
 use answer::{is_absent, trouble};
 use bytes::Bytes;
 use client::Client;
-use connect::Connector;
 use http::{Method, Uri};
+use http_client::Connector;
 use md5::{Digest as _, Md5};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{HttpRequest, HttpRequestBody};

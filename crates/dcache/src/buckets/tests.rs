@@ -70,6 +70,10 @@ fn a_family_contains_the_buckets_whose_first_names_are_its_names() {
         ("pri/x/info/robot", "pri/ID/info/robot"),
         ("pri/x/uploads", "pri/ID/uploads"),
         ("pri/x/health", "pri/ID/health"),
+        ("pri/x/collector", "pri/ID/collector"),
+        ("pri/x/receipts/y", "pri/ID/receipts"),
+        ("pri/x/carries", "pri/ID/carries"),
+        ("collectors", "collectors"),
         ("pri/x/information", "pri/ID"),
         ("pri/x/info/version", "pri/ID/info"),
         ("pri/x/info/version/dswarm", "pri/ID/info/version/dswarm"),
@@ -89,6 +93,7 @@ fn the_buckets_of_files_hold_cids() {
         (SHARE_DISCARD, Form::Cid),
         (PEER, Form::Peer),
         (NETWORKS, Form::Text),
+        (COLLECTORS, Form::Peer),
     ] {
         assert_eq!(row.family().form, expected, "{}", row.family().path);
     }

@@ -132,6 +132,29 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
     None
 }
 
+/// Returns the name and the labels of a series, without escapes. Returns `None` for a text that is no series.
+pub(crate) fn parts(series: &str) -> Option<(&str, BTreeMap<&str, String>)> {
+    let name = name_of(series);
+    let rest = series.get(name.len()..).filter(|_| is_name(name, ":") && !name.is_empty())?;
+    let (labels, rest) = match rest.strip_prefix('{') {
+        Some(rest) => labels(rest)?,
+        None => (BTreeMap::new(), rest),
+    };
+    let labels = labels.into_iter().map(|(key, value)| (key, unescaped(value))).collect();
+    rest.is_empty().then_some((name, labels))
+}
+
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut chars) = (String::with_capacity(text.len()), text.chars());
+    while let Some(char) = chars.next() {
+        plain.extend(match char {
+            '\\' => chars.next().map(|escaped| if escaped == 'n' { '\n' } else { escaped }),
+            char => Some(char),
+        });
+    }
+    plain
+}
+
 /// Writes a series. The order of its labels does not matter, so they are sorted.
 fn series(name: &str, labels: &BTreeMap<&str, &str>) -> String {
     if labels.is_empty() {
@@ -162,6 +185,19 @@ mod tests {
         assert_eq!(read(r#"a { x = "a\"b\\\n}" } 7"#), series_of(r#"a{x="a\"b\\\n}"}"#, 7.0));
         assert_eq!(read("a{} +Inf"), series_of("a", f64::INFINITY));
         assert!(read("a NaN").is_some_and(|(_, value)| value.is_nan()));
+    }
+
+    #[test]
+    fn the_parts_of_a_series_are_found() {
+        let part = |text| {
+            parts(text).map(|(name, labels)| (name.to_owned(), labels.into_iter().collect::<Vec<_>>()))
+        };
+        assert_eq!(part("a:b"), Some(("a:b".to_owned(), vec![])));
+        let labels = vec![("x", "1\"\\\n".to_owned()), ("y", "2".to_owned())];
+        assert_eq!(part(r#"a{x="1\"\\\n",y="2"}"#), Some(("a".to_owned(), labels)));
+        for wrong in ["", "1a", "a b", "a{", "a{x=1}", r#"a{x="1"} "#, r#"{x="1"}"#] {
+            assert_eq!(part(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -39,6 +39,19 @@ pub enum Placed {
     Between(Option<Time>, Option<Time>),
 }
 
+/// The knowledge of a timeline about a boot, in a form that can be kept on a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootTimes {
+    /// ID of the boot.
+    pub boot: BootId,
+    /// Lowest number of a row of the boot.
+    pub first: u64,
+    /// Greatest known time since the boot, in milliseconds.
+    pub millis: u64,
+    /// Anchors of the boot.
+    pub anchors: Vec<Anchor>,
+}
+
 /// The boots of a robot, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
@@ -66,11 +79,15 @@ impl Timeline {
 
     /// Notes that there is a row.
     pub fn add_row(&mut self, row: &Sample) {
-        let Stamp { boot: id, millis } = row.stamp;
-        let new = || Boot { first: row.sequence, millis, starts: BTreeMap::new() };
+        self.note_row(row.sequence, row.stamp);
+    }
+
+    fn note_row(&mut self, number: u64, stamp: Stamp) {
+        let Stamp { boot: id, millis } = stamp;
+        let new = || Boot { first: number, millis, starts: BTreeMap::new() };
         let boot = self.boots.entry(id).or_insert_with(new);
         self.order.remove(&(boot.first, id));
-        boot.first = boot.first.min(row.sequence);
+        boot.first = boot.first.min(number);
         boot.millis = boot.millis.max(millis);
         self.order.insert((boot.first, id));
         if self.order.len() > MAX_BOOTS
@@ -89,6 +106,48 @@ impl Timeline {
         if is_new && boot.starts.len() < MAX_ANCHORS {
             boot.starts.insert(anchor.stamp.millis, start);
         }
+    }
+
+    /// Returns all boots, in order.
+    pub fn boots(&self) -> Vec<BootTimes> {
+        let known = self.order.iter().filter_map(|(_, id)| Some((*id, self.boots.get(id)?)));
+        let times = known.map(|(id, Boot { first, millis, starts })| {
+            let anchor = |(at, start): (&u64, &i128)| Anchor {
+                stamp: Stamp { boot: id, millis: *at },
+                time: time(start + i128::from(*at)),
+            };
+            let anchors = starts.iter().map(anchor).collect();
+            BootTimes { boot: id, first: *first, millis: *millis, anchors }
+        });
+        times.collect()
+    }
+
+    /// Adds a boot that [`Self::boots`] returned.
+    pub fn add_boot(&mut self, times: &BootTimes) {
+        self.note_row(times.first, Stamp { boot: times.boot, millis: times.millis });
+        times.anchors.iter().for_each(|anchor| self.add_anchor(*anchor));
+    }
+
+    /// Returns whether a boot is known.
+    pub fn has(&self, boot: BootId) -> bool {
+        self.boots.contains_key(&boot)
+    }
+
+    /// Returns the lowest number of a row of the boot that follows this one.
+    pub fn next_boot(&self, boot: BootId) -> Option<u64> {
+        self.later(boot).next().map(|(first, _)| first)
+    }
+
+    /// Returns the lowest number of a row of the next boot that has an anchor.
+    pub fn next_anchored(&self, boot: BootId) -> Option<u64> {
+        let has_anchor = |id: &BootId| self.boots.get(id).is_some_and(|boot| !boot.starts.is_empty());
+        self.later(boot).find(|(_, id)| has_anchor(id)).map(|(first, _)| first)
+    }
+
+    /// Returns the boots after this one, with the lowest numbers of their rows.
+    fn later(&self, boot: BootId) -> impl Iterator<Item = (u64, BootId)> {
+        let place = self.boots.get(&boot).map_or((u64::MAX, boot), |known| (known.first, boot));
+        self.order.range((Bound::Excluded(place), Bound::Unbounded)).copied()
     }
 
     /// Returns the place of a moment in time.
@@ -222,6 +281,9 @@ mod tests {
                     }
                 }
             }
+            let mut copy = Timeline::default();
+            timeline.boots().iter().for_each(|boot| copy.add_boot(boot));
+            prop_assert_eq!(copy.boots(), timeline.boots(), "a timeline is the same after it was kept");
         }
     }
 

@@ -13,11 +13,12 @@ use crate::output::fields::{Daemon, Timestamp};
 use crate::output::{Done, Form, Output, Print};
 use crate::page_file;
 use crate::period::period;
+use crate::streams::MIN_TIMEOUT;
 use crate::terminal::{USUAL_WIDTH, terminal, width};
 use crate::text::{clean, duration};
 use clap::{Args, ValueHint};
 use control::Client;
-use dcache::Time;
+use dcache::{PeerId, Time};
 use diagnostics::Diagnostics;
 use diagnostics::health::shown;
 use diagnostics::metrics::{ALL, CUSTOM, prometheus_name};
@@ -33,6 +34,8 @@ const EXAMPLES: &str = "\
 Examples:
   dt-swarm-cli localhost metrics                              lists the present values
   dt-swarm-cli localhost metrics temperature                  draws the temperatures of the last 2 hours
+  dt-swarm-cli duckie7 metrics battery.charge                 asks the robot duckie7, without any server
+  dt-swarm-cli duckie7 metrics battery.charge --collected --since 30d    shows what this collector has of duckie7
   dt-swarm-cli localhost metrics hw.temperature --since 7d --svg hot.svg
   dt-swarm-cli localhost metrics system.cpu.utilization --since 1d --csv > cpu.csv
   echo 'camera_hz 30' | dt-swarm-cli localhost metrics --push camera";
@@ -49,7 +52,8 @@ const MAX_NAME_SHOWN: usize = 120;
 /// Shows what the robot measures: its present values, or the history of one metric as a plot.
 ///
 /// The robot keeps samples of every ten seconds for a day, minutes for a month, and hours for two years. A counter is drawn as
-/// its rate. METRIC is a name as the list without METRIC shows it, a part that only one name has, or a name for Prometheus.
+/// its rate. Another robot answers if this computer is on its networks, has a role in its swarm, or the swarm has a key. METRIC
+/// is a name as the list without METRIC shows it, a part that only one name has, or a name for Prometheus.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Metrics {
@@ -68,6 +72,9 @@ pub(crate) struct Metrics {
     /// Overwrites the file even if it is not a picture that this command wrote.
     #[arg(long, requires = "svg")]
     force: bool,
+    /// Shows what the daemon on this computer has stored as a collector, and does not ask the robot.
+    #[arg(long, conflicts_with = "push")]
+    collected: bool,
     /// Adds values of a program of this name, which are read from standard input in the text format of Prometheus. They are
     /// measured for five minutes.
     #[arg(long, value_name = "PROGRAM", conflicts_with = "metric")]
@@ -164,13 +171,11 @@ impl Command for Metrics {
         if let Some(path) = &self.svg {
             page_file::check_start(svg::START, path, self.force)?;
         }
-        context.require_here()?;
-        let mut found = context.find()?;
-        let daemon = daemon_of(&found);
         if let Some(program) = &self.push {
-            return push(&mut found.client, program).map(MetricsOutput::Done);
+            return push(&mut context.client()?, program).map(MetricsOutput::Done);
         }
-        let values = values(&mut found.client)?;
+        let (mut source, daemon) = Source::new(context, self.collected)?;
+        let values = source.values()?;
         let Some(metric) = &self.metric else {
             let time = Timestamp(ask::clock());
             let values =
@@ -181,7 +186,7 @@ impl Command for Metrics {
             });
         };
         let metric = find_metric(metric, &values)?;
-        let history = History::read(&mut found.client, daemon, metric, self.since.as_secs())?;
+        let history = History::read(&mut source, daemon, metric, self.since.as_secs())?;
         self.show(history, context.form())
     }
 }
@@ -220,10 +225,55 @@ fn push(client: &mut Client, program: &str) -> Result<Done, CliError> {
     }
 }
 
-fn values(client: &mut Client) -> Result<Vec<Value>, CliError> {
-    match client.call::<Diagnostics>(&Request::Values {})? {
-        Answer::Values { values } => Ok(values),
-        other => Err(client.unexpected(&other).into()),
+/// The robot whose metrics are shown. The daemon on this computer asks another robot.
+struct Source {
+    client: Client,
+    /// The other robot; `None` if it is this one.
+    peer: Option<PeerId>,
+    /// Whether the rows that the daemon has stored as a collector are meant.
+    is_collected: bool,
+}
+
+impl Source {
+    fn new(context: &Context, is_collected: bool) -> Result<(Self, Daemon), CliError> {
+        if is_collected && !context.host.is_here() {
+            // A robot that is not here now has a name or a peer ID nevertheless.
+            let robot = context.robot_called(&context.host.name)?;
+            let found = context.find_of_user()?;
+            let (peer, daemon) =
+                (Some(robot.peer), Daemon { peer: robot, version: None, ..daemon_of(&found) });
+            return Ok((Self { client: found.client, peer, is_collected }, daemon));
+        }
+        if context.is_here()? {
+            let found = context.find()?;
+            let daemon = daemon_of(&found);
+            return Ok((Self { client: found.client, peer: None, is_collected }, daemon));
+        }
+        let robot = context.robot_at_host()?;
+        let found = context.find_of_user()?;
+        let client = Client::connect(found.client.path(), context.timeout.max(MIN_TIMEOUT))?;
+        let peer = Some(robot.peer);
+        let daemon = Daemon { peer: robot, version: None, ..daemon_of(&found) };
+        Ok((Self { client, peer, is_collected }, daemon))
+    }
+
+    fn values(&mut self) -> Result<Vec<Value>, CliError> {
+        match self
+            .client
+            .call::<Diagnostics>(&Request::Values { peer: self.peer, is_collected: self.is_collected })?
+        {
+            Answer::Values { values } => Ok(values),
+            other => Err(self.client.unexpected(&other).into()),
+        }
+    }
+
+    fn points(&mut self, metric: &str, seconds: u64, after: Option<u64>) -> Result<Points, CliError> {
+        let (metric, is_collected) = (metric.to_owned(), self.is_collected);
+        let request = Request::Points { peer: self.peer, metric, seconds, after, is_collected };
+        match self.client.call::<Diagnostics>(&request)? {
+            Answer::Points(points) => Ok(points),
+            other => Err(self.client.unexpected(&other).into()),
+        }
     }
 }
 
@@ -289,7 +339,7 @@ impl SeriesEntry {
 }
 
 impl History {
-    fn read(client: &mut Client, daemon: Daemon, metric: String, seconds: u64) -> Result<Self, CliError> {
+    fn read(source: &mut Source, daemon: Daemon, metric: String, seconds: u64) -> Result<Self, CliError> {
         let mut history = Self {
             daemon,
             time: Timestamp(ask::clock()),
@@ -301,11 +351,7 @@ impl History {
         };
         let (mut after, mut read) = (None, 0);
         loop {
-            let request = Request::Points { metric: metric.clone(), seconds, after };
-            let part = match client.call::<Diagnostics>(&request)? {
-                Answer::Points(part) => part,
-                other => return Err(client.unexpected(&other).into()),
-            };
+            let part = source.points(&metric, seconds, after)?;
             let next = part.next;
             read += part.rows.len() * part.series.len();
             history.add(part);

@@ -5,6 +5,7 @@ use crate::action::Action;
 use crate::node::NodeId;
 use crate::reading::ScenarioError;
 use crate::scenario::{Laptop, Seconds};
+use diagnostics::health::Level;
 use rand::seq::IndexedRandom as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,6 +44,26 @@ impl Planner {
             let at = self.between(departures.from, departures.until);
             let off = self.between(least, most).0;
             self.at(at, Action::Depart { node, off });
+        }
+    }
+
+    /// Plans the faults of nodes, and the checks of the health that others see.
+    pub(super) fn faults(&mut self) {
+        let Some(health) = self.scenario.health.clone() else { return };
+        let honest: Vec<NodeId> = self.world.honest().map(|(node, _)| node).collect();
+        for number in 0..health.faults {
+            let Some(node) = honest.choose(&mut self.random).copied() else { break };
+            let begin = self.between(health.from, health.until);
+            let [least, most] = health.lasting;
+            let end = Seconds(begin.0 + self.between(least, most).0);
+            let level = if number % 2 == 0 { Level::Error } else { Level::Warn };
+            self.at(begin, Action::SetLevel { node, level });
+            self.at(end, Action::SetLevel { node, level: Level::Ok });
+        }
+        let mut at = health.from.0;
+        while at < self.scenario.duration.0 {
+            self.at(Seconds(at), Action::CheckHealth);
+            at += health.every.0.max(Duration::from_secs(1));
         }
     }
 

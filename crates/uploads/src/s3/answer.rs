@@ -1,11 +1,12 @@
 //! Answers of a storage that are not a success, and what they mean.
 
-use super::connect::LinkError;
+use super::link::LinkError;
 use super::xml;
 use crate::credentials::CredentialsError;
 use crate::trouble::{MAX_QUOTED, Trouble};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
+use http_client::ConnectError;
 use std::error::Error;
 use std::time::Duration;
 
@@ -119,20 +120,20 @@ pub(super) fn trouble(error: &(dyn Error + 'static)) -> Trouble {
 fn of_link(link: &LinkError) -> Trouble {
     let copy = |source: &std::io::Error| std::io::Error::new(source.kind(), source.to_string());
     match link {
-        LinkError::Unresolved { host, source } => {
+        LinkError::Connect(ConnectError::Unresolved { host, source }) => {
             Trouble::Unresolved { host: host.clone(), source: copy(source) }
         }
-        LinkError::Unreachable { address, source } => {
+        LinkError::Connect(ConnectError::Unreachable { address, source }) => {
             Trouble::Unreachable { address: *address, source: copy(source) }
         }
-        LinkError::Tls(source) => Trouble::Tls(copy(source)),
+        LinkError::Connect(ConnectError::Tls(source)) => Trouble::Tls(copy(source)),
         LinkError::Silent(time) => Trouble::Silent(Duration::from_secs(time.as_secs().max(1))),
         LinkError::Broken(error) if error.is_parse() => Trouble::NotS3(error.to_string()),
         LinkError::Broken(error) => {
             let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
             Trouble::Broken(telemetry::clean(&format!("{error}{source}"), MAX_QUOTED))
         }
-        LinkError::Address(_) | LinkError::TooLong(_) | LinkError::NoRange => {
+        LinkError::Connect(ConnectError::Address(_)) | LinkError::TooLong(_) | LinkError::NoRange => {
             Trouble::NotS3(link.to_string())
         }
     }

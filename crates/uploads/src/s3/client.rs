@@ -4,13 +4,14 @@
 //! a whole request instead of the time without progress, and has no rate limit.
 
 use super::answer::{self, Refusal};
-use super::connect::{Connector, LinkError};
+use super::link::LinkError;
 use crate::pace::Pace;
 use async_trait::async_trait;
 use bytes::{Buf as _, Bytes};
 use http::header::{CONTENT_RANGE, HOST};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
+use http_client::{ConnectError, Connector, host, origin_form};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -90,7 +91,7 @@ impl Client {
         let (mut parts, body) = request.into_parts();
         let method = parts.method.clone();
         let limit = limit(&parts.method, &parts.headers);
-        let host = host(&parts.uri).ok_or_else(|| LinkError::Address(parts.uri.to_string()).http())?;
+        let host = host(&parts.uri).ok_or_else(|| unusable(ConnectError::Address(parts.uri.to_string())))?;
         parts.headers.insert(HOST, host);
         let uri = std::mem::take(&mut parts.uri);
         parts.uri = origin_form(&uri);
@@ -119,7 +120,7 @@ impl Client {
     }
 
     async fn connect(&self, uri: &Uri) -> Result<Connection, HttpError> {
-        let stream = self.0.connector.connect(uri, self.0.patience.connect).await.map_err(LinkError::http)?;
+        let stream = self.0.connector.connect(uri, self.0.patience.connect).await.map_err(unusable)?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // An error of the connection is also an error of its request.
         let task = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
@@ -183,19 +184,8 @@ fn limit(method: &Method, headers: &http::HeaderMap) -> usize {
     }
 }
 
-/// Returns the header `Host`, in the form that the signature covers: without the default port.
-fn host(uri: &Uri) -> Option<HeaderValue> {
-    let authority = uri.authority()?;
-    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    let text = match authority.port_u16() {
-        Some(port) if port != default => format!("{}:{port}", authority.host()),
-        _ => authority.host().to_owned(),
-    };
-    HeaderValue::from_str(&text).ok()
-}
-
-fn origin_form(uri: &Uri) -> Uri {
-    uri.path_and_query().map(|path| Uri::from(path.clone())).unwrap_or_default()
+fn unusable(error: ConnectError) -> HttpError {
+    LinkError::Connect(error).http()
 }
 
 fn broken(error: hyper::Error) -> HttpError {

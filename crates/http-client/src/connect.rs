@@ -1,8 +1,8 @@
-//! Connections to the endpoint, encrypted or not.
+//! Connections to a server, encrypted or not.
 
 use http::Uri;
-use object_store::client::{HttpError, HttpErrorKind};
 use rustls_native_certs::load_native_certs;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,42 +22,47 @@ const MAX_ADDRESSES: usize = 8;
 /// Maximum number of bytes that the system holds before they are sent. More would only hide how far a request is.
 const MAX_UNSENT: u32 = 128 << 10;
 
-/// Reason why a request has no answer.
+/// Reason why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LinkError {
+pub enum ConnectError {
+    /// The address has no host, or one that no certificate can name.
     #[error("{0} is not an address")]
     Address(String),
+    /// The name of the host has no address.
     #[error("{host} has no address: {source}")]
-    Unresolved { host: String, source: io::Error },
+    Unresolved {
+        /// Name of the host.
+        host: String,
+        /// Error of the resolver.
+        source: io::Error,
+    },
+    /// The host does not accept a connection.
     #[error("{address}: {source}")]
-    Unreachable { address: SocketAddr, source: io::Error },
+    Unreachable {
+        /// The last address that was tried.
+        address: SocketAddr,
+        /// Error of the connection.
+        source: io::Error,
+    },
+    /// The encryption could not be set up.
     #[error("TLS: {0}")]
-    Tls(io::Error),
-    #[error("nothing happened for {0:?}")]
-    Silent(Duration),
-    #[error("the answer is longer than {0} bytes")]
-    TooLong(usize),
-    #[error("a part of an object has no position")]
-    NoRange,
-    #[error(transparent)]
-    Broken(hyper::Error),
-}
-
-impl LinkError {
-    /// Wraps the error so that `object_store` returns it without another attempt: the plan decides about those.
-    pub(super) fn http(self) -> HttpError {
-        HttpError::new(HttpErrorKind::Unknown, self)
-    }
+    Tls(#[source] io::Error),
 }
 
 /// A connection of either kind.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Opens connections to the endpoint.
-pub(super) struct Connector(Option<TlsConnector>);
+/// Opens connections to servers.
+pub struct Connector(Option<TlsConnector>);
 
-/// The certificates that a storage may have cannot be read.
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("is_encrypted", &self.0.is_some()).finish()
+    }
+}
+
+/// The certificates that a server may have cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificatesError {
     /// The file cannot be read, or has no certificate.
@@ -78,12 +83,15 @@ pub enum CertificatesError {
 
 impl Connector {
     /// Creates a connector without encryption.
-    pub(super) fn plain() -> Self {
+    pub fn plain() -> Self {
         Self(None)
     }
 
     /// Creates a connector with TLS, which trusts the certificates of the system or those in a file. This call blocks.
-    pub(super) fn encrypted(ca_file: Option<&Path>) -> Result<Self, CertificatesError> {
+    ///
+    /// # Errors
+    /// When there are no certificates, or the file cannot be read.
+    pub fn encrypted(ca_file: Option<&Path>) -> Result<Self, CertificatesError> {
         let roots = match ca_file {
             None => system_roots()?,
             Some(file) => {
@@ -100,21 +108,25 @@ impl Connector {
     }
 
     /// Connects to the host of an address. Each step has this time limit.
-    pub(super) async fn connect(&self, uri: &Uri, patience: Duration) -> Result<Box<dyn Stream>, LinkError> {
-        let host = uri.host().ok_or_else(|| LinkError::Address(uri.to_string()))?;
+    ///
+    /// # Errors
+    /// When the host has no address, cannot be reached, or has no valid certificate.
+    pub async fn connect(&self, uri: &Uri, patience: Duration) -> Result<Box<dyn Stream>, ConnectError> {
+        let host = uri.host().ok_or_else(|| ConnectError::Address(uri.to_string()))?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if self.0.is_some() { 443 } else { 80 });
         let stream = dial(bare, port, patience).await?;
         let Some(tls) = &self.0 else { return Ok(Box::new(stream)) };
-        let name = ServerName::try_from(bare.to_owned()).map_err(|_| LinkError::Address(uri.to_string()))?;
+        let name =
+            ServerName::try_from(bare.to_owned()).map_err(|_| ConnectError::Address(uri.to_string()))?;
         let connected = timeout(patience, tls.connect(name, stream)).await;
-        let connected = connected.unwrap_or_else(|_| Err(io::Error::other("the storage does not answer")));
-        Ok(Box::new(connected.map_err(LinkError::Tls)?))
+        let connected = connected.unwrap_or_else(|_| Err(io::Error::other("the server does not answer")));
+        Ok(Box::new(connected.map_err(ConnectError::Tls)?))
     }
 }
 
-async fn dial(host: &str, port: u16, patience: Duration) -> Result<TcpStream, LinkError> {
-    let unresolved = |source| LinkError::Unresolved { host: host.to_owned(), source };
+async fn dial(host: &str, port: u16, patience: Duration) -> Result<TcpStream, ConnectError> {
+    let unresolved = |source| ConnectError::Unresolved { host: host.to_owned(), source };
     let found = timeout(patience, tokio::net::lookup_host((host, port))).await;
     let found = found.unwrap_or_else(|_| Err(io::Error::other("no name server answers")));
     let mut last = unresolved(io::Error::other("it has none"));
@@ -122,7 +134,7 @@ async fn dial(host: &str, port: u16, patience: Duration) -> Result<TcpStream, Li
         let dialled = timeout(patience, TcpStream::connect(address)).await;
         match dialled.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut))) {
             Ok(stream) => return Ok(tuned(stream)),
-            Err(source) => last = LinkError::Unreachable { address, source },
+            Err(source) => last = ConnectError::Unreachable { address, source },
         }
     }
     Err(last)
