@@ -78,6 +78,7 @@ commands! {
     health::Health,
     fleet::Fleet,
     metrics::Metrics,
+    usage::Usage,
     version::Version,
     query::Query,
     watch::Watch,

@@ -62,6 +62,7 @@ pub mod statement;
 pub mod storage;
 pub mod swarm_file;
 pub mod upnp;
+pub mod usage;
 
 /// A decoder under test.
 #[derive(Clone, Copy, Debug)]
@@ -119,4 +120,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "storage", check: storage::check, seeds: storage::seeds },
     Target { name: "swarm_file", check: swarm_file::check, seeds: swarm_file::seeds },
     Target { name: "upnp", check: upnp::check, seeds: upnp::seeds },
+    Target { name: "usage", check: usage::check, seeds: usage::seeds },
 ];
