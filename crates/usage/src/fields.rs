@@ -176,6 +176,23 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_field_and_its_values() {
+        let page = include_str!("../../../docs/usage.md");
+        for field in FIELDS {
+            let name = format!("| `{}` |", field.name);
+            let row = page.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{name}"));
+            // Configurations and versions are too many, and `yes` and `no` need no explanation.
+            let is_listed = |value: &&str| row.contains(&format!("`{value}`"));
+            if field.values.len() <= 9 && field.values != YES_NO && field.name != "version" {
+                assert!(field.values.iter().all(is_listed), "{row}");
+            }
+            assert!(field.values != YES_NO || row.contains("whether"), "{row}");
+        }
+        assert!(page.contains("one of 22 known ones"));
+        assert_eq!(field("configuration").map(|(_, field)| field.values.len()), Some(22 + 2));
+    }
+
+    #[test]
     fn classes_have_upper_limits() {
         let values = &["0", "1-10", "11-100", "over 100"];
         let of = |number| class(values, &[0, 10, 100], number);
