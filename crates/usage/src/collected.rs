@@ -1,4 +1,4 @@
-//! What a collector keeps of reports: for each week, how many reports have each value, and the IDs of the reports.
+//! The rows of a collector: for each week, the number of reports with each value, and the IDs of the reports.
 //!
 //! A collector keeps no report and no sender. To delete a report, the robot sends it again with its secret. The collector finds the
 //! ID, and subtracts the values.

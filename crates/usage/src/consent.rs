@@ -34,7 +34,7 @@ pub struct OwnerAnswer {
     pub time: Time,
 }
 
-/// What is on the disk about consent.
+/// The row on the disk about consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ConsentRow {
     /// The answer of the owner.

@@ -26,7 +26,7 @@ pub struct Field {
     pub name: &'static str,
     /// First version of the list that has the field.
     pub since: u16,
-    /// What it says, as the end of a sentence.
+    /// Fact that it states, as a part of a sentence.
     pub meaning: &'static str,
     /// All values that it can have.
     pub values: &'static [&'static str],

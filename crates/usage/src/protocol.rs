@@ -85,7 +85,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportRow {
-    /// The week.
+    /// The week that it is about.
     pub week: Week,
     /// Exactly the text that is or was sent.
     pub payload: String,

@@ -37,19 +37,19 @@ pub enum ReportState {
     Waiting {},
     /// It may have reached this collector, which has not confirmed it.
     Unconfirmed {
-        /// The collector.
+        /// Peer ID of the collector.
         collector: PeerId,
     },
     /// This collector confirmed it.
     Counted {
-        /// The collector.
+        /// Peer ID of the collector.
         collector: PeerId,
         /// Time of the confirmation.
         time: Time,
     },
     /// This collector is asked to delete it, and has not confirmed that.
     Forgetting {
-        /// The collector.
+        /// Peer ID of the collector.
         collector: PeerId,
     },
 }

@@ -42,7 +42,7 @@ pub(crate) struct Reporter {
     changed: Changed,
 }
 
-/// What differs from the disk.
+/// Rows that differ from the disk.
 #[derive(Clone, Debug, Default)]
 struct Changed {
     consent: bool,

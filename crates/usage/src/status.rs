@@ -1,4 +1,4 @@
-//! What the owner of a robot is shown: the consent, and exactly the reports that are sent.
+//! The answer to the owner of a robot: the consent, and exactly the reports that are sent.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::consent::PermissionFile;

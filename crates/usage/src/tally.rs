@@ -1,4 +1,4 @@
-//! What a robot notes during a week for its report.
+//! The notes of a robot during a week, from which its report is made.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::fields::{FIELDS, Field};

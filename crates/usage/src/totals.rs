@@ -35,7 +35,7 @@ pub struct FieldTotals {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValueTotal {
-    /// The value.
+    /// The value of the field.
     pub value: String,
     /// Number of robots.
     pub robots: u32,

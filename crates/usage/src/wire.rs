@@ -32,7 +32,7 @@ pub enum Reply {
     Forgotten {},
     /// Nothing was changed.
     Refused {
-        /// The reason.
+        /// Reason of the refusal.
         reason: RefusalCode,
     },
 }

@@ -28,7 +28,7 @@ pub(crate) struct UsageStatus {
     reason: Option<String>,
     /// Fields that were added after the consent. They are left out until `usage allow`.
     new_fields: Vec<String>,
-    /// The collectors.
+    /// The collectors that admins name.
     collectors: Vec<PeerRef>,
     /// The report about the present week.
     present: PresentReport,

@@ -21,7 +21,7 @@ const PROTOCOL: &str = "/dt-swarm/usage/1.0.0";
 /// A line that a robot sent: its peer ID, and the bytes without the line end.
 pub(crate) type Received = (String, String);
 
-/// The collector.
+/// The collector that the test runs.
 pub(crate) struct Witness {
     lines: Arc<Mutex<Vec<Received>>>,
     node: Node,
