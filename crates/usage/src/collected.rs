@@ -18,8 +18,11 @@ use store::TableKey;
 const MAX_REPORTS: u32 = 10_000;
 /// Maximum number of messages of one peer in an hour. A robot that lets all its reports be deleted sends 53.
 const MAX_MESSAGES: u32 = 100;
-/// Maximum number of peers whose messages are counted in an hour. Further peers are refused.
-const MAX_PEERS: usize = 20_000;
+/// Maximum number of messages of all peers in an hour, because each can cost a write to the disk. The reports of 10,000 robots, spread
+/// over two days, are 210 in an hour.
+const MAX_MESSAGES_OF_ALL: u32 = 5_000;
+/// Maximum number of notes about who has reported: all reports about the weeks that are counted now.
+const MAX_REPORTED: usize = MAX_REPORTS as usize * (MAX_AGE_WEEKS as usize + 1);
 /// Number of seconds in an hour.
 const HOUR: u64 = 3600;
 
@@ -97,25 +100,17 @@ impl Collected {
         (Self { counts }, old)
     }
 
-    /// Returns the changes by which a report is counted. `is_known` says whether its ID is on the disk; then nothing changes.
+    /// Returns the changes by which a report is counted, whose ID is not on the disk.
     ///
     /// # Errors
     /// When the report is not taken.
-    pub(crate) fn count(
-        &self,
-        payload: &Payload,
-        is_known: bool,
-        now: Moment,
-    ) -> Result<Vec<RowChange>, RefusalCode> {
+    pub(crate) fn count(&self, payload: &Payload, now: Moment) -> Result<Vec<RowChange>, RefusalCode> {
         if !now.is_certain {
             return Err(RefusalCode::Later);
         }
         let week = payload.week();
         if !(1..=MAX_AGE_WEEKS).contains(&Week::of(now.time).since(week)) {
             return Err(RefusalCode::WrongWeek);
-        }
-        if is_known {
-            return Ok(Vec::new());
         }
         let reports = self.of(CollectedKey::Reports(week));
         if reports >= MAX_REPORTS {
@@ -197,6 +192,7 @@ fn rows_of(payload: &Payload) -> impl Iterator<Item = CollectedKey> {
 pub(crate) struct SenderLimits {
     hour: u64,
     messages: BTreeMap<PeerId, u32>,
+    messages_of_all: u32,
     /// Peers that have reported about a week.
     reported: BTreeSet<(Week, PeerId)>,
 }
@@ -211,23 +207,33 @@ impl SenderLimits {
         if hour != self.hour {
             self.hour = hour;
             self.messages.clear();
+            self.messages_of_all = 0;
             let week = Week::of(now);
             self.reported.retain(|(about, _)| week.since(*about) <= MAX_AGE_WEEKS);
         }
-        if !self.messages.contains_key(&peer) && self.messages.len() >= MAX_PEERS {
+        // This also limits the number of peers in the table.
+        if self.messages_of_all >= MAX_MESSAGES_OF_ALL {
             return Err(RefusalCode::Later);
         }
+        self.messages_of_all += 1;
         let messages = self.messages.entry(peer).or_default();
         *messages = messages.saturating_add(1);
         if *messages > MAX_MESSAGES { Err(RefusalCode::TooMany) } else { Ok(()) }
     }
 
-    /// Returns whether a peer has reported about a week, since the start of the daemon.
-    pub(crate) fn has_reported(&self, week: Week, peer: PeerId) -> bool {
-        self.reported.contains(&(week, peer))
+    /// Returns whether a peer may report about a week: it has not done so since the start of the daemon.
+    ///
+    /// # Errors
+    /// When it has, or when too many peers have.
+    pub(crate) fn may_report(&self, week: Week, peer: PeerId) -> Result<(), RefusalCode> {
+        match self.reported.contains(&(week, peer)) {
+            true => Err(RefusalCode::TooMany),
+            false if self.reported.len() >= MAX_REPORTED => Err(RefusalCode::Full),
+            false => Ok(()),
+        }
     }
 
-    /// Notes that a peer has reported about a week. The number of notes is limited by the number of reports that are counted.
+    /// Notes that a peer has reported about a week, after [`Self::may_report`].
     pub(crate) fn reported(&mut self, week: Week, peer: PeerId) {
         self.reported.insert((week, peer));
     }

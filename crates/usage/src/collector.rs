@@ -147,10 +147,12 @@ impl Collector {
         match message {
             Message::Report(payload) => {
                 let is_known = self.is_known(CollectedKey::Id(payload.week(), payload.id())).await?;
-                if !is_known && state.limits.has_reported(payload.week(), peer) {
-                    return Err(RefusalCode::TooMany);
+                // A robot that repeats a report has missed the confirmation.
+                if is_known {
+                    return Ok(Reply::Counted {});
                 }
-                let changes = state.collected.count(&payload, is_known, now)?;
+                state.limits.may_report(payload.week(), peer)?;
+                let changes = state.collected.count(&payload, now)?;
                 self.write(&mut state, changes).await?;
                 state.limits.reported(payload.week(), peer);
                 self.context.count(&COUNTED, 1);

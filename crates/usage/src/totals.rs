@@ -100,7 +100,7 @@ mod tests {
                     .all(|week| week.fields.iter().all(|field| field.values.is_empty()))
             );
             let now = Moment::certain(NOW.plus(WEEK));
-            let changes = collected.count(&report(secret, Week::of(NOW)), false, now).unwrap();
+            let changes = collected.count(&report(secret, Week::of(NOW)), now).unwrap();
             collected.apply(&changes);
         }
         let shown = totals(&collected, 0, 9);

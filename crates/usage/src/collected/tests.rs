@@ -17,7 +17,10 @@ impl Collector {
     }
 
     fn count(&mut self, payload: &Payload, now: Time) -> Result<(), RefusalCode> {
-        let changes = self.collected.count(payload, self.is_known(payload), Moment::certain(now))?;
+        if self.is_known(payload) {
+            return Ok(());
+        }
+        let changes = self.collected.count(payload, Moment::certain(now))?;
         self.write(&changes);
         Ok(())
     }
@@ -81,7 +84,7 @@ fn reports_about_other_weeks_or_without_a_clock_are_refused() {
     assert_eq!(collector.count(&sent, NOW), Err(RefusalCode::WrongWeek), "the week is not over");
     assert_eq!(collector.count(&sent, NOW.plus(5 * WEEK)), Err(RefusalCode::WrongWeek));
     let doubtful = Moment { is_certain: false, ..Moment::certain(NOW.plus(WEEK)) };
-    assert_eq!(collector.collected.count(&sent, false, doubtful), Err(RefusalCode::Later));
+    assert_eq!(collector.collected.count(&sent, doubtful), Err(RefusalCode::Later));
     collector.count(&sent, NOW.plus(4 * WEEK)).unwrap();
 }
 
@@ -115,16 +118,38 @@ fn the_number_of_reports_and_of_weeks_is_bounded() {
 fn a_peer_reports_once_about_a_week_and_its_messages_are_limited() {
     let mut limits = SenderLimits::default();
     let (peer, week) = (Keypair::from_seed([1; 32]).peer_id(), Week::of(NOW));
+    limits.may_report(week, peer).unwrap();
     limits.reported(week, peer);
-    assert!(limits.has_reported(week, peer) && !limits.has_reported(week.before(1), peer));
+    let again = |limits: &SenderLimits, week| limits.may_report(week, peer);
+    assert_eq!(again(&limits, week), Err(RefusalCode::TooMany));
+    assert_eq!(again(&limits, week.before(1)), Ok(()));
     for _ in 0..MAX_MESSAGES {
         limits.message(peer, NOW).unwrap();
     }
     assert_eq!(limits.message(peer, NOW), Err(RefusalCode::TooMany));
     limits.message(peer, NOW.plus(HOUR)).unwrap();
-    assert!(limits.has_reported(week, peer));
+    assert_eq!(again(&limits, week), Err(RefusalCode::TooMany));
     limits.message(peer, NOW.plus(6 * WEEK)).unwrap();
-    assert!(!limits.has_reported(week, peer));
+    assert_eq!(again(&limits, week), Ok(()), "reports about this week are refused anyway");
+    limits.reported(week, peer);
+    limits.forgotten(week, peer);
+    assert_eq!(again(&limits, week), Ok(()));
+}
+
+#[test]
+fn many_keys_are_limited_together() {
+    let mut limits = SenderLimits::default();
+    let key = |number: usize| {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        PeerId::from_public_key(bytes)
+    };
+    let taken = (0..9_999).filter(|number| limits.message(key(*number), NOW).is_ok()).count();
+    assert_eq!((taken, limits.messages.len()), (5_000, 5_000));
+    for number in 0..MAX_REPORTED {
+        limits.reported(Week::of(NOW), key(number));
+    }
+    assert_eq!(limits.may_report(Week::of(NOW), key(MAX_REPORTED)), Err(RefusalCode::Full));
 }
 
 proptest! {
