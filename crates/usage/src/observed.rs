@@ -151,10 +151,15 @@ pub(crate) fn nothing_known(field: &'static Field) -> &'static str {
 pub(crate) mod tests {
     use super::*;
     use crate::fields::FIELDS;
-    use dcache::{Data, End, Item, Keypair, Kind, Record, Statement, Validity};
+    use dcache::{Data, End, Item, Keypair, Kind, Limits, Policy, Record, Statement, Validity};
     use proptest::prelude::*;
 
     pub(crate) const NOW: Time = Time(1_796_050_800);
+
+    /// Returns the set of an open swarm, without limits.
+    pub(crate) fn open_swarm() -> Set {
+        Set::new(Policy::default(), Limits::NONE)
+    }
 
     /// Makes the peer with this key state an item.
     pub(crate) fn say(set: &mut Set, key: &Keypair, bucket: BucketPath, data: &str) {
@@ -172,7 +177,7 @@ pub(crate) mod tests {
     fn a_robot_is_described_by_rows_of_the_table() {
         let (me, other) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));
         let id = me.peer_id();
-        let mut set = Set::default();
+        let mut set = open_swarm();
         let profile =
             r#"{"type":"duckiebot","configuration":"DB99","hardware":"jetson_nano","device":"00044be5a1b2"}"#;
         say(&mut set, &me, buckets::ROBOT.of(id), profile);
@@ -219,7 +224,7 @@ pub(crate) mod tests {
         #[test]
         fn no_text_of_the_robot_gets_into_a_report(texts in proptest::collection::vec("(?s).{0,60}", 5)) {
             let me = Keypair::from_seed([1; 32]);
-            let mut set = Set::default();
+            let mut set = open_swarm();
             let profile = serde_json::json!({
                 "type": texts[0], "configuration": texts[1], "hardware": texts[2], "distro": texts[3],
             });

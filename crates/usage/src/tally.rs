@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::fields::LIST_VERSION;
     use crate::observed::LocalPart;
-    use crate::observed::tests::{NOW, say};
+    use crate::observed::tests::{NOW, open_swarm, say};
     use crate::week::HOUR;
     use dcache::{Keypair, Set, buckets};
 
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn hours_days_and_peaks_of_a_week_are_noted() {
         let me = Keypair::from_seed([1; 32]);
-        let mut set = Set::default();
+        let mut set = open_swarm();
         let local = LocalPart { version: "0.1.0".to_owned(), has_key: false };
         let monday = Week::of(NOW).begin();
         let mut tally = Tally::new(Week::of(NOW), Hex32([1; 32]));
