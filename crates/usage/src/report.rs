@@ -7,10 +7,10 @@ use crate::wire::{Message, RefusalCode};
 use dcache::{PeerId, Time};
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of attempts to send a report. With the waits below, they take about five days.
+/// Maximum number of attempts to send a report. With the waits below, they take about four days.
 pub(crate) const MAX_ATTEMPTS: u32 = 16;
 /// Wait, in seconds, after the first failed attempt. Each further wait is twice as long.
-const FIRST_WAIT: u64 = 600;
+const FIRST_WAIT: u64 = 60;
 /// Longest wait, in seconds, between two attempts.
 const LONGEST_WAIT: u64 = 12 * 3600;
 
@@ -123,7 +123,7 @@ mod tests {
             kept.begin_attempt(now);
             waits.push(kept.due.since(now));
         }
-        assert_eq!((waits.len(), waits[0], waits[1], waits[15]), (16, 600, 1200, LONGEST_WAIT));
+        assert_eq!((waits.len(), waits[0], waits[1], waits[15]), (16, 60, 120, LONGEST_WAIT));
         assert!((3..8).contains(&(waits.iter().sum::<u64>() / 86_400)));
         for _ in 0..100 {
             kept.begin_attempt(NOW);

@@ -20,6 +20,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) const MAX_AGE_WEEKS: u32 = 4;
 /// Age, in weeks, up to which a report that left the robot is kept, so that it can be deleted. Collectors keep no report longer.
 pub(crate) const KEEP_WEEKS: u32 = 53;
+/// Time, in seconds, from the first look at the facts of the robot to the second one. At its start, the daemon does not know the robot's
+/// properties and the other robots yet.
+const FIRST_LOOK: u64 = 120;
+/// Time, in seconds, between two further looks.
+const LOOK_EVERY: u64 = 600;
 /// Number of collectors that are read. A swarm has one or two.
 const MAX_COLLECTORS: usize = 16;
 
@@ -32,6 +37,8 @@ pub(crate) struct Reporter {
     consent: ConsentRow,
     file: PermissionFile,
     tally: Option<Tally>,
+    /// Time of the next look at the facts of the robot.
+    next_look: Option<Time>,
     reports: BTreeMap<Week, KeptReport>,
     local: LocalPart,
     /// Random bytes for the next secret.
@@ -73,6 +80,7 @@ impl Reporter {
             consent,
             file: PermissionFile::default(),
             tally,
+            next_look: None,
             reports,
             local: LocalPart::default(),
             fresh: None,
@@ -222,7 +230,7 @@ impl Reporter {
         self.changed.reports.extend(dropped.map(|(week, _)| week));
     }
 
-    /// Notes the present hour, and makes the report of a week that is over.
+    /// Notes the present hour and facts, and makes the report of a week that is over.
     fn note(&mut self, list: u16, set: &Set, now: Time) {
         let week = Week::of(now);
         if let Some(over) = self.tally.take_if(|tally| tally.week != week) {
@@ -233,9 +241,12 @@ impl Reporter {
             return;
         };
         let tally = self.tally.insert(tally);
-        if !tally.has_hour(now) {
-            tally.note(now, &Observed::of(set, self.me, now, &self.local));
-            self.changed.tally = true;
+        // After the clock was set back, the next look can seem to be far away.
+        let is_due = self.next_look.is_none_or(|next| now >= next || next > now.plus(LOOK_EVERY));
+        if is_due || !tally.has_hour(now) {
+            let wait = if self.next_look.is_none() { FIRST_LOOK } else { LOOK_EVERY };
+            self.next_look = Some(now.plus(wait));
+            self.changed.tally |= tally.note(now, &Observed::of(set, self.me, now, &self.local));
         }
     }
 

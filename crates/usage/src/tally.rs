@@ -1,7 +1,7 @@
 //! The notes of a robot during a week, from which its report is made.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::fields::{FIELDS, Field};
+use crate::fields::{FIELDS, Field, UNKNOWN};
 use crate::hex::Hex32;
 use crate::observed::{Observed, is_peak, nothing_known, rank, time_of_use};
 use crate::payload::Payload;
@@ -31,22 +31,27 @@ impl Tally {
         Self { week, secret, hours: BTreeSet::new(), values: BTreeMap::new() }
     }
 
-    /// Returns whether the hour of this time is noted already. Facts are noted once an hour.
+    /// Returns whether the hour of this time is noted already.
     pub(crate) fn has_hour(&self, now: Time) -> bool {
         self.hours.contains(&self.week.hour(now))
     }
 
-    /// Notes the hour of this time, which is in the week, and the facts of the robot.
-    pub(crate) fn note(&mut self, now: Time, observed: &Observed) {
-        self.hours.insert(self.week.hour(now));
+    /// Notes the hour of this time, which is in the week, and the facts of the robot. Returns whether anything is new.
+    pub(crate) fn note(&mut self, now: Time, observed: &Observed) -> bool {
+        let mut is_new = self.hours.insert(self.week.hour(now));
         for field in FIELDS {
             let Some(value) = observed.value(field) else { continue };
             let former = self.values.get(field.name).and_then(|former| field.value(former));
-            let is_lower = former.is_some_and(|former| rank(field, former) > rank(field, value));
-            if !(is_peak(field) && is_lower) {
+            // After a start, the daemon does not know all facts at once.
+            let is_less = former.is_some_and(|former| {
+                value == UNKNOWN || (is_peak(field) && rank(field, former) > rank(field, value))
+            });
+            if !is_less && former != Some(value) {
                 self.values.insert(field.name.to_owned(), value.to_owned());
+                is_new = true;
             }
         }
+        is_new
     }
 
     /// Makes the report, with the fields of this version of the list.
@@ -88,7 +93,10 @@ mod tests {
             let key = Keypair::from_seed([seed; 32]);
             say(&mut set, &key, buckets::PEER.path(), &key.peer_id().to_string());
         }
-        tally.note(NOW, &Observed::of(&set, me.peer_id(), NOW, &local));
+        say(&mut set, &me, buckets::ROBOT.of(me.peer_id()), r#"{"type":"watchtower"}"#);
+        let observed = Observed::of(&set, me.peer_id(), NOW, &local);
+        assert!(tally.note(NOW, &observed));
+        assert!(!tally.note(NOW, &observed), "nothing has to be written");
         assert_eq!(value(&tally, "robots"), "6-20");
         for hour in 0..30 {
             let now = monday.plus(hour * HOUR);
@@ -98,7 +106,7 @@ mod tests {
         assert!(!tally.has_hour(monday.plus(50 * HOUR)));
         let read: Tally = serde_json::from_str(&serde_json::to_string(&tally).unwrap()).unwrap();
         assert_eq!(read, tally);
-        let seen = ["robots", "hours", "days", "version"].map(|name| value(&tally, name));
-        assert_eq!(seen, ["6-20", "21-60", "2-3", "0.1.0"], "the largest number of robots is kept");
+        let seen = ["robots", "hours", "days", "version", "robot_type"].map(|name| value(&tally, name));
+        assert_eq!(seen, ["6-20", "21-60", "2-3", "0.1.0", "watchtower"], "peaks and known texts are kept");
     }
 }
