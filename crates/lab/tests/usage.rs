@@ -92,9 +92,9 @@ fn without_consent_not_one_byte_is_sent_and_with_it_exactly_what_is_shown() -> R
     let Some((lab, clock)) = or_skip("usage", available("usage")) else { return Ok(()) };
     let witness = Witness::start(&lab.host("witness")?)?;
     // The owner permits, a file permits, nobody was asked, the owner denies, a file denies.
-    let yes = robot(&lab, "yes", None)?;
-    let (file, unasked) = (robot(&lab, "file", Some("1\n"))?, robot(&lab, "unasked", None)?);
-    let (no, denied) = (robot(&lab, "no", Some("1\n"))?, robot(&lab, "denied", Some("0"))?);
+    let yes = robot(&lab, "agreeing", None)?;
+    let (file, unasked) = (robot(&lab, "permitted", Some("1\n"))?, robot(&lab, "unasked", None)?);
+    let (no, denied) = (robot(&lab, "refusing", Some("1\n"))?, robot(&lab, "denied", Some("0"))?);
     join(&[&yes, &file, &unasked, &no, &denied], lab.folder())?;
     let id = witness::peer_id();
     yes.cli(&["propose", "collectors", &id, "--forever", "--json"])?;
