@@ -104,7 +104,7 @@ fn without_consent_not_one_byte_is_sent_and_with_it_exactly_what_is_shown() -> R
     yes.cli(&["propose", &bucket, &witness.address(), "--for", "191h", "--key", &key, "--json"])?;
 
     assert_eq!(
-        (&shown(&unasked)["is_allowed"], &shown(&unasked)["source"]),
+        (&shown(&unasked)["is_allowed"], &shown(&unasked)["decided_by"]),
         (&false.into(), &"nobody".into())
     );
     println!("{}", unasked.cli_text(&["usage", "show"])?);

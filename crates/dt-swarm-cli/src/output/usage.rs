@@ -18,8 +18,8 @@ const MAX_REASON: usize = 300;
 pub(crate) struct UsageStatus {
     /// Whether statistics are sent.
     is_allowed: bool,
-    /// The source of this decision: `file`, `owner`, or `nobody` if nobody was asked yet.
-    source: ConsentSource,
+    /// The source of this decision: `file`, `owner`, or `nobody` if nobody has decided yet.
+    decided_by: ConsentSource,
     /// The time of the owner's answer; `null` if there is none.
     answer_time: Option<Timestamp>,
     /// The path of the permission file, which need not exist.
@@ -81,7 +81,7 @@ impl UsageStatus {
     pub(crate) fn new(status: Status, names: &Names) -> Self {
         Self {
             is_allowed: status.is_allowed,
-            source: status.source,
+            decided_by: status.source,
             answer_time: status.answer.map(|answer| Timestamp(answer.time)),
             path: status.permission_file,
             reason: status.file_error,
@@ -121,7 +121,7 @@ impl UsageStatus {
 
     fn consent(&self) -> String {
         let path = clean(&self.path, MAX_REASON);
-        match (self.is_allowed, self.source, &self.reason) {
+        match (self.is_allowed, self.decided_by, &self.reason) {
             (_, _, Some(reason)) => format!(
                 "Usage statistics are off: the file {path} cannot be read ({}).\n",
                 clean(reason, MAX_REASON)
@@ -273,7 +273,7 @@ mod tests {
         }
         assert!(!text.contains('\u{1b}'));
         let json = vocabulary::checked(&shown);
-        assert_eq!((&json["present"]["payload"], &json["source"]), (&"{\"list\":2}".into(), &"owner".into()));
+        assert_eq!((&json["present"]["payload"], &json["decided_by"]), (&"{\"list\":2}".into(), &"owner".into()));
         assert_eq!(json["reports"][2]["state"], "counted");
     }
 
