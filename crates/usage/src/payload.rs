@@ -84,7 +84,7 @@ impl Payload {
 
     /// Returns this report with an ID of zeros, as an example that nobody can send.
     #[must_use]
-    pub(crate) fn as_example(self) -> Self {
+    pub(crate) fn into_example(self) -> Self {
         Self { id: Hex32([0; 32]), ..self }
     }
 

@@ -321,7 +321,7 @@ fn choose(collectors: &[PeerId], report: &KeptReport) -> Option<PeerId> {
 /// Returns the delay of a report after the end of its week: a random part of `spread`, by the ID of the report.
 fn delay(payload: &Payload, spread: u64) -> u64 {
     let [a, b, c, d, ..] = payload.id().0;
-    u64::from(u32::from_be_bytes([a, b, c, d])) * spread >> 32
+    (u64::from(u32::from_be_bytes([a, b, c, d])) * spread) >> 32
 }
 
 impl Decide for Reporter {

@@ -45,7 +45,7 @@ pub(crate) fn status(reporter: &Reporter, set: &Set, now: Time, permission_file:
 fn example(reporter: &Reporter, set: &Set, now: Time) -> Payload {
     let mut tally = Tally::new(Week::of(now), Hex32([0; 32]));
     tally.note(now, &Observed::of(set, reporter.me(), now, reporter.local()));
-    tally.payload(LIST_VERSION).as_example()
+    tally.payload(LIST_VERSION).into_example()
 }
 
 fn row(report: &KeptReport) -> ReportRow {

@@ -273,7 +273,10 @@ mod tests {
         }
         assert!(!text.contains('\u{1b}'));
         let json = vocabulary::checked(&shown);
-        assert_eq!((&json["present"]["payload"], &json["decided_by"]), (&"{\"list\":2}".into(), &"owner".into()));
+        assert_eq!(
+            (&json["present"]["payload"], &json["decided_by"]),
+            (&"{\"list\":2}".into(), &"owner".into())
+        );
         assert_eq!(json["reports"][2]["state"], "counted");
     }
 
