@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lab::daemon::Robot;
-use lab::{FakeClock, Lab, Result, Unavailable, or_skip, wait_until};
+use lab::{Error, FakeClock, Lab, Result, Unavailable, or_skip, wait_until};
 use serde_json::Value;
 use witness::Witness;
 
@@ -28,7 +28,8 @@ fn robot(lab: &Lab, name: &str, file: Option<&str>) -> Result<Robot> {
     let host = lab.host(name)?;
     let path = host.folder().join("allow_push_stats_data");
     if let Some(content) = file {
-        fs::write(&path, content).unwrap();
+        fs::write(&path, content)
+            .map_err(|source| Error::Io { what: "writing a permission file".to_owned(), source })?;
     }
     Robot::start_on(host, &format!("[usage]\nspread_hours = 0\npermission_file = {path:?}\n"))
 }
