@@ -79,6 +79,7 @@ commands! {
     fleet::Fleet,
     metrics::Metrics,
     collectors::Collectors,
+    usage::Usage,
     version::Version,
     query::Query,
     watch::Watch,

@@ -48,6 +48,7 @@ pub(crate) mod shared_folders;
 pub(crate) mod transfer;
 pub(crate) mod unshared;
 pub(crate) mod uploaded;
+pub(crate) mod usage;
 #[cfg(test)]
 pub(crate) mod vocabulary;
 

@@ -11,4 +11,5 @@ pub const SERVICES: &[Registration] = &[
     Registration::of::<uploads::Uploads>(),
     Registration::of::<access::Access>(),
     Registration::of::<diagnostics::Diagnostics>(),
+    Registration::of::<usage::Usage>(),
 ];

@@ -64,6 +64,7 @@ pub mod storage;
 pub mod swarm_file;
 pub mod tuf_file;
 pub mod upnp;
+pub mod usage;
 
 /// A decoder under test.
 #[derive(Clone, Copy, Debug)]
@@ -123,4 +124,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "swarm_file", check: swarm_file::check, seeds: swarm_file::seeds },
     Target { name: "tuf_file", check: tuf_file::check, seeds: tuf_file::seeds },
     Target { name: "upnp", check: upnp::check, seeds: upnp::seeds },
+    Target { name: "usage", check: usage::check, seeds: usage::seeds },
 ];
