@@ -14,7 +14,7 @@
 //!
 //! # Formats on the disk
 //! The metadata store is a table in the node's store, with the namespace `tuf/REPOSITORY`. The value of a row is a
-//! metadata file, as the mirror sent it.
+//! metadata file, as the mirror sent it, written as a JSON string.
 //!
 //! | key | file |
 //! |---|---|

@@ -7,8 +7,10 @@ use common::*;
 use dcache::Time;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use store::Store;
 use tuf::edit::{Delegation, EditError, Folder, FolderError, KeySet, NewTarget, Repository, TopRole};
-use tuf::{FileName, Now, Role, TargetsRole};
+use tuf::{Client, ClientError, FileName, FolderMirror, MetadataStore, Now, Role, TargetsRole, VerifyError};
 
 fn sets() -> BTreeMap<TopRole, KeySet> {
     [
@@ -248,6 +250,41 @@ fn a_publication_that_was_interrupted_is_continued() {
         // It is the same repository after loading it again.
         assert_eq!(folder.load().unwrap().publish().unwrap(), []);
     }
+}
+
+#[tokio::test]
+async fn a_folder_is_a_mirror() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::new(place.path());
+    let publisher = Publisher::new();
+    std::fs::create_dir_all(folder.metadata()).unwrap();
+    for (name, content) in &publisher.files {
+        std::fs::write(folder.metadata().join(name), content).unwrap();
+    }
+    let store = Arc::new(Store::open(&place.path().join("store")).unwrap().0);
+    let store = MetadataStore::new(&store, "releases");
+    let client = Client::new(FolderMirror(folder.metadata()), store, publisher.root(1));
+    let mut verified = client.refresh(WITH_CLOCK).await.unwrap();
+    assert!(client.find(&mut verified, path("app"), WITH_CLOCK).await.unwrap().is_some());
+    std::fs::write(folder.metadata().join("timestamp.json"), vec![b' '; 1 << 20]).unwrap();
+    let refused = client.refresh(WITH_CLOCK).await.unwrap_err();
+    assert!(matches!(&refused, ClientError::Verify(VerifyError::TooLong { .. })), "{refused}");
+    std::fs::remove_file(folder.metadata().join("timestamp.json")).unwrap();
+    std::fs::create_dir(folder.metadata().join("timestamp.json")).unwrap();
+    let refused = client.refresh(WITH_CLOCK).await.unwrap_err();
+    assert!(matches!(&refused, ClientError::Mirror { .. }), "{refused}");
+}
+
+#[test]
+fn a_repository_of_which_a_file_is_missing_is_not_changed() {
+    let place = tempfile::tempdir().unwrap();
+    let publisher = Publisher::new();
+    std::fs::create_dir_all(place.path().join("metadata")).unwrap();
+    for (name, content) in publisher.files.iter().filter(|(name, _)| *name != "1.targets.json") {
+        std::fs::write(place.path().join("metadata").join(name), content).unwrap();
+    }
+    let refused = Folder::new(place.path()).load().unwrap_err();
+    assert!(matches!(&refused, FolderError::Edit(EditError::Absent(_))), "{refused}");
 }
 
 #[test]

@@ -84,6 +84,9 @@ pub enum EditError {
         /// Error of the JSON parser.
         source: serde_json::Error,
     },
+    /// A file that the repository names is missing.
+    #[error("the repository names {0}, which is not there; restore it from a mirror")]
+    Absent(FileName),
     /// The repository does not have consistent snapshots.
     #[error(
         "the repository has no consistent snapshots, so mirrors could copy a half of a change; \

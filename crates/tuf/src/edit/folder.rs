@@ -1,7 +1,7 @@
 //! A repository in a folder: `metadata` for mirrors, and `drafts` for the holders of keys.
 
 use super::edit_error::EditError;
-use super::repository::Repository;
+use super::repository::{Files, Repository};
 use crate::limits::MAX_LISTING_BYTES;
 use crate::names::{FileName, Role};
 use std::collections::BTreeSet;
@@ -56,9 +56,7 @@ impl Folder {
     /// # Errors
     /// Returns an error if there is no repository, or a file cannot be read.
     pub fn load(&self) -> Result<Repository, FolderError> {
-        let published = |name: &FileName| read(&self.metadata().join(name.as_ref()));
-        let repository = Repository::read(published, |role| read(&self.draft(role)))?;
-        repository.ok_or_else(|| FolderError::Empty(self.0.clone()))
+        Repository::read(self)?.ok_or_else(|| FolderError::Empty(self.0.clone()))
     }
 
     /// Writes the drafts, and removes those that were published.
@@ -68,10 +66,11 @@ impl Folder {
     pub fn save_drafts(&self, repository: &Repository) -> Result<(), FolderError> {
         let drafts = repository.drafts()?;
         for (role, content) in &drafts {
-            replace(&self.draft(role), content)?;
+            replace(&self.path_of_draft(role), content)?;
         }
         let drafts: BTreeSet<_> = drafts.into_iter().map(|(role, _)| role).collect();
-        let outdated = repository.roles().filter(|role| !drafts.contains(role)).map(|role| self.draft(&role));
+        let outdated =
+            repository.roles().filter(|role| !drafts.contains(role)).map(|role| self.path_of_draft(&role));
         outdated.into_iter().try_for_each(|path| remove(&path))
     }
 
@@ -90,8 +89,20 @@ impl Folder {
         self.save_drafts(repository)
     }
 
-    fn draft(&self, role: &Role) -> PathBuf {
+    fn path_of_draft(&self, role: &Role) -> PathBuf {
         self.0.join("drafts").join(FileName::of(role).as_ref())
+    }
+}
+
+impl Files for Folder {
+    type Error = FolderError;
+
+    fn published(&self, name: &FileName) -> Result<Option<Vec<u8>>, FolderError> {
+        read(&self.metadata().join(name.as_ref()))
+    }
+
+    fn draft(&self, role: &Role) -> Result<Option<Vec<u8>>, FolderError> {
+        read(&self.path_of_draft(role))
     }
 }
 
