@@ -105,6 +105,9 @@ struct Fetches {
     running: BTreeMap<Id, (Fetch, AbortHandle)>,
 }
 
+/// The end of a task that fetches and stores a batch.
+type Ended = Result<(Id, Result<(Taken, RobotState), CollectError>), JoinError>;
+
 impl Collector {
     /// Collects until the future is dropped.
     ///
@@ -165,7 +168,7 @@ impl Collector {
         &self,
         decisions: &DecisionLoop<Collecting>,
         fetches: &mut Fetches,
-        ended: Result<(Id, Result<(Taken, RobotState), CollectError>), JoinError>,
+        ended: Ended,
     ) -> Result<(), ServiceError> {
         let (id, result) = ended.unwrap_or_else(|error| (error.id(), Err(CollectError::Task)));
         // A fetch that was cancelled is not in the table. Its rows may be stored nevertheless; they count once.

@@ -27,6 +27,7 @@ use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
 };
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -208,8 +209,8 @@ impl RowStore {
                 let (number, key) = entry?;
                 let (number, key) = (number.value(), key.value().to_vec());
                 let Some(robot) = peer(&key) else { continue };
-                if !known.contains_key(&robot) {
-                    known.insert(robot, names(&all_names, robot)?);
+                if let Entry::Vacant(place) = known.entry(robot) {
+                    place.insert(names(&all_names, robot)?);
                 }
                 let row = rows.get(key.as_slice())?;
                 let row = row.as_ref().zip(known.get(&robot));
@@ -455,8 +456,10 @@ fn begin(database: &Database) -> Result<(), redb::Error> {
         for table in [ROBOTS, ROWS, NAMES] {
             writing.open_table(table)?;
         }
-        (writing.open_table(UNPLACED)?, writing.open_table(PLACES)?);
-        (writing.open_table(LOG)?, writing.open_table(SERIES)?);
+        writing.open_table(UNPLACED)?;
+        writing.open_table(PLACES)?;
+        writing.open_table(LOG)?;
+        writing.open_table(SERIES)?;
     }
     Ok(writing.commit()?)
 }

@@ -1,8 +1,8 @@
 //! A collector gets the history of a robot that it never meets: a laptop carries it, and cannot read it.
 
 use lab::daemon::Robot;
-use lab::{Error, Lab, Link, Result, or_skip, wait_until};
 use lab::planted::robot_on;
+use lab::{Error, Lab, Link, Result, or_skip, wait_until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;

@@ -214,6 +214,7 @@ pub fn is_of_interest(bucket: &BucketPath) -> bool {
 mod tests {
     use super::*;
     use crate::batch::HistoryId;
+    use crate::batch::seal::MAX_SEALED_BYTES;
     use crate::batch::stated::StatedReceipt;
     use crate::batch::stated::tests::{NOW, ROOT, cid_of, key, name, peer, propose, publish, swarm};
     use crate::batch::stated::{batch_item, receipt_item};
@@ -318,11 +319,12 @@ mod tests {
     #[test]
     fn a_robot_has_a_limit_and_a_failed_fetch_waits() {
         let mut set = class();
-        for number in 0..8 {
-            announce(&mut set, 10, &batch(10, number, 3 << 20));
+        let (bytes, most) = (MAX_SEALED_BYTES as u64, MAX_OF_ROBOT / MAX_SEALED_BYTES as u64);
+        for number in 0..most + 3 {
+            announce(&mut set, 10, &batch(10, number, bytes));
         }
         let mut carrying = carrying(1 << 30);
-        assert_eq!(carrying.wanted(&set, Moment::certain(NOW)).len(), 5);
+        assert_eq!(carrying.wanted(&set, Moment::certain(NOW)).len() as u64, most);
         let first = fetched(&carrying.decide(&set, Moment::certain(NOW)).actions);
         carrying.failed(first[0], NOW);
         let next = carrying.decide(&set, Moment::certain(NOW));
@@ -330,7 +332,7 @@ mod tests {
             !fetched(&next.actions).contains(&first[0])
                 && next.wake.is_some_and(|wake| wake <= NOW.plus(RETRY))
         );
-        carrying.kept(first[1], Carried { robot: key(10).peer_id(), bytes: 3 << 20 });
+        carrying.kept(first[1], Carried { robot: key(10).peer_id(), bytes });
         let later = carrying.decide(&set, Moment::certain(NOW.plus(RETRY)));
         assert!(fetched(&later.actions).contains(&first[0]), "{:?}", later.actions);
     }

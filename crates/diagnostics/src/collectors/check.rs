@@ -226,7 +226,7 @@ mod tests {
         let rows = some_rows(1, 1..=60);
         let anchors = |times: [u64; 4]| -> Vec<Anchor> {
             let anchor =
-                |(place, time): (usize, u64)| Anchor { stamp: rows[place * 15].stamp, time: Time(time) };
+                |(page, time): (usize, u64)| Anchor { stamp: rows[page * 15 + 14].stamp, time: Time(time) };
             times.into_iter().enumerate().map(anchor).collect()
         };
         let all = anchors([3600, NOW.0 + AHEAD + 1, NOW.0 + AHEAD, EARLIEST.0]);

@@ -194,12 +194,12 @@ fn receipts_and_the_key_are_renewed_at_half_time_and_not_before() {
     let stored = [(peer(10), state(&[(0, 50)]))].into();
     let mut collecting = Collecting::new(peer(ME), SealingKey::of(&key(ME)).public(), stored);
     let mut statements = 0;
-    for hour in 0..23 {
+    for hour in 0..7 * 24 - 1 {
         let now = NOW.plus(hour * 3600);
         let decision = collecting.decide(&set, Moment::certain(now));
         statements += publish(&mut set, ME, decision.statements, now);
     }
-    assert_eq!(statements, 3, "the receipt was renewed once");
+    assert_eq!(statements, 5, "the receipt was renewed once, and the key twice");
 }
 
 proptest! {
