@@ -9,7 +9,7 @@
 use dcache::buckets::{self, Priority};
 use dcache::{Key, PeerId};
 use routing::ChannelId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Maximum number of records that wait on one channel. Further records are dropped; repair brings them to peers that
@@ -17,6 +17,9 @@ use std::time::Duration;
 const MAX_WAITING: usize = 20_000;
 /// Size, in bytes, that the queue assumes for each record. The exact size is known only when the line is written.
 const TYPICAL: u64 = 600;
+
+/// Number of records that are sent on a channel between two reservations of its budget while leading records wait.
+const LEADING_TURN: usize = 6;
 
 /// Limit between two ranges of serial numbers. Records that were put back get lower numbers, so that they are taken
 /// first; all others get higher ones.
@@ -228,8 +231,8 @@ pub(crate) struct Outbox {
     lanes: BTreeMap<ChannelId, Lane>,
     /// Paused channels, and the time until which nothing is taken from them.
     resting: BTreeMap<ChannelId, Duration>,
-    /// Channels from which nothing was taken since their budget was reserved for something else.
-    reserved: BTreeSet<ChannelId>,
+    /// Number of records that were taken from each channel since its budget was reserved for something else.
+    taken: BTreeMap<ChannelId, usize>,
     serial: u64,
 }
 
@@ -272,7 +275,7 @@ impl Outbox {
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.lanes.remove(&channel);
         self.resting.remove(&channel);
-        self.reserved.remove(&channel);
+        self.taken.remove(&channel);
     }
 
     /// Returns when the next record can be taken.
@@ -293,6 +296,9 @@ impl Outbox {
 
     /// Puts a record back to the front.
     pub(crate) fn put_back(&mut self, record: QueuedRecord) {
+        if let Some(taken) = self.taken.get_mut(&record.channel) {
+            *taken = taken.saturating_sub(1);
+        }
         if let Some(lane) = self.lanes.get_mut(&record.channel) {
             lane.put_back(record);
         }
@@ -302,15 +308,20 @@ impl Outbox {
     pub(crate) fn take_due_on(&mut self, channel: ChannelId, elapsed: Duration) -> Option<QueuedRecord> {
         let lane = self.lanes.get_mut(&channel)?;
         lane.ripen(elapsed, &mut self.serial);
-        lane.take()
+        let record = lane.take()?;
+        self.note_taken(channel);
+        Some(record)
     }
 
     /// Reserves the budget of a channel until `until` for something else than records, and takes nothing from it. Records
-    /// that wait there and this other thing take turns, so that neither can starve the other. Returns whether it is the
-    /// turn of the other thing.
+    /// that wait there and this other thing take turns, so that neither can starve the other. Leading records have several
+    /// turns. Returns whether it is the turn of the other thing.
     pub(crate) fn reserve(&mut self, channel: ChannelId, until: Duration) -> bool {
-        let is_turn = self.reserved.insert(channel) || !self.is_behind(channel);
+        let waits = |class| self.lanes.get(&channel).is_some_and(|lane| lane.is_busy(class));
+        let least = if waits(Class::Leading) { LEADING_TURN } else { usize::from(self.is_behind(channel)) };
+        let is_turn = self.taken.get(&channel).is_none_or(|taken| *taken >= least);
         if is_turn {
+            self.taken.insert(channel, 0);
             self.resting.insert(channel, until);
         }
         is_turn
@@ -325,9 +336,15 @@ impl Outbox {
             lane.ripen(elapsed, serial);
             lane
         });
-        let taken = ripe.find_map(Lane::take)?;
-        self.reserved.remove(&taken.channel);
-        Some(taken)
+        let record = ripe.find_map(Lane::take)?;
+        self.note_taken(record.channel);
+        Some(record)
+    }
+
+    fn note_taken(&mut self, channel: ChannelId) {
+        if let Some(taken) = self.taken.get_mut(&channel) {
+            *taken = taken.saturating_add(1);
+        }
     }
 }
 

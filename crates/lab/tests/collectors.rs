@@ -40,7 +40,8 @@ impl School {
         let (class, office) = (lab.network("class")?, lab.network("office")?);
         let at = |name: &str| lab.lone_host(name);
         let (mut robot, mut laptop, mut collector) = (at("robot")?, at("laptop")?, at("server")?);
-        (robot.attach(&class)?, collector.attach(&office)?);
+        robot.attach(&class)?;
+        collector.attach(&office)?;
         let links = (laptop.attach(&class)?, laptop.attach(&office)?);
         let (soon, never) = ("send_after_minutes = 1", "send_history = false");
         let mut school = Self {
@@ -167,7 +168,8 @@ fn answer(mut stream: TcpStream, heads: &Sender<String>) -> std::io::Result<()> 
 fn a_laptop_carries_the_history_of_a_robot_to_a_collector_and_cannot_read_it() -> Result {
     let Some(lab) = or_skip("carrying a history", Lab::new("collect")) else { return Ok(()) };
     let mut school = School::new(lab)?;
-    (school.class.disconnect()?, school.office.disconnect()?);
+    school.class.disconnect()?;
+    school.office.disconnect()?;
 
     // The robot is alone, and loses its power before and after it has sealed its first rows.
     push_mark(&school.robot)?;

@@ -1,5 +1,4 @@
 //! Test that a slow channel is shared: a repair of many records does not delay those with which robots and logs are found.
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use sim::{Scenario, run_seeds};
 

@@ -96,4 +96,12 @@ fn a_reservation_and_the_waiting_records_take_turns() {
     assert!(outbox.reserve(CHANNEL, SECOND * 4));
     assert!(outbox.take_due(SECOND * 4).is_some());
     assert!(outbox.reserve(CHANNEL, SECOND * 6) && outbox.reserve(CHANNEL, SECOND * 8), "no record waits");
+    for n in 0..8 {
+        outbox.schedule(queued(2, "share/files", &n.to_string()), Duration::ZERO);
+    }
+    let is_turn = (8..18).map(|second| {
+        let is_taken = outbox.take_due(SECOND * second).is_some();
+        is_taken && outbox.reserve(CHANNEL, SECOND * second)
+    });
+    assert_eq!(is_turn.take_while(|is_turn| !is_turn).count(), LEADING_TURN - 1);
 }
