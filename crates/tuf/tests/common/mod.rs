@@ -1,7 +1,6 @@
 //! A publisher with its keys, and a node that takes metadata from files in memory.
 
-// Each test program uses a part of this.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of this")]
 
 use dcache::Time;
 use sha2::{Digest as _, Sha256};
