@@ -42,7 +42,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All kinds.
+    /// Each kind of fault, in the order of the experiment.
     const ALL: [Self; 3] = [Self::FullDisk, Self::Heat, Self::DeadBattery];
 
     fn name(self) -> &'static str {

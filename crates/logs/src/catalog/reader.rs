@@ -272,8 +272,8 @@ impl Reader {
         let files = entries.len();
         self.catalogs.current().left_out(robot, precedence, memory_of(&entries))?;
         let former = self.pinned.get(&robot).cloned().unwrap_or_default();
-        // What is listed stays listed after a power cut, so the version is pinned first. Its row is written before the pin:
-        // after a crash, each pinned version must have a row.
+        // The version is pinned before its files are listed, so that they stay listed after a power cut. Its row is
+        // written before the pin: after a crash, each pinned version must have a row.
         let roots = [catalog.root].into_iter().chain(former.roots.iter().copied()).collect();
         self.rows.write(robot, &Pinned { roots, sequence }).await?;
         let version = CatalogVersion { root: catalog.root, sequence };
