@@ -83,7 +83,14 @@ impl Brain {
 
     /// Replaces the policy. Records that the new policy does not allow leave the set.
     pub fn adopt(&mut self, policy: Policy, now: Now) -> Vec<Output> {
+        let is_other_swarm = self.node.replica.set().policy().mark() != policy.mark();
         let dropped = self.node.replica.adopt(policy, now.moment);
+        if is_other_swarm {
+            // The records that wait were verified in the former swarm. The neighbours that brought nothing there may
+            // bring something here.
+            self.signer_rates.forget_waiting();
+            self.node.neighbours.clear_backoffs();
+        }
         self.node.reset_timers(now);
         if !dropped.is_empty() {
             self.node.outputs.push(Output::Removed(dropped));

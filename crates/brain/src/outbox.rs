@@ -18,8 +18,8 @@ const MAX_WAITING: usize = 20_000;
 /// Size, in bytes, that the queue assumes for each record. The exact size is known only when the line is written.
 const TYPICAL: u64 = 600;
 
-/// Number of records that are sent on a channel between two reservations of its budget while leading records wait.
-const LEADING_TURN: usize = 6;
+/// Number of records that are sent on a channel between two steps of comparisons while leading records wait.
+const LEADING_TURN: usize = 12;
 
 /// Limit between two ranges of serial numbers. Records that were put back get lower numbers, so that they are taken
 /// first; all others get higher ones.
@@ -231,7 +231,7 @@ pub(crate) struct Outbox {
     lanes: BTreeMap<ChannelId, Lane>,
     /// Paused channels, and the time until which nothing is taken from them.
     resting: BTreeMap<ChannelId, Duration>,
-    /// Number of records that were taken from each channel since its budget was reserved for something else.
+    /// Number of records that were taken from each channel since something else was sent there in its turn.
     taken: BTreeMap<ChannelId, usize>,
     serial: u64,
 }
@@ -313,18 +313,29 @@ impl Outbox {
         Some(record)
     }
 
-    /// Reserves the budget of a channel until `until` for something else than records, and takes nothing from it. Records
-    /// that wait there and this other thing take turns, so that neither can starve the other. Leading records have several
-    /// turns. Returns whether it is the turn of the other thing.
-    pub(crate) fn reserve(&mut self, channel: ChannelId, until: Duration) -> bool {
-        let waits = |class| self.lanes.get(&channel).is_some_and(|lane| lane.is_busy(class));
-        let least = if waits(Class::Leading) { LEADING_TURN } else { usize::from(self.is_behind(channel)) };
-        let is_turn = self.taken.get(&channel).is_none_or(|taken| *taken >= least);
-        if is_turn {
-            self.taken.insert(channel, 0);
-            self.resting.insert(channel, until);
-        }
-        is_turn
+    /// Returns when something else than records may next try to use a channel, if the budget is used up and it is the
+    /// turn of the records that wait there. The two take turns, so that neither can starve the other. Leading records
+    /// have several turns.
+    pub(crate) fn claimed_until(&mut self, channel: ChannelId, elapsed: Duration) -> Option<Duration> {
+        let until = *self.resting.get(&channel).filter(|until| **until > elapsed)?;
+        let lane = self.lanes.get_mut(&channel)?;
+        lane.ripen(elapsed, &mut self.serial);
+        let least = match lane.busy().next() {
+            None => 0,
+            Some(_) if lane.is_busy(Class::Leading) => LEADING_TURN,
+            Some(_) => 1,
+        };
+        self.taken.get(&channel).is_some_and(|taken| *taken < least).then_some(until)
+    }
+
+    /// Reserves the budget of a channel until `until` for something else than records, and takes nothing from it.
+    pub(crate) fn reserve(&mut self, channel: ChannelId, until: Duration) {
+        self.resting.insert(channel, until);
+    }
+
+    /// Ends the turn of something else than records, because it was sent.
+    pub(crate) fn had_turn(&mut self, channel: ChannelId) {
+        self.taken.insert(channel, 0);
     }
 
     /// Takes the next record that is due by `elapsed`, from any channel that is not paused.

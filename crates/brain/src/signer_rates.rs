@@ -229,6 +229,13 @@ impl<Source: Copy> SignerRates<Source> {
         Some(waiting.record)
     }
 
+    /// Forgets all waiting records.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.signers.values_mut().for_each(|of| of.waiting.clear());
+        self.queue.clear();
+        self.waiting = 0;
+    }
+
     /// Returns whether [`Self::take`] would drop a record. Then there is no need to verify the signature.
     pub(crate) fn is_full(
         &mut self,

@@ -12,12 +12,14 @@ use telemetry::metrics;
 
 /// Minimum number of further symbols to send when the earlier ones were not enough.
 pub(crate) const FEWEST_MORE: u64 = 32;
+/// Time after a line with records at which a step tries again.
+const AFTER_RECORDS: Duration = Duration::from_millis(10);
 /// Maximum number of records given at once on a network.
 const MAX_GIVEN: usize = 64;
 
 impl Node {
-    /// Sends a step of a comparison to a peer. If the budget of the channel is used up, returns the time at which it
-    /// suffices.
+    /// Sends a step of a comparison to a peer. If the budget of the channel is used up, or waiting records have their turn,
+    /// returns the time at which to try again.
     pub(crate) fn send_step(
         &mut self,
         now: Now,
@@ -28,6 +30,10 @@ impl Node {
         if let Repair::Sketch(sketch) = &step {
             self.paths.challenge(channel, sketch.salt);
         }
+        if let Some(until) = self.channels.outbox.claimed_until(channel, now.elapsed) {
+            self.count(&metrics::BRAIN_LINES_DROPPED_OVER_BUDGET);
+            return Some(until + AFTER_RECORDS);
+        }
         let on = self.channels.get(channel)?;
         let payload = Message::pong(Validity::ALWAYS);
         let mut envelope = Envelope::new(self.own_address(on), Address::brain(peer), payload);
@@ -35,7 +41,10 @@ impl Node {
         let source = self.neighbours.get(&(channel, peer)).and_then(|neighbour| neighbour.source);
         let target = source.map_or(Target::All, Target::Host);
         match self.try_send(now, channel, target, &envelope) {
-            SendOutcome::Sent => None,
+            SendOutcome::Sent => {
+                self.channels.outbox.had_turn(channel);
+                None
+            }
             SendOutcome::OverBudget(until) => {
                 self.count(&metrics::BRAIN_LINES_DROPPED_OVER_BUDGET);
                 Some(until)

@@ -1,13 +1,13 @@
 //! Chooses which own files are proposed when their records would exceed the record quota of this node.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::buckets::{self, Station};
+use crate::buckets::{self, LIFETIME, Station};
 use crate::index::SharedFile;
 use crate::info::Description;
 use dcache::{Item, PeerId, Room, Set, Time};
 use ipfs::Cid;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum fraction of a signer's record quota that own files may use. Files of other peers may use the same fraction.
 /// So neither own files nor files of other peers can use up the whole quota.
@@ -15,6 +15,12 @@ const PART: (usize, usize) = (3, 4);
 /// Maximum number of own files about which a robot makes single records. Its catalogue lists all of them. With this and
 /// [`MOST_OF_OTHERS`], the records of 45 robots fit into the sets of the swarm.
 pub(crate) const MOST_OWN: usize = 256;
+/// Number of own files that the catalogue does not list yet about which a robot with many files makes single records in
+/// any case. A version of the catalogue may wait for minutes, and new files are to be found at once.
+const MOST_NEW: usize = 64;
+/// Lifetime, in seconds, of statements about own files of a robot with many files. Its catalogue soon states the same. So
+/// the records of at most a few times [`MOST_NEW`] files are valid at a time.
+const NEW_LIFETIME: u64 = 1800;
 /// Maximum number of files of other peers about which a robot states by single records that it keeps them.
 pub(crate) const MOST_OF_OTHERS: usize = 512;
 /// Number of records about an own file: one each in `share/files`, `share/info/CID` and `share/safe`.
@@ -88,6 +94,12 @@ pub(crate) fn most_of_others(set: &Set, me: PeerId) -> usize {
     (set.capacity(me) * PART.0 / PART.1).min(MOST_OF_OTHERS)
 }
 
+/// Returns the lifetime of statements about own files of a robot. `has_many` tells whether it shares so many files that its
+/// catalogue lists them.
+pub(crate) fn lifetime_of_own(has_many: bool) -> u64 {
+    if has_many { NEW_LIFETIME } else { LIFETIME }
+}
+
 /// Returns the items about which the uploader of a file makes statements while the file is shared.
 pub(crate) fn items_of_own(cid: &Cid, description: Option<&Description>) -> Vec<Item> {
     let data = description.and_then(|description| description.to_data().ok()).unwrap_or_default();
@@ -96,18 +108,26 @@ pub(crate) fn items_of_own(cid: &Cid, description: Option<&Description>) -> Vec<
 }
 
 /// Chooses the own files that are proposed. Files that the swarm already knows come first, so that no choice is
-/// reversed. Then come the newest files.
+/// reversed. Then come the newest files. `listed` has the files in the catalogue of a robot that shares many files. Some
+/// files that it does not list have places beyond the limit.
 pub(crate) fn choose(
     own: &BTreeMap<Cid, OwnFile>,
     files: &BTreeMap<Cid, SharedFile>,
+    listed: Option<&BTreeSet<Cid>>,
     (set, me, now): (&Set, PeerId, Time),
 ) -> (Vec<Cid>, Shortage) {
     let (most, mut room) = (most_own(set, me), Room::new(set, me, now));
+    let is_unlisted = |cid: &Cid| listed.is_some_and(|listed| !listed.contains(cid));
     let (mut begun, mut new): (Vec<_>, Vec<_>) = own.iter().partition(|(cid, _)| files.contains_key(cid));
-    begun.sort_by_cached_key(|(cid, _)| Reverse(files.get(cid).map(|file| (file.state, file.holders.len()))));
+    begun.sort_by_cached_key(|(cid, _)| {
+        let progress = files.get(cid).map(|file| (file.state, file.holders.len()));
+        Reverse((is_unlisted(cid), progress))
+    });
     new.sort_by_key(|(_, file)| Reverse(file.modified));
+    let mut places_of_new = MOST_NEW.saturating_sub(begun.iter().filter(|(cid, _)| is_unlisted(cid)).count());
     let (mut kinds, mut small): (BTreeMap<&str, usize>, usize) = (BTreeMap::new(), 0);
-    let mut shortage = Shortage { left_out: begun.len().saturating_sub(most), is_short: false };
+    let beyond = begun.iter().skip(most).filter(|(cid, _)| listed.is_none_or(|listed| !listed.contains(cid)));
+    let mut shortage = Shortage { left_out: beyond.count(), is_short: false };
     let mut chosen = Vec::new();
     for (cid, file) in begun.into_iter().take(most) {
         room.reserve(&items_of_own(cid, files.get(cid).and_then(|file| file.description.as_ref())));
@@ -121,7 +141,9 @@ pub(crate) fn choose(
         let of_large = chosen.len() - small;
         let is_within = !file.is_small() || small < part(most.saturating_sub(of_large), PART_OF_SMALL);
         let may_begin = is_within && of_kind < part(most.saturating_sub(of_others), PART_OF_KIND);
-        if may_begin && room.reserve(&items_of_own(cid, None)) {
+        let has_place = may_begin || is_unlisted(cid) && places_of_new > 0;
+        if has_place && room.reserve(&items_of_own(cid, None)) {
+            places_of_new = places_of_new.saturating_sub(usize::from(is_unlisted(cid)));
             *kinds.entry(&file.kind).or_default() += 1;
             small += usize::from(file.is_small());
             chosen.push(*cid);
@@ -182,7 +204,7 @@ mod tests {
     fn the_newest_of_too_many_files_are_chosen_and_the_choice_stays() {
         let mut set = set();
         let images: Vec<(u64, &str)> = (0..30).map(|number| (number, "imgs/a.png")).collect();
-        let (chosen, shortage) = choose(&own(&images), &BTreeMap::new(), (&set, peer(1), NOW));
+        let (chosen, shortage) = choose(&own(&images), &BTreeMap::new(), None, (&set, peer(1), NOW));
         let left_out = |left_out, is_short| Shortage { left_out, is_short };
         assert_eq!((numbers(&chosen, 30), shortage), ((21..30).collect(), left_out(21, false)));
         for cid in &chosen {
@@ -190,14 +212,14 @@ mod tests {
         }
         let files = index(&set, NOW);
         let more: Vec<(u64, &str)> = (0..40).map(|number| (number, "imgs/a.png")).collect();
-        let (chosen, shortage) = choose(&own(&more), &files, (&set, peer(1), NOW));
+        let (chosen, shortage) = choose(&own(&more), &files, None, (&set, peer(1), NOW));
         assert_eq!(
             (numbers(&chosen, 40), shortage),
             ((21..30).collect(), left_out(31, false)),
             "files that are proposed already precede newer files"
         );
         let log = [&more[..], &[(50, "new.bag")]].concat();
-        let (chosen, _) = choose(&own(&log), &files, (&set, peer(1), NOW));
+        let (chosen, _) = choose(&own(&log), &files, None, (&set, peer(1), NOW));
         assert!(chosen.contains(&numbered(50)), "the images leave quota for another kind");
     }
 
@@ -208,19 +230,48 @@ mod tests {
         let mut own: BTreeMap<Cid, OwnFile> = (0..200)
             .map(|number| (numbered(number), OwnFile::at(&format!("run{number}/a.txt"), number)))
             .collect();
-        let (chosen, shortage) = choose(&own, &BTreeMap::new(), (&set, peer(1), NOW));
+        let (chosen, shortage) = choose(&own, &BTreeMap::new(), None, (&set, peer(1), NOW));
         assert_eq!((chosen.len(), shortage.left_out), (94, 106));
         for cid in &chosen {
             say(&mut set, 1, Kind::Propose, Station::Files.item(cid), LIFETIME);
         }
         own.insert(numbered(300), OwnFile::at("drive.bag", 0).of_size(LARGE));
-        let (chosen, shortage) = choose(&own, &index(&set, NOW), (&set, peer(1), NOW));
+        let (chosen, shortage) = choose(&own, &index(&set, NOW), None, (&set, peer(1), NOW));
         assert!(chosen.contains(&numbered(300)), "the large log is chosen although it is the oldest file");
         assert_eq!((chosen.len(), shortage.left_out), (95, 106));
         let large = |number| (numbered(number), OwnFile::at("drive.bag", number).of_size(LARGE));
         let own: BTreeMap<Cid, OwnFile> = (0..200).map(large).collect();
-        let (chosen, _) = choose(&own, &BTreeMap::new(), (&set, peer(2), NOW));
+        let (chosen, _) = choose(&own, &BTreeMap::new(), None, (&set, peer(2), NOW));
         assert_eq!(chosen.len(), 88, "the rest is for files of other kinds");
+    }
+
+    #[test]
+    fn files_that_the_catalogue_does_not_list_yet_have_places_beyond_the_limit() {
+        let mut set = Set::default();
+        let many = MOST_OWN as u64 + 100;
+        let files: Vec<(u64, &str)> = (0..many).map(|number| (number, "a.bag")).collect();
+        let (mut files, listed) = (own(&files), own(&files).into_keys().collect());
+        for cid in files.keys().take(MOST_OWN) {
+            say(&mut set, 1, Kind::Propose, Station::Files.item(cid), LIFETIME);
+        }
+        files.extend(own(&(1000..1100).map(|number| (number, "a.bag")).collect::<Vec<_>>()));
+        let news = |set: &Set, listed: &BTreeSet<Cid>| {
+            let in_motion =
+                files.iter().filter(|(cid, _)| index(set, NOW).contains_key(*cid) || !listed.contains(*cid));
+            let in_motion = in_motion.map(|(cid, file)| (*cid, file.clone())).collect();
+            let (chosen, shortage) = choose(&in_motion, &index(set, NOW), Some(listed), (set, peer(1), NOW));
+            let new: BTreeSet<Cid> = chosen.into_iter().filter(|cid| !listed.contains(cid)).collect();
+            (new, shortage.left_out)
+        };
+        let (new, left_out) = news(&set, &listed);
+        assert_eq!((new.len(), left_out), (MOST_NEW, 100 - MOST_NEW));
+        assert!(new.contains(&numbered(1099)), "the newest come first");
+        for cid in &new {
+            say(&mut set, 1, Kind::Propose, Station::Files.item(cid), NEW_LIFETIME);
+        }
+        assert_eq!(news(&set, &listed), (new, 100 - MOST_NEW), "the places are taken");
+        let all: BTreeSet<Cid> = files.keys().copied().collect();
+        assert_eq!(news(&set, &all), (BTreeSet::new(), 0), "the catalogue lists all files now");
     }
 
     #[test]
@@ -233,6 +284,7 @@ mod tests {
         let (chosen, shortage) = choose(
             &own(&[(1, "a.bag"), (2, "b.bag"), (3, "c.bag"), (4, "d.bag")]),
             &BTreeMap::new(),
+            None,
             (&set, peer(1), NOW),
         );
         assert_eq!(

@@ -125,7 +125,9 @@ fn unsaid(error: SayError) -> Failure {
     let kind = match &error {
         SayError::Stopped(_) => FailureKind::Stopped,
         SayError::Disk(_) => FailureKind::Disk,
-        SayError::Statement(_) | SayError::Refused(_) | SayError::Outlasted => FailureKind::Refused,
+        SayError::Statement(_) | SayError::Refused(_) | SayError::Outlasted | SayError::OtherSwarm => {
+            FailureKind::Refused
+        }
     };
     Failure::new(kind, error)
 }

@@ -1,9 +1,9 @@
 //! The pure decider of the proposer. It decides which files to add, and what to state about the files of this node.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::buckets::{LIFETIME, Station};
+use crate::buckets::Station;
 use crate::catalog::stated::Valid;
-use crate::choose::{MOST_OWN, OwnFile, Shortage, choose, renewal_edge};
+use crate::choose::{MOST_OWN, OwnFile, Shortage, choose, lifetime_of_own, renewal_edge};
 use crate::index::{SharedFile, State, index_of};
 use crate::ledger::Taken;
 use crate::scan::Unseen;
@@ -142,18 +142,20 @@ impl Decide for Proposal {
             return decision;
         }
         let files = index_of(set, self.own.keys(), now);
-        let edge = renewal_edge(set, self.me, LIFETIME, self.shortage.is_short, now);
         let is_many = self.own.len() > MOST_OWN;
+        let lifetime = lifetime_of_own(is_many);
+        let edge = renewal_edge(set, self.me, lifetime, self.shortage.is_short, now);
         let listed = if is_many { self.listed(set, now) } else { None };
         let in_motion = is_many.then(|| self.in_motion(&files, listed.as_deref()));
-        let (chosen, shortage) = choose(in_motion.as_ref().unwrap_or(&self.own), &files, (set, self.me, now));
+        let (chosen, shortage) =
+            choose(in_motion.as_ref().unwrap_or(&self.own), &files, listed.as_deref(), (set, self.me, now));
         let mut renewals = Vec::new();
         for cid in &chosen {
             let item = Station::Files.item(cid);
             match files.get(cid) {
                 Some(file) if file.state != State::Shared => {
                     if file.proposers.contains_key(&self.me) {
-                        decision.statements.dismiss(item, Validity::stated(now, LIFETIME));
+                        decision.statements.dismiss(item, Validity::stated(now, lifetime));
                     }
                 }
                 Some(file) if is_fresh(file.proposers.get(&self.me), edge) => {
@@ -162,13 +164,13 @@ impl Decide for Proposal {
                 // The catalogue states the same, so this is not renewed.
                 _ if listed.as_ref().is_some_and(|listed| listed.contains(cid)) => {}
                 _ => {
-                    decision.statements.propose(item, Validity::stated(now, LIFETIME));
+                    decision.statements.propose(item, Validity::stated(now, lifetime));
                 }
             }
         }
         self.shortage = shortage;
         let renewal = renewals.into_iter().min();
-        let renewal = renewal.map(|until| Time(until.0.saturating_sub(LIFETIME / 2)));
+        let renewal = renewal.map(|until| Time(until.0.saturating_sub(lifetime / 2)));
         // These renewals may free records, so the next decision comes in 2 seconds.
         let again = (shortage.is_short && !decision.statements.is_empty()).then(|| now.plus(2));
         decision.wake = renewal.into_iter().chain(again).min();
@@ -184,6 +186,7 @@ pub(crate) fn is_fresh(until: Option<&Option<Time>>, edge: Time) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buckets::LIFETIME;
     use crate::index::tests::{NOW, cid, peer, say};
     use crate::ledger::tests::at;
     use dcache::Kind;

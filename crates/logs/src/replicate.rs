@@ -283,13 +283,13 @@ impl Decide for Replication {
         if is_short {
             decision.statements.append(self.forsake(set, time));
         }
-        let rules = Rules::new(set, self.me, is_short, time);
+        let rules = Rules::new(set, self.me, (is_short, self.has_many_own()), time);
         let mut steps = plan(&files, &self.kept, &rules);
         let is_done = |cid: &Cid| lost.contains(cid) || bad.contains_key(cid) || withdrawn.contains(cid);
         steps.retain(|(cid, _)| !is_done(cid) && !self.is_replaced(cid) && !self.is_let_go(cid));
         steps.retain(|(cid, step)| !self.away.contains(cid) || matches!(step, Step::Drop | Step::Withdraw));
         steps.retain(|(cid, step)| self.fits_copies(cid, *step));
-        let unsaid = self.leave_to_catalog(&mut steps, &files, set);
+        let unsaid = self.leave_to_catalog(&mut steps, &files, set, time);
         self.follow(steps, &files, (set, &rules), &mut decision);
         self.unsaid += unsaid;
         decision
@@ -348,7 +348,7 @@ fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec
             steps.push(if rules.may_keep { Step::Keep } else { Step::Verify });
         }
         State::Shared => {}
-        State::Verified | State::Safe if is_fresh(file.holders.get(&rules.me), rules.edge) => {}
+        State::Verified | State::Safe if is_fresh(file.holders.get(&rules.me), rules.edge(is_own)) => {}
         State::Verified | State::Safe => steps.push(Step::Keep),
         // Without roles, any stranger can discard a file. This node found the file good itself, and continues to state
         // that it keeps the file. A statement is not repeated before half of its lifetime is over, so this costs few
@@ -378,7 +378,7 @@ pub(crate) fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> b
 /// own description is gone after a denial that was taken back.
 fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> bool {
     let is_own = description.uploader == rules.me;
-    let edge = if is_own { rules.edge } else { rules.now.plus(LIFETIME / 4) };
+    let edge = if is_own { rules.edge(is_own) } else { rules.now.plus(LIFETIME / 4) };
     let is_signed = !is_own || file.is_described_by_uploader;
     let lasts = is_signed && file.described_until.is_some_and(|until| until > edge);
     let corrects = is_own || rules.has_roles && rules.may_keep;
@@ -389,7 +389,7 @@ fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> 
 /// The dismissal then replaces its own record, so it needs no further one. Other peers dismiss the file in the same way.
 fn statements(step: Step, file: &SharedFile, description: &Description, rules: &Rules) -> Statements {
     let mut statements = Statements::new();
-    let lasting = Validity::stated(rules.now, LIFETIME);
+    let lasting = Validity::stated(rules.now, rules.lifetime(description.uploader == rules.me));
     match step {
         Step::Take | Step::Drop | Step::Withdraw => {}
         Step::Describe => {

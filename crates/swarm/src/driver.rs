@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use store::{ReadError, Store};
 use time::LastTime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// Maximum number of commands of services that may wait.
@@ -316,9 +316,9 @@ impl Run {
                 self.input(Input::Tick);
                 let records = self.signer.sign(statements, self.brain.set());
                 self.copies.signed(&records);
-                self.write_to_send(OwnRecords { records, said });
+                self.write_to_send(self.own(records, said));
             }
-            Command::Carry { records, said } => self.write_to_send(OwnRecords { records, said }),
+            Command::Carry { records, said } => self.write_to_send(self.own(records, said)),
             Command::Adopt { policy, adopted } => {
                 let now = self.now();
                 if self.brain.set().policy().mark() != policy.mark() {
@@ -331,6 +331,10 @@ impl Run {
                 let _ = adopted.send(());
             }
         }
+    }
+
+    fn own(&self, records: Vec<Record>, said: oneshot::Sender<Result<(), SayError>>) -> OwnRecords {
+        OwnRecords { records, mark: self.brain.set().policy().mark(), said }
     }
 
     /// Writes the records that this node is to send: all of them, or none if the set would refuse one.
@@ -369,21 +373,33 @@ impl Run {
         }
     }
 
+    /// Gives own records that are on the disk now to the brain. The brain does not verify them, so they are given up if
+    /// this node changed to another swarm while they were written.
     fn tell(&mut self, own: OwnRecords) {
         let mut result = Ok(());
         self.signer.settled(&own.records);
+        let is_of_this_swarm = own.mark == self.brain.set().policy().mark();
         for record in own.records {
             let key = Key::from(&record);
-            self.telling = Some((record.clone(), None));
-            self.input(Input::Local(record.clone()));
-            let refusal = self.telling.take().and_then(|(_, refusal)| refusal);
+            let refusal = if is_of_this_swarm { self.give(&record) } else { None };
             if self.brain.set().get(&key) != Some(&record) {
                 let held = held_at(self.brain.set(), &key);
                 self.write_behind.change(key, held);
-                result = Err(refusal.map_or(SayError::Outlasted, SayError::Refused));
+                result = Err(match refusal {
+                    _ if !is_of_this_swarm => SayError::OtherSwarm,
+                    Some(refusal) => SayError::Refused(refusal),
+                    None => SayError::Outlasted,
+                });
             }
         }
         let _ = own.said.send(result);
+    }
+
+    /// Gives an own record to the brain, and returns the reason if the brain refuses it.
+    fn give(&mut self, record: &Record) -> Option<Refusal> {
+        self.telling = Some((record.clone(), None));
+        self.input(Input::Local(record.clone()));
+        self.telling.take().and_then(|(_, refusal)| refusal)
     }
 }
 

@@ -66,6 +66,11 @@ pub enum SayError {
         "an earlier record of the same signer about the same item has to be kept for longer, so this one would have no effect; retract the earlier one"
     )]
     Outlasted,
+    /// This node changed to another swarm while the record was written.
+    #[error(
+        "this node changed to another swarm while the record was written; publish it again in this swarm"
+    )]
+    OtherSwarm,
     /// The daemon is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),

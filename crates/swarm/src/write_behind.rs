@@ -20,6 +20,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// This node's own records, which are sent once they are on the disk.
 pub(crate) struct OwnRecords {
     pub(crate) records: Vec<Record>,
+    /// The [`dcache::Policy::mark`] of the policy under which their signatures are valid.
+    pub(crate) mark: u64,
     /// Notified with the result, once the records are given to the brain or have failed.
     pub(crate) said: oneshot::Sender<Result<(), SayError>>,
 }
@@ -354,7 +356,7 @@ mod tests {
         // The disk holds the records although the commit fails, because only the sync fails.
         bench.faults.begin(Fault::Unsynced, 0);
         let (said, _heard) = oneshot::channel();
-        bench.write_behind.put_own(OwnRecords { records: vec![record("own", 1)], said }, 1);
+        bench.write_behind.put_own(OwnRecords { records: vec![record("own", 1)], mark: 0, said }, 1);
         assert!(!bench.commit().await);
         bench.faults.end();
         assert!(bench.commit().await);
@@ -365,7 +367,7 @@ mod tests {
     async fn a_waiting_own_record_is_not_lost_when_the_earlier_one_is_removed() {
         let mut bench = Bench::new();
         let (said, _heard) = oneshot::channel();
-        bench.write_behind.put_own(OwnRecords { records: vec![record("own", 2)], said }, 2);
+        bench.write_behind.put_own(OwnRecords { records: vec![record("own", 2)], mark: 0, said }, 2);
         bench.write_behind.remove(vec![Key::from(&record("own", 1))]);
         assert!(bench.commit().await);
         assert_eq!(bench.on_disk(), [2]);
@@ -376,7 +378,7 @@ mod tests {
         let mut bench = Bench::new();
         let own = record("own", 2);
         let (said, _heard) = oneshot::channel();
-        bench.write_behind.put_own(OwnRecords { records: vec![own.clone()], said }, 2);
+        bench.write_behind.put_own(OwnRecords { records: vec![own.clone()], mark: 0, said }, 2);
         bench.write_behind.begin();
         // During the commit, the earlier record about the same item expires. Then the new one is sent.
         bench.write_behind.remove(vec![Key::from(&own)]);

@@ -83,25 +83,34 @@ fn a_channel_resumes_after_a_pause_where_it_stopped() {
 }
 
 #[test]
-fn a_reservation_and_the_waiting_records_take_turns() {
+fn steps_and_the_waiting_records_take_turns() {
     let mut outbox = Outbox::default();
     for n in 0..3 {
         outbox.schedule(queued(1, "a", &n.to_string()), Duration::ZERO);
     }
     assert_eq!(taken(&mut outbox, 1).len(), 1);
-    assert!(outbox.reserve(CHANNEL, SECOND * 2));
+    assert_eq!(outbox.claimed_until(CHANNEL, SECOND), None, "no step was sent yet");
+    outbox.reserve(CHANNEL, SECOND * 2);
     assert!(taken(&mut outbox, 1).is_empty(), "the budget is reserved");
-    assert!(!outbox.reserve(CHANNEL, SECOND * 4), "a record waits");
+    outbox.had_turn(CHANNEL);
+    assert_eq!(outbox.claimed_until(CHANNEL, SECOND), Some(SECOND * 2), "a record waits");
+    assert_eq!(outbox.claimed_until(CHANNEL, SECOND * 2), None, "the budget is free");
     assert!(outbox.take_due(SECOND * 2).is_some());
-    assert!(outbox.reserve(CHANNEL, SECOND * 4));
-    assert!(outbox.take_due(SECOND * 4).is_some());
-    assert!(outbox.reserve(CHANNEL, SECOND * 6) && outbox.reserve(CHANNEL, SECOND * 8), "no record waits");
+    outbox.rest(CHANNEL, Vec::new(), SECOND * 4);
+    assert_eq!(outbox.claimed_until(CHANNEL, SECOND * 3), None, "a record had its turn");
+}
+
+#[test]
+fn leading_records_have_several_turns_for_each_step() {
+    let mut outbox = Outbox::default();
     for n in 0..8 {
         outbox.schedule(queued(2, "share/files", &n.to_string()), Duration::ZERO);
     }
-    let is_turn = (8..18).map(|second| {
-        let is_taken = outbox.take_due(SECOND * second).is_some();
-        is_taken && outbox.reserve(CHANNEL, SECOND * second)
+    outbox.had_turn(CHANNEL);
+    let is_claimed = (0..8).map(|second| {
+        assert!(outbox.take_due(SECOND * second).is_some());
+        outbox.rest(CHANNEL, Vec::new(), SECOND * (second + 1));
+        outbox.claimed_until(CHANNEL, SECOND * second).is_some()
     });
-    assert_eq!(is_turn.take_while(|is_turn| !is_turn).count(), LEADING_TURN - 1);
+    assert_eq!(is_claimed.take_while(|is_claimed| *is_claimed).count(), LEADING_TURN - 1);
 }

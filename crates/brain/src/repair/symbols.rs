@@ -57,7 +57,7 @@ impl Comparisons {
         while left > 0 {
             let count = left.min(MAX_SYMBOLS);
             if let Some(room) = self.send_some_symbols(node, now, (id, channel), count) {
-                return self.wait_for_room(node, (id, channel), room);
+                return self.wait_for_room(node, now, (id, channel), room);
             }
             left -= count;
         }
@@ -70,12 +70,20 @@ impl Comparisons {
         }
     }
 
-    /// Reserves the budget of a slow channel for the next step. Otherwise the records that wait there would use up the
-    /// budget as it refills, and the step would never be sent. After each step, it is the turn of a line with records.
-    fn wait_for_room(&mut self, node: &mut Node, (id, channel): (SessionId, ChannelId), room: Duration) {
-        let is_turn = node.channels.outbox.reserve(channel, room + RESERVED);
+    /// Reserves the budget of a slow channel for the next step, if it is the turn of a step. Otherwise the records that wait
+    /// there would use up the budget as it refills, and the step would never be sent.
+    fn wait_for_room(
+        &mut self,
+        node: &mut Node,
+        now: Now,
+        (id, channel): (SessionId, ChannelId),
+        room: Duration,
+    ) {
+        if node.channels.outbox.claimed_until(channel, now.elapsed).is_none() {
+            node.channels.outbox.reserve(channel, room + RESERVED);
+        }
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.deadline = if is_turn { room } else { room + RESERVED };
+            session.deadline = room;
             session.tries = session.tries.saturating_sub(1);
         }
     }
@@ -145,7 +153,7 @@ impl Comparisons {
             session.deadline = now.elapsed + wait;
         }
         if let Some(room) = node.send_step(now, channel, peer, Repair::Sketch(last)) {
-            self.wait_for_room(node, (id, channel), room);
+            self.wait_for_room(node, now, (id, channel), room);
         }
     }
 }

@@ -86,7 +86,10 @@ impl SwarmEndpoint {
     }
 
     async fn admit(&self, records: Vec<SignedStatement>, anyway: bool) -> Result<Answer, Failure> {
-        let policy = self.membership.lock().await.policy();
+        // The lock is held until the records are published: they must not be published in another swarm than the one in
+        // which they were verified.
+        let membership = self.membership.lock().await;
+        let policy = membership.policy();
         let verify =
             |record: SignedStatement| Record::verify_for(&policy, record.payload.0, record.signature);
         let records: Vec<Record> = records
@@ -98,6 +101,7 @@ impl SwarmEndpoint {
         let wanted: Vec<Wanted> = records.iter().map(wanted).collect();
         self.check(wanted.clone(), anyway).await?;
         self.swarm.carry(records).await.map_err(publish_failure)?;
+        drop(membership);
         self.outcomes(wanted).await
     }
 
@@ -208,7 +212,7 @@ fn publish_failure(error: SayError) -> Failure {
     let kind = match &error {
         SayError::Statement(_) => FailureKind::Wrong,
         SayError::Disk(_) => FailureKind::Disk,
-        SayError::Refused(_) | SayError::Outlasted => FailureKind::Refused,
+        SayError::Refused(_) | SayError::Outlasted | SayError::OtherSwarm => FailureKind::Refused,
         SayError::Stopped(_) => FailureKind::Stopped,
     };
     Failure::new(kind, error)

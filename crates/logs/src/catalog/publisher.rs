@@ -126,6 +126,7 @@ impl Publisher {
         let mut listing = self.ledger.listing().subscribe();
         listing.mark_changed();
         let mut renew = Instant::now() + RENEW;
+        let mut clock_sets = self.swarm.clock_sets();
         let mut receipts_due = None;
         loop {
             let due = self.pace.due().map_or(renew, |due| renew.min(self.started + due));
@@ -140,6 +141,8 @@ impl Publisher {
                     self.note_receipts(MANY_RECEIPTS);
                     receipts_due.get_or_insert(Instant::now() + FEW_RECEIPTS);
                 }
+                // In another swarm, the record has to be published again.
+                Ok(()) = clock_sets.changed() => renew = Instant::now(),
                 () = tokio::time::sleep_until(wake) => {}
             }
             let now = Instant::now();

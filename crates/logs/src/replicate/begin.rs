@@ -115,16 +115,23 @@ impl Replication {
         steps: &mut Vec<(Cid, Step)>,
         files: &BTreeMap<Cid, SharedFile>,
         set: &Set,
+        now: Time,
     ) -> usize {
         let is_own = |cid: &Cid| self.kept.get(cid).is_some_and(|known| known.uploader == self.me);
         let is_held = |cid: &Cid| files.get(cid).is_some_and(|file| file.holders.contains_key(&self.me));
         let is_many = self.has_many_own();
+        let is_named = is_many && Valid::of(set, self.me, now).is_some();
+        // Single records are for files that the catalogue does not list yet.
+        let is_stated = |cid: &Cid| {
+            let is_listed = is_named && self.catalogued.contains(cid);
+            !is_listed && self.is_in_motion(cid, set)
+        };
         let held = files.keys().filter(|cid| is_held(cid) && !is_own(cid)).count();
         let mut left = most_of_others(set, self.me).saturating_sub(held);
         let mut unsaid = BTreeSet::new();
         for (cid, _) in steps.iter().filter(|(_, step)| matches!(step, Step::Keep | Step::Verify)) {
             let fits = match is_own(cid) {
-                true => !is_many || self.is_in_motion(cid, set),
+                true => !is_many || is_stated(cid),
                 false if is_held(cid) => true,
                 false => left.checked_sub(1).map(|rest| left = rest).is_some(),
             };
@@ -132,14 +139,13 @@ impl Replication {
                 unsaid.insert(*cid);
             }
         }
-        let is_silent =
-            |cid: &Cid| unsaid.contains(cid) || is_many && is_own(cid) && !self.is_in_motion(cid, set);
+        let is_silent = |cid: &Cid| unsaid.contains(cid) || is_many && is_own(cid) && !is_stated(cid);
         let is_statement = |step: &Step| matches!(step, Step::Keep | Step::Verify | Step::Describe);
         steps.retain(|(cid, step)| !is_statement(step) || !is_silent(cid));
         unsaid.len()
     }
 
-    fn has_many_own(&self) -> bool {
+    pub(super) fn has_many_own(&self) -> bool {
         self.kept.values().filter(|known| known.uploader == self.me).count() > MOST_OWN
     }
 

@@ -9,7 +9,7 @@ use dcache::Kind;
 /// Returns the steps of peer `seed`. `is_kept` tells whether it keeps the file of peer 1.
 fn steps(set: &Set, seed: u8, is_kept: bool, now: Time) -> Vec<Step> {
     let kept = is_kept.then(|| (cid(), description(1, "a.bag"))).into_iter().collect();
-    let rules = Rules::new(set, peer(seed), false, now);
+    let rules = Rules::new(set, peer(seed), (false, false), now);
     plan(&index(set, now), &kept, &rules).into_iter().map(|(_, step)| step).collect()
 }
 
@@ -202,7 +202,7 @@ fn a_node_dismisses_only_its_own_entry_from_the_earlier_bucket() {
     }
     let file = index(&set, NOW).remove(&cid()).unwrap();
     let stated = |seed| {
-        let rules = Rules::new(&set, peer(seed), false, NOW);
+        let rules = Rules::new(&set, peer(seed), (false, false), NOW);
         statements(Step::Keep, &file, &description(1, "a.bag"), &rules)
     };
     let mut expected = Statements::new();

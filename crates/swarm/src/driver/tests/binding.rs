@@ -42,6 +42,24 @@ async fn records_signed_in_another_swarm_are_dropped_in_memory_and_on_the_disk()
 }
 
 #[tokio::test]
+async fn a_record_that_waits_for_the_disk_does_not_enter_another_swarm() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    let life = Life::begin(&file);
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    // Both commands wait when the driver takes the first one, so the change comes while the record is written.
+    let (said, adopted) = tokio::join!(life.swarm.say(proposal("open", now)), life.swarm.adopt(bound(7)));
+    adopted.unwrap();
+    assert!(matches!(said, Err(SayError::OtherSwarm)), "{said:?}");
+    assert_eq!(held(&life.swarm).await, Vec::<String>::new());
+    life.swarm.say(proposal("open", now)).await.unwrap();
+    life.end().await;
+    let life = Life::in_swarm(&file, Faults::default(), system_clock, bound(7));
+    assert_eq!(held(&life.swarm).await, ["open"]);
+    life.end().await;
+}
+
+#[tokio::test]
 async fn a_swarm_that_gets_an_id_keeps_records_that_began_before() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
