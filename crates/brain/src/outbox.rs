@@ -86,7 +86,7 @@ impl Cause {
 }
 
 impl QueuedRecord {
-    fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         if self.round > 0 || self.cause == Cause::Missed {
             return Class::Again;
         }
@@ -215,6 +215,7 @@ impl Lane {
         queue.ready.insert((tag, serial), record);
         let share = self.shares.entry(class).or_default();
         *share = share.saturating_sub(TYPICAL / class.weight());
+        self.reached = *share;
     }
 
     fn next(&self) -> Option<Duration> {
@@ -225,12 +226,20 @@ impl Lane {
     }
 }
 
+/// A pause of a channel whose budget is used up.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Duration,
+    /// Whether the budget is kept for something else than records. Then no record ends the pause.
+    is_reserved: bool,
+}
+
 /// The waiting records of all channels.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     lanes: BTreeMap<ChannelId, Lane>,
     /// Paused channels, and the time until which nothing is taken from them.
-    resting: BTreeMap<ChannelId, Duration>,
+    resting: BTreeMap<ChannelId, Rest>,
     /// Number of records that were taken from each channel since something else was sent there in its turn.
     taken: BTreeMap<ChannelId, usize>,
     serial: u64,
@@ -244,6 +253,12 @@ impl Outbox {
         lane.cancel(&record.key);
         if lane.places.len() >= MAX_WAITING {
             return false;
+        }
+        // A line with this record alone may fit into the budget earlier than the line that waits.
+        if record.class() == Class::Leading
+            && let Some(rest) = self.resting.get_mut(&record.channel).filter(|rest| !rest.is_reserved)
+        {
+            rest.until = rest.until.min(due);
         }
         self.serial += 1;
         lane.places.insert(record.key.clone(), Place::Later(due, self.serial));
@@ -281,7 +296,7 @@ impl Outbox {
     /// Returns when the next record can be taken.
     pub(crate) fn next(&self) -> Option<Duration> {
         let of = |(channel, lane): (&ChannelId, &Lane)| {
-            let rests = self.resting.get(channel).copied().unwrap_or_default();
+            let rests = self.resting.get(channel).map_or(Duration::ZERO, |rest| rest.until);
             lane.next().map(|next| next.max(rests))
         };
         self.lanes.iter().filter_map(of).min()
@@ -290,7 +305,7 @@ impl Outbox {
     /// Puts records back to the front, in their order, because the budget of their channel is used up. Pauses the
     /// channel until `until`.
     pub(crate) fn rest(&mut self, channel: ChannelId, records: Vec<QueuedRecord>, until: Duration) {
-        self.resting.insert(channel, until);
+        self.resting.insert(channel, Rest { until, is_reserved: false });
         records.into_iter().rev().for_each(|record| self.put_back(record));
     }
 
@@ -317,7 +332,7 @@ impl Outbox {
     /// turn of the records that wait there. The two take turns, so that neither can starve the other. Leading records
     /// have several turns.
     pub(crate) fn claimed_until(&mut self, channel: ChannelId, elapsed: Duration) -> Option<Duration> {
-        let until = *self.resting.get(&channel).filter(|until| **until > elapsed)?;
+        let until = self.resting.get(&channel).map(|rest| rest.until).filter(|until| *until > elapsed)?;
         let lane = self.lanes.get_mut(&channel)?;
         lane.ripen(elapsed, &mut self.serial);
         let least = match lane.busy().next() {
@@ -330,7 +345,7 @@ impl Outbox {
 
     /// Reserves the budget of a channel until `until` for something else than records, and takes nothing from it.
     pub(crate) fn reserve(&mut self, channel: ChannelId, until: Duration) {
-        self.resting.insert(channel, until);
+        self.resting.insert(channel, Rest { until, is_reserved: true });
     }
 
     /// Ends the turn of something else than records, because it was sent.
@@ -340,7 +355,7 @@ impl Outbox {
 
     /// Takes the next record that is due by `elapsed`, from any channel that is not paused.
     pub(crate) fn take_due(&mut self, elapsed: Duration) -> Option<QueuedRecord> {
-        self.resting.retain(|_, until| *until > elapsed);
+        self.resting.retain(|_, rest| rest.until > elapsed);
         let (resting, serial) = (&self.resting, &mut self.serial);
         let awake = self.lanes.iter_mut().filter(|(channel, _)| !resting.contains_key(channel));
         let mut ripe = awake.map(|(_, lane)| {

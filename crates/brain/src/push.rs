@@ -69,7 +69,8 @@ impl Node {
         }
     }
 
-    /// Sends a record. The next records are added to the same line, as far as they fit into one packet.
+    /// Sends a record. The next records are added to the same line, as far as they fit into one packet and are as urgent.
+    /// On a slow channel, a long line is late.
     fn send_record(&mut self, now: Now, first: QueuedRecord) {
         let id = first.channel;
         let record = self.replica.set().get(&first.key);
@@ -99,9 +100,13 @@ impl Node {
             return;
         }
         let mut length = envelope.encode().len() + FRAME_BYTES;
+        let urgency = queued.first().map(QueuedRecord::class);
         while envelope.records.len() < MAX_RECORDS
             && let Some(next) = self.channels.outbox.take_due_on(id, now.elapsed)
         {
+            if Some(next.class()) > urgency {
+                return self.channels.outbox.put_back(next);
+            }
             let Some(carried) = self.replica.set().get(&next.key).map(Carried::from) else { continue };
             length += carried.encoded_length() + 1;
             if length > mtu {

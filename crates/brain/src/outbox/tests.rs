@@ -114,3 +114,31 @@ fn leading_records_have_several_turns_for_each_step() {
     });
     assert_eq!(is_claimed.take_while(|is_claimed| *is_claimed).count(), LEADING_TURN - 1);
 }
+
+#[test]
+fn a_leading_record_ends_the_pause_of_other_records_but_no_reservation() {
+    let mut outbox = Outbox::default();
+    outbox.schedule(queued(1, "a", "fresh"), Duration::ZERO);
+    let fresh = outbox.take_due(SECOND).unwrap();
+    outbox.rest(CHANNEL, vec![fresh], SECOND * 20);
+    outbox.schedule(queued(2, "a", "other"), SECOND * 2);
+    assert_eq!(outbox.next(), Some(SECOND * 20));
+    outbox.schedule(queued(2, "share/files", "leading"), SECOND * 3);
+    assert_eq!(outbox.next(), Some(SECOND * 3));
+    assert_eq!(outbox.take_due(SECOND * 3), Some(queued(2, "share/files", "leading")));
+    outbox.reserve(CHANNEL, SECOND * 20);
+    outbox.schedule(queued(2, "share/files", "later"), SECOND * 4);
+    assert_eq!((outbox.take_due(SECOND * 4), outbox.next()), (None, Some(SECOND * 20)));
+}
+
+#[test]
+fn a_line_that_was_put_back_does_not_precede_leading_records() {
+    let mut outbox = Outbox::default();
+    for data in ["a", "b", "c"] {
+        outbox.schedule(queued(1, "a", data), Duration::ZERO);
+    }
+    let line: Vec<_> = (0..3).filter_map(|_| outbox.take_due(SECOND)).collect();
+    outbox.rest(CHANNEL, line, SECOND * 20);
+    outbox.schedule(queued(2, "share/files", "leading"), SECOND * 2);
+    assert_eq!(outbox.take_due(SECOND * 2), Some(queued(2, "share/files", "leading")));
+}
