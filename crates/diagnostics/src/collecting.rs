@@ -12,7 +12,8 @@ use crate::collectors::open_fetched;
 use crate::collectors::track::RobotState;
 use crate::host::HostRoot;
 use crate::row_store::{RowStore, RowStoreError};
-use dcache::{Moment, PeerId, Time};
+use dcache::buckets::HOSTNAME;
+use dcache::{Moment, PeerId, Set, Time};
 use ipfs::node::{FetchError, Node};
 use ipfs::unixfs::ReadError;
 use service::{Context, DecisionLoop, ServiceError};
@@ -147,8 +148,9 @@ impl Collector {
     /// Fetches a batch, opens it, and stores its rows.
     async fn take(&self, node: &Node, wanted: Fetch) -> Result<(Taken, RobotState), CollectError> {
         let Fetch { robot, batch } = wanted;
-        let (fleet, Moment { time, is_certain, .. }) =
-            self.context.swarm.read_at(|set, now| (FleetId::of(set.policy()), now)).await?;
+        let read =
+            move |set: &Set, now: Moment| (FleetId::of(set.policy()), name_of(set, robot, now.time), now);
+        let (fleet, name, Moment { time, is_certain, .. }) = self.context.swarm.read_at(read).await?;
         let fleet = fleet.ok_or(CollectError::NoFleet)?;
         if !is_certain {
             return Err(CollectError::NoTime);
@@ -161,7 +163,7 @@ impl Collector {
         }
         let (mine, folder) = ((self.context.swarm.me(), self.key.clone()), self.folder.clone());
         let of = (wanted, fleet, time);
-        self.rows.run(move |rows| Ok(store(rows, &folder, &bytes, of, &mine))).await?
+        self.rows.run(move |rows| Ok(store(rows, &folder, &bytes, (of, name.as_deref()), &mine))).await?
     }
 
     async fn ended(
@@ -223,12 +225,18 @@ impl Fetches {
     }
 }
 
+/// Returns the name that a robot states.
+fn name_of(set: &Set, robot: PeerId, now: Time) -> Option<String> {
+    let stated = set.bucket(&HOSTNAME.of(robot), now).next()?.item.data.as_str().to_owned();
+    Some(stated)
+}
+
 /// Opens a batch, and stores its rows. Returns the new state of its robot. This call blocks.
 fn store(
     rows: &mut RowStore,
     folder: &Path,
     bytes: &[u8],
-    (wanted, fleet, time): (Fetch, FleetId, Time),
+    ((wanted, fleet, time), name): ((Fetch, FleetId, Time), Option<&str>),
     (me, key): &(PeerId, SealingKey),
 ) -> Result<(Taken, RobotState), CollectError> {
     if !has_space(folder) {
@@ -236,7 +244,7 @@ fn store(
     }
     let Fetch { robot, batch } = wanted;
     let (base, content) = open_fetched(bytes, &wanted, fleet, (*me, key))?;
-    let taken = take(rows, robot, (&batch, base), &content, time)?;
+    let taken = take(rows, (robot, name), (&batch, base), &content, time)?;
     let state = rows.state(robot).map_err(TakeError::Store)?;
     Ok((taken, state.unwrap_or_default()))
 }

@@ -1,29 +1,29 @@
 //! Sends the rows of a collector to other databases: by Prometheus remote write, or by OTLP.
 //!
 //! The log of the stored rows has each row once, in the order in which the rows got their places in time. An export keeps
-//! the number of the next row to send. It advances only after the database has acknowledged the rows. Rows that are sent
-//! again have the same series, times and values, so the database has them once.
+//! the number of the next row to send. It advances only after the database has acknowledged the rows. When a request
+//! fails, the export goes back to the rows of the last seconds, because the database may have lost them ([`unsettled`]).
+//! Rows that are sent again have the same series, times and values, so the database has them once.
+//!
+//! [`unsettled`]: crate::unsettled
 
 use crate::collected::{CollectedError, CollectedRows};
 use crate::collectors::outgoing::OutgoingRow;
 use crate::collectors::remote_write::TooManyRows;
 use crate::collectors::{otlp, remote_write};
-use crate::row_store::{LoggedRow, RowStoreError};
-use dcache::buckets::HOSTNAME;
-use dcache::{PeerId, Set, Time};
+use crate::row_store::LoggedRow;
+use crate::unsettled::Unsettled;
 use http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderValue, StatusCode, Uri};
 use http_client::{CertificatesError, Connector, PostError, post};
 use serde::{Deserialize, Serialize};
 use service::{Context, ServiceError};
-use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm::Stopped;
 use telemetry::Metric;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Maximum number of rows in a request. With 80 values each, it has 40,000 values and about 300 kB.
 const MAX_ROWS: usize = 500;
@@ -108,8 +108,6 @@ enum ExportError {
     Rows(#[from] CollectedError),
     #[error(transparent)]
     TooMany(#[from] TooManyRows),
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
 }
 
 impl ExportError {
@@ -120,6 +118,15 @@ impl ExportError {
             _ => return false,
         };
         [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY, StatusCode::CONFLICT].contains(&status)
+    }
+
+    /// Returns whether the database may have failed, so that it may have lost rows that it acknowledged.
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Post(_) => true,
+            Self::Refused { status, .. } => status.is_server_error(),
+            _ => false,
+        }
     }
 
     fn is_too_long(&self) -> bool {
@@ -167,17 +174,25 @@ impl Exporter {
     /// Sends rows until the future is dropped.
     ///
     /// # Errors
-    /// When the daemon is stopping.
+    /// When the place in the log cannot be kept.
     pub(crate) async fn run(self) -> Result<Infallible, ServiceError> {
-        let (mut most, mut wait) = (MAX_ROWS, RETRY.0);
+        let (mut most, mut wait, mut unsettled) = (MAX_ROWS, RETRY.0, Unsettled::default());
         loop {
+            let begun = Instant::now();
             match self.send_some(most).await {
-                Ok(0) => sleep(LOOK_EVERY).await,
-                Ok(_) => (most, wait) = (MAX_ROWS, RETRY.0),
-                Err(ExportError::Stopped(stopped)) => return Err(stopped.into()),
+                Ok(None) => sleep(LOOK_EVERY).await,
+                Ok(Some(first)) => {
+                    unsettled.note(Instant::now(), first);
+                    (most, wait) = (MAX_ROWS, RETRY.0);
+                }
                 Err(error) if error.is_too_long() && most > 1 => most /= 2,
                 Err(error) => {
                     tracing::warn!(export = self.name, %error, again_in = ?wait, "rows of robots could not be sent to another database");
+                    if error.is_outage()
+                        && let Some(first) = unsettled.take(begun)
+                    {
+                        self.advance(first).await.map_err(ServiceError::other)?;
+                    }
                     sleep(wait).await;
                     wait = (wait * 2).min(RETRY.1);
                 }
@@ -185,12 +200,12 @@ impl Exporter {
         }
     }
 
-    /// Sends the next rows. Returns their number.
-    async fn send_some(&self, most: usize) -> Result<usize, ExportError> {
+    /// Sends the next rows. Returns the number of the first one in the log, if there were any.
+    async fn send_some(&self, most: usize) -> Result<Option<u64>, ExportError> {
         let name = self.name.clone();
         let read = self.rows.run_if_any(move |rows| rows.logged(rows.cursor(&name)?, most)).await?;
         let rows = read.unwrap_or_default();
-        let Some(last) = rows.last().map(|row| row.number) else { return Ok(0) };
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
         let sendable: Vec<&LoggedRow> = rows.iter().filter(|row| !row.readings.is_empty()).collect();
         if !sendable.is_empty() {
             match self.send(&sendable).await {
@@ -202,22 +217,22 @@ impl Exporter {
                 Err(error) => return Err(error),
             }
         }
+        self.advance(last.number.saturating_add(1)).await?;
+        Ok(Some(first.number))
+    }
+
+    /// Notes the number of the next row to send.
+    async fn advance(&self, next: u64) -> Result<(), CollectedError> {
         let name = self.name.clone();
-        let note = move |rows: &mut crate::row_store::RowStore| -> Result<(), RowStoreError> {
-            rows.set_cursor(&name, last.saturating_add(1))
-        };
-        self.rows.run(note).await?;
-        Ok(rows.len())
+        self.rows.run(move |rows| rows.set_cursor(&name, next)).await
     }
 
     async fn send(&self, rows: &[&LoggedRow]) -> Result<(), ExportError> {
-        let robots: BTreeSet<PeerId> = rows.iter().map(|row| row.robot).collect();
-        let names = self.context.swarm.read(move |set, now| names_of(set, &robots, now)).await?;
         let outgoing: Vec<OutgoingRow<'_>> = rows
             .iter()
             .map(|row| OutgoingRow {
                 robot: row.robot,
-                name: names.get(&row.robot).map(String::as_str),
+                name: row.name.as_deref(),
                 time: row.time,
                 readings: &row.readings,
             })
@@ -259,14 +274,4 @@ fn authorization(file: &std::path::Path) -> std::io::Result<HeaderValue> {
         .ok_or_else(|| std::io::Error::other("the file must have one short line"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Returns the names that robots state.
-fn names_of(set: &Set, robots: &BTreeSet<PeerId>, now: Time) -> BTreeMap<PeerId, String> {
-    let name = |robot: &PeerId| {
-        let bucket = HOSTNAME.of(*robot);
-        let name = set.bucket(&bucket, now).next()?.item.data.as_str().to_owned();
-        Some((*robot, name))
-    };
-    robots.iter().filter_map(name).collect()
 }

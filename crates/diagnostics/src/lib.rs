@@ -15,7 +15,7 @@
 //! | the history, sealed for collectors | `batch`, `sealing` |
 //! | carrying sealed histories of other robots | `batch::carry`, `carrying`, `batches` |
 //! | storing the histories of all robots | `collectors`, `row_store`, `collected`, `collecting` |
-//! | sending the stored rows to other databases | `exporting` |
+//! | sending the stored rows to other databases | `exporting`, `unsettled` |
 //!
 //! # In short
 //! - **Inputs**: files of the kernel, text files of local programs, answers of dt-device-health, the set, and the time
@@ -62,6 +62,7 @@ mod settings;
 mod shared_monitor;
 mod shell;
 pub mod stated;
+mod unsettled;
 
 pub use decide::{DETAIL_PAUSE, HealthAnnouncer};
 pub use exporting::{ExportFormat, ExportSettings};

@@ -133,14 +133,10 @@ impl<D: Disk> History<D> {
         after: u64,
         most: usize,
     ) -> io::Result<(Vec<Sample>, Timeline)> {
-        let pages = self.pages_after(resolution, after, most)?;
+        let pages = self.all_after(resolution, after, most)?;
         let mut timeline = Timeline::default();
         pages.iter().for_each(|page| timeline.add_page(page));
-        let waiting = self.waiting(resolution);
-        waiting.iter().for_each(|row| timeline.add_row(row));
-        self.anchors.values().for_each(|anchor| timeline.add_anchor(*anchor));
-        let rows = pages.into_iter().flat_map(|page| page.rows).chain(waiting.iter().cloned());
-        Ok((rows.filter(|row| row.sequence > after).take(most).collect(), timeline))
+        Ok((rows_after(pages, after, most), timeline))
     }
 
     /// Returns the boots of the history, and what is known about their times.
@@ -171,13 +167,11 @@ impl<D: Disk> History<D> {
         after: u64,
         most: usize,
     ) -> io::Result<(Vec<Sample>, Vec<Anchor>)> {
-        let pages = self.pages_after(resolution, after, most)?;
-        let waiting = self.waiting(resolution).iter().filter(|row| row.sequence > after);
-        let rows = pages.iter().flat_map(|page| &page.rows).chain(waiting).filter(|row| row.sequence > after);
-        let rows: Vec<Sample> = rows.take(most).cloned().collect();
-        let anchors = pages.iter().flat_map(|page| &page.anchors).chain(self.anchors.values());
+        let pages = self.all_after(resolution, after, most)?;
+        let mut anchors: Vec<Anchor> = pages.iter().flat_map(|page| &page.anchors).copied().collect();
+        let rows = rows_after(pages, after, most);
         let boots: BTreeSet<BootId> = rows.iter().map(|row| row.stamp.boot).collect();
-        let anchors = anchors.filter(|anchor| boots.contains(&anchor.stamp.boot)).copied().collect();
+        anchors.retain(|anchor| boots.contains(&anchor.stamp.boot));
         Ok((rows, anchors))
     }
 
@@ -208,6 +202,14 @@ impl<D: Disk> History<D> {
         self.disk.read(self.geometry.offset(resolution, number), &mut bytes)?;
         let page = Page::decode(&bytes).ok().flatten();
         Ok(page.filter(|page| page.resolution == resolution && page.number == number))
+    }
+
+    /// Returns the pages of [`Self::pages_after`], and at the end the rows that are in no page yet, with the anchors in memory.
+    fn all_after(&self, resolution: Resolution, after: u64, most: usize) -> io::Result<Vec<Page>> {
+        let mut pages = self.pages_after(resolution, after, most)?;
+        let (rows, anchors) = (self.waiting(resolution).to_vec(), self.anchors.values().copied().collect());
+        pages.push(Page { resolution, number: self.next[resolution.index()], rows, anchors });
+        Ok(pages)
     }
 
     /// Returns the pages that have rows with numbers higher than `after`, in order, until they have `most` such rows.
@@ -251,6 +253,12 @@ impl<D: Disk> History<D> {
         }
         Ok(None)
     }
+}
+
+/// Returns the first `most` rows of pages whose numbers are higher than `after`.
+fn rows_after(pages: Vec<Page>, after: u64, most: usize) -> Vec<Sample> {
+    let rows = pages.into_iter().flat_map(|page| page.rows);
+    rows.filter(|row| row.sequence > after).take(most).collect()
 }
 
 /// Functions that write pages.

@@ -6,7 +6,7 @@
 //! | `rows` | robot, boot, number | the row |
 //! | `unplaced` | robot, boot, number | milliseconds since the boot, of a row that has no place in time yet |
 //! | `places` | robot, time, boot, number | whether the time is exact |
-//! | `log` | number in the order in which rows got their places | robot, boot, number |
+//! | `log` | number in the order in which rows got their places | robot, boot, number, and the name of the robot then |
 //! | `series` | robot, number of the metric, label | number of the series, which rows contain |
 //! | `names` | robot, number of the series | number of the metric, label |
 //! | `numbers` | name | the version of the format, the next number of the log, and the next number for each export |
@@ -35,6 +35,8 @@ use std::sync::Arc;
 const SETTINGS: Settings = Settings { cache_bytes: 8 << 20, verifies_checksums: false, is_ours };
 /// Version of the format.
 const FORMAT: u64 = 1;
+/// Maximum size, in bytes, of the name of a robot in the log. A host name has at most 63. A longer name is left out.
+const MAX_NAME_BYTES: usize = 64;
 /// Size of the key of a row in bytes.
 const KEY_BYTES: usize = 32 + BootId::BYTES + 8;
 
@@ -85,6 +87,9 @@ pub struct LoggedRow {
     pub number: u64,
     /// Robot that measured the row.
     pub robot: PeerId,
+    /// Name of the robot when the row got its place, if it was known. So a row that leaves again has the same name, also when
+    /// the robot was renamed.
+    pub name: Option<String>,
     /// Place of the row in time.
     pub time: Time,
     /// The values of the row.
@@ -212,7 +217,9 @@ impl RowStore {
                 if let Entry::Vacant(place) = known.entry(robot) {
                     place.insert(names(&all_names, robot)?);
                 }
-                let row = rows.get(key.as_slice())?;
+                let (key, name) = (row_of(&key), key.get(KEY_BYTES..).unwrap_or_default());
+                let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty()).map(str::to_owned);
+                let row = rows.get(key)?;
                 let row = row.as_ref().zip(known.get(&robot));
                 let decoded = row.and_then(|(row, names)| decode_row(row.value(), names));
                 // A row that was deleted because of its age is left out. Its number counts.
@@ -220,7 +227,7 @@ impl RowStore {
                     Some((Some(position), readings)) => (position.time, readings),
                     _ => (Time(0), Readings::default()),
                 };
-                found.push(LoggedRow { number, robot, time, readings });
+                found.push(LoggedRow { number, robot, name, time, readings });
             }
             Ok(found)
         })
@@ -297,10 +304,9 @@ fn expire(database: &Database, robot: PeerId, before: Time, most: usize) -> Resu
             }
         }
         for _ in 0..if deleted > 0 { most } else { 0 } {
-            let Some((number, is_there)) = log
-                .first()?
-                .map(|(number, key)| (number.value(), rows.get(key.value()).map(|row| row.is_some())))
-            else {
+            let Some((number, is_there)) = log.first()?.map(|(number, key)| {
+                (number.value(), rows.get(row_of(key.value())).map(|row| row.is_some()))
+            }) else {
                 break;
             };
             if is_there? {
@@ -349,7 +355,7 @@ impl Table for RowStore {
         let state = serde_json::to_vec(&changes.state)?;
         self.run(|database| {
             let writing = database.begin_write()?;
-            Writing::new(&writing, changes.robot)?.apply(&changes)?;
+            Writing::new(&writing, &changes)?.apply(&changes)?;
             writing.open_table(ROBOTS)?.insert(changes.robot.public_key().as_slice(), state.as_slice())?;
             // The commit returns when the changes are on the disk.
             Ok(writing.commit()?)
@@ -360,6 +366,8 @@ impl Table for RowStore {
 /// The tables that a batch changes.
 struct Writing<'a> {
     robot: PeerId,
+    /// Name of the robot; empty if it is not known.
+    name: String,
     rows: redb::Table<'a, &'static [u8], &'static [u8]>,
     unplaced: redb::Table<'a, &'static [u8], u64>,
     places: redb::Table<'a, &'static [u8], bool>,
@@ -370,9 +378,11 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn new(writing: &'a redb::WriteTransaction, robot: PeerId) -> Result<Self, redb::Error> {
+    fn new(writing: &'a redb::WriteTransaction, changes: &Changes) -> Result<Self, redb::Error> {
+        let name = changes.name.clone().filter(|name| name.len() <= MAX_NAME_BYTES);
         Ok(Self {
-            robot,
+            robot: changes.robot,
+            name: name.unwrap_or_default(),
             rows: writing.open_table(ROWS)?,
             unplaced: writing.open_table(UNPLACED)?,
             places: writing.open_table(PLACES)?,
@@ -420,7 +430,7 @@ impl<'a> Writing<'a> {
         let place = place_key(self.robot, position.time, &key[32..]);
         self.places.insert(place.as_slice(), position.is_exact)?;
         let next = self.numbers.get(LOG_NAME)?.map_or(0, |next| next.value());
-        self.log.insert(next, key.as_slice())?;
+        self.log.insert(next, [key, self.name.as_bytes()].concat().as_slice())?;
         self.numbers.insert(LOG_NAME, next.saturating_add(1))?;
         Ok(())
     }
@@ -507,6 +517,11 @@ fn row_key(key: &RowKey) -> [u8; KEY_BYTES] {
     bytes[32..48].copy_from_slice(key.boot.as_bytes());
     bytes[48..].copy_from_slice(&key.number.to_be_bytes());
     bytes
+}
+
+/// Returns the key of a row in the log, without the name that follows it.
+fn row_of(logged: &[u8]) -> &[u8] {
+    logged.get(..KEY_BYTES).unwrap_or(logged)
 }
 
 fn split_key(bytes: &[u8]) -> Option<RowKey> {

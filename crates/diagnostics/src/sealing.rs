@@ -2,7 +2,7 @@
 
 use crate::batch::decide::{Action, Batching, Made, Order};
 use crate::batch::make::MakeError;
-use crate::batch::seal::SECRET_BYTES;
+use crate::batch::seal::{MAX_SEALED_BYTES, SECRET_BYTES};
 use crate::batch::state::BatchState;
 use crate::batch::stated::recipients;
 use crate::batch::{FleetId, HistoryId};
@@ -13,22 +13,26 @@ use dcache::BucketPath;
 use dcache::buckets::{COLLECTORS, RECEIPTS, SEALING_KEY};
 use ipfs::node::{Node, PinError};
 use ipfs::unixfs::{AddError, Content, Format};
-use rand::TryRng as _;
-use service::{Context, DecisionLoop, ServiceError};
+use service::{Context, DecisionLoop, ServiceError, random};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 use store::{Displayed, Table, TableError};
 use swarm::Stopped;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 /// Time in which arriving records are gathered for one decision.
 const GATHER: Duration = Duration::from_millis(500);
 /// Interval at which the rows of the history are counted. A minute adds one row.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// Interval at which the batches are read, to notice that one was lost, such as when the folder of the blocks was erased. A
+/// month of history has about 6 MB.
+const READ_EVERY: Duration = Duration::from_secs(600);
 /// Key of the only row of the table with the state.
 const STATE: &str = "state";
+/// Message in the log about a batch that was lost.
+const LOST: &str = "a batch of the history is no longer in the store, and is made again";
 
 /// Seals the history of this robot.
 #[derive(Clone)]
@@ -58,8 +62,8 @@ enum SealingError {
     Monitor(#[from] MonitorFailed),
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    #[error("this system gives no random numbers")]
-    Random,
+    #[error("this system gives no random numbers: {0}")]
+    Random(#[from] std::io::Error),
     #[error("the swarm has no roots any more")]
     NoFleet,
 }
@@ -82,6 +86,8 @@ impl Sealing {
         let mut copied = self.context.swarm.is_copied();
         let mut timer = interval(COUNT_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reading = interval_at(Instant::now() + READ_EVERY, READ_EVERY);
+        reading.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             decisions.decider().set_copied(*copied.borrow_and_update());
             let mut is_made = false;
@@ -107,6 +113,7 @@ impl Sealing {
                 () = decisions.changed() => {}
                 Ok(()) = copied.changed() => {}
                 _ = timer.tick() => self.count(&decisions).await?,
+                _ = reading.tick() => find_lost(&node, &decisions).await,
             }
         }
     }
@@ -121,11 +128,14 @@ impl Sealing {
         batching.set_allowed(self.is_allowed);
         batching.set_wait(self.wait);
         let pins = node.pins().await.map_err(ServiceError::other)?;
-        let pinned: BTreeSet<Cid> = pins.into_iter().map(|pin| pin.root).collect();
+        let mut pinned: BTreeSet<Cid> = pins.into_iter().map(|pin| pin.root).collect();
+        for incomplete in node.incomplete_pins().await.map_err(ServiceError::other)? {
+            pinned.remove(&incomplete);
+        }
         let named = batching.state().outstanding.iter().map(|batch| batch.cid.0);
         let named: BTreeSet<Cid> = named.collect();
         for lost in named.difference(&pinned) {
-            tracing::warn!(cid = %lost, "a batch of the history is no longer in the store, and is made again");
+            tracing::warn!(cid = %lost, "{LOST}");
             batching.lost(lost);
         }
         for (cid, ()) in sealed.readable.into_iter().filter(|(cid, ())| !named.contains(&cid.0)) {
@@ -203,11 +213,15 @@ impl Tables {
     }
 }
 
-/// Returns random bytes.
-fn random<const N: usize>() -> Result<[u8; N], SealingError> {
-    let mut bytes = [0; N];
-    rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|_| SealingError::Random)?;
-    Ok(bytes)
+/// Reads the batches. A batch that cannot be read is made again.
+async fn find_lost(node: &Node, decisions: &DecisionLoop<Batching>) {
+    let batches: Vec<Cid> = decisions.decider().state().outstanding.iter().map(|batch| batch.cid.0).collect();
+    for cid in batches {
+        if let Err(error) = node.file_size(cid, String::new(), MAX_SEALED_BYTES as u64).await {
+            tracing::warn!(%cid, %error, "{LOST}");
+            decisions.decider().lost(&cid);
+        }
+    }
 }
 
 /// Returns whether a record in a bucket can change the decisions about batches.

@@ -173,7 +173,7 @@ mod tests {
     fn facts(address: &str) -> LocalFacts {
         let lines = vec![format!("{address}:8000").parse().unwrap()];
         let ipfs = Some(vec![format!("/ip4/{address}/tcp/6002")]);
-        LocalFacts { hostname: "duckie".into(), version: "1".into(), lines, ipfs, has_key: false }
+        LocalFacts { hostname: "duckie".into(), version: "1".into(), lines, ipfs, ..LocalFacts::default() }
     }
 
     /// Signs a statement with the key of the node and admits it to the set, as the swarm does.

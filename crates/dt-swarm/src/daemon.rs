@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let machine = Machine::read(&config.machine_id_file);
     let note = MachineNote::new(&config.data_dir, keypair.peer_id(), machine);
     let store = open_store(&config)?;
-    let facts = watch::Sender::new(facts::first(&config, &choice, has_key));
+    let facts = watch::Sender::new(facts::first(&config, &choice, membership.file()));
     let addresses = plan::first(&config, membership.file());
     let first_plan = Plan::of(&addresses, &facts.borrow().lines);
     let shared = Shared {
@@ -362,7 +362,7 @@ impl Daemon {
         };
         self.spawn(supervise("networks", stop, watch));
         let Shared { membership, facts, stop, .. } = self.shared.clone();
-        let watch = move || facts::watch_key(membership.subscribe(), facts.clone());
+        let watch = move || facts::watch_swarm(membership.subscribe(), facts.clone());
         self.spawn(supervise("swarm key", stop, watch));
     }
 

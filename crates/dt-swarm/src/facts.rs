@@ -8,11 +8,17 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use tokio::sync::watch;
 
-/// Returns the facts that are known at the start.
-pub(crate) fn first(config: &Config, choice: &InterfaceFilter, has_key: bool) -> LocalFacts {
+/// Returns the facts that are known at the start. `swarm` is the swarm file; the open swarm has none.
+pub(crate) fn first(config: &Config, choice: &InterfaceFilter, swarm: Option<&SwarmFile>) -> LocalFacts {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let lines = lines(choice, config.tcp_port);
-    LocalFacts { hostname: config.hostname.clone(), version, lines, ipfs: None, has_key }
+    let (lines, (has_key, has_roots)) = (lines(choice, config.tcp_port), properties(swarm));
+    LocalFacts { hostname: config.hostname.clone(), version, lines, ipfs: None, has_key, has_roots }
+}
+
+/// Returns whether a swarm has a key, and whether it has roots.
+fn properties(swarm: Option<&SwarmFile>) -> (bool, bool) {
+    let has_roots = |file: &SwarmFile| !file.policy().roots().is_empty();
+    (swarm.is_some_and(|file| file.key().is_some()), swarm.is_some_and(has_roots))
 }
 
 fn lines(choice: &InterfaceFilter, port: u16) -> Vec<SocketAddr> {
@@ -47,14 +53,18 @@ pub(crate) async fn watch_networks(
     }
 }
 
-/// Follows whether the swarm has a key.
-pub(crate) async fn watch_key(
+/// Follows whether the swarm has a key, and whether it has roots.
+pub(crate) async fn watch_swarm(
     mut membership: watch::Receiver<Option<SwarmFile>>,
     facts: watch::Sender<LocalFacts>,
 ) -> Result<(), Infallible> {
     loop {
-        let has_key = membership.borrow_and_update().as_ref().is_some_and(|file| file.key().is_some());
-        facts.send_if_modified(|facts| std::mem::replace(&mut facts.has_key, has_key) != has_key);
+        let now = properties(membership.borrow_and_update().as_ref());
+        facts.send_if_modified(|facts| {
+            let before = (facts.has_key, facts.has_roots);
+            (facts.has_key, facts.has_roots) = now;
+            before != now
+        });
         if membership.changed().await.is_err() {
             // The daemon is stopping and drops this future.
             std::future::pending().await

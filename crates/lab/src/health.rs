@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use lab::daemon::Robot;
+use lab::planted::without_machine_rules;
 use lab::{Lab, Result, counts_writes, wait_until};
 
 /// Maximum time for the daemons to learn of each other.
@@ -78,7 +79,8 @@ pub(crate) fn health(options: &Health) -> Result {
 impl Class {
     fn start(name: &str, number: usize, is_on: bool) -> Result<Self> {
         let lab = Lab::new(name)?;
-        let configuration = format!("[diagnostics]\nenabled = {is_on}\n");
+        // Otherwise the load of this machine would change the health of all robots again and again.
+        let configuration = format!("[diagnostics]\nenabled = {is_on}\n{}", without_machine_rules());
         let start = |number: usize| Robot::start_on(lab.host(&format!("robot{number}"))?, &configuration);
         let robots = (0..number).map(start).collect::<Result<Vec<_>>>()?;
         for robot in &robots {

@@ -74,13 +74,22 @@ pub fn robot_with_disk(lab: &Lab, name: &str) -> Result<(Robot, SmallDisk)> {
     Ok((robot, disk))
 }
 
+/// Returns the tables of a configuration that leave out the rules about the machine that runs the lab.
+pub fn without_machine_rules() -> String {
+    tables(&[&OFF[..], &[DISK_FULL]].concat())
+}
+
+fn tables(off: &[&str]) -> String {
+    off.iter().map(|code| format!("[diagnostics.rules.{code:?}]\noff = true\n")).collect()
+}
+
 fn robot_without_rules(host: Host, (top, keys): (&str, &str), off: &[&str]) -> Result<Robot> {
     let root = root(&host);
     fs::create_dir_all(&root).map_err(Error::io(root.display().to_string()))?;
     symlink("/proc", root.join("proc")).map_err(Error::io(root.display().to_string()))?;
     write(&root.join("sys/class/thermal/thermal_zone0/type"), "cpu-thermal\n")?;
     write(&root.join("sys/class/power_supply/battery/type"), "Battery\n")?;
-    let off: String = off.iter().map(|code| format!("[diagnostics.rules.{code:?}]\noff = true\n")).collect();
+    let off = tables(off);
     let configuration = format!("{top}\n[diagnostics]\nhost_root = {root:?}\n{keys}\n{off}");
     let robot = Robot::new(host, &configuration)?;
     set_temperature(&robot, 50)?;

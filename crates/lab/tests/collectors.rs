@@ -1,21 +1,20 @@
 //! A collector gets the history of a robot that it never meets: a laptop carries it, and cannot read it.
 
+mod school;
+
 use lab::daemon::Robot;
-use lab::planted::robot_on;
-use lab::{Error, Lab, Link, Result, or_skip, wait_until};
+use lab::{Error, Lab, Result, or_skip};
+use school::{SOON, School, has_text, show, wait_for};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Time limit of steps on a busy machine.
-const SOON: Duration = Duration::from_secs(120);
 /// Time after which a robot has sealed its first rows: a minute of samples, the wait of a row, and the pause after the start.
 const SEALED: Duration = Duration::from_secs(400);
 /// A name that appears in the rows of the robot, and nowhere else.
@@ -24,77 +23,6 @@ const MARK: &str = "lamp_of_room_4711";
 /// The database to which the collector sends rows. It is started late.
 const EXPORT: &str =
     "[diagnostics.export.main]\nurl = \"http://127.0.0.1:9090/api/v1/write\"\nformat = \"remote_write\"";
-
-/// A robot in a class, a collector in an office, and a laptop that has a link to both.
-struct School {
-    robot: Robot,
-    laptop: Robot,
-    collector: Robot,
-    class: Link,
-    office: Link,
-    _lab: Lab,
-}
-
-impl School {
-    fn new(lab: Lab) -> Result<Self> {
-        let (class, office) = (lab.network("class")?, lab.network("office")?);
-        let at = |name: &str| lab.lone_host(name);
-        let (mut robot, mut laptop, mut collector) = (at("robot")?, at("laptop")?, at("server")?);
-        robot.attach(&class)?;
-        collector.attach(&office)?;
-        let links = (laptop.attach(&class)?, laptop.attach(&office)?);
-        let (soon, never) = ("send_after_minutes = 1", "send_history = false");
-        let mut school = Self {
-            robot: robot_on(robot, "", soon)?,
-            laptop: robot_on(laptop, "", never)?,
-            collector: robot_on(collector, "", &format!("{never}\n{EXPORT}"))?,
-            class: links.0,
-            office: links.1,
-            _lab: lab,
-        };
-        for robot in school.all() {
-            robot.restart()?;
-        }
-        school.found()?;
-        Ok(school)
-    }
-
-    fn all(&mut self) -> [&mut Robot; 3] {
-        [&mut self.robot, &mut self.laptop, &mut self.collector]
-    }
-
-    /// Makes a swarm with a root, a carrier and a collector.
-    fn found(&mut self) -> Result {
-        let file = self.laptop.host().folder().join("class.toml");
-        let file = file.to_string_lossy().into_owned();
-        let made = self.laptop.cli(&["swarm", "init", &file, "--name", "class", "--json"])?;
-        let key = made["key_path"].as_str().unwrap_or_default().to_owned();
-        for robot in self.all() {
-            robot.cli(&["swarm", "join", &file, "--json"])?;
-        }
-        let (laptop, collector) = (self.laptop.peer_id()?, self.collector.peer_id()?);
-        self.laptop.cli(&["grant", "trusted", &laptop, "--key", &key, "--json"])?;
-        self.laptop.cli(&["collectors", "add", &collector, "--key", &key, "--json"])?;
-        for robot in [&self.robot, &self.laptop, &self.collector] {
-            let is_known = || (show(robot).ok()?["collectors"][0]["has_key"] == true).then_some(());
-            wait_until(SOON, "the key of the collector", is_known)?;
-        }
-        Ok(())
-    }
-}
-
-fn show(robot: &Robot) -> Result<Value> {
-    robot.cli(&["collectors", "show", "--json"])
-}
-
-/// Waits until a number in the answer of `collectors show` fulfils a condition.
-fn wait_for(robot: &Robot, within: Duration, pointer: &str, is_it: impl Fn(u64) -> bool) -> Result<Value> {
-    let what = format!("{pointer} of {}", robot.host().name());
-    wait_until(within, &what, || {
-        let shown = show(robot).ok()?;
-        shown.pointer(pointer)?.as_u64().is_some_and(&is_it).then_some(shown)
-    })
-}
 
 /// Returns the times of the points of a metric that the collector has of a robot.
 fn collected(school: &School, metric: &str) -> Result<Vec<String>> {
@@ -117,19 +45,6 @@ fn push_mark(robot: &Robot) -> Result {
     let output = push.stdin(Stdio::from(fs::File::open(&file).map_err(io)?)).output().map_err(io)?;
     assert!(output.status.success(), "{output:?}");
     Ok(())
-}
-
-/// Returns whether a file below a folder contains the mark.
-fn has_mark(folder: &Path) -> bool {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| {
-        let path = entry.path();
-        if path.is_dir() {
-            return has_mark(&path);
-        }
-        let bytes = fs::read(&path).unwrap_or_default();
-        bytes.windows(MARK.len()).any(|part| part == MARK.as_bytes())
-    })
 }
 
 /// Takes requests on a port of the collector, and sends their heads.
@@ -167,7 +82,7 @@ fn answer(mut stream: TcpStream, heads: &Sender<String>) -> std::io::Result<()> 
 #[test]
 fn a_laptop_carries_the_history_of_a_robot_to_a_collector_and_cannot_read_it() -> Result {
     let Some(lab) = or_skip("carrying a history", Lab::new("collect")) else { return Ok(()) };
-    let mut school = School::new(lab)?;
+    let mut school = School::new(lab, EXPORT)?;
     school.class.disconnect()?;
     school.office.disconnect()?;
 
@@ -186,8 +101,8 @@ fn a_laptop_carries_the_history_of_a_robot_to_a_collector_and_cannot_read_it() -
     println!("the laptop carries: {}", carried["carried"]);
     school.class.disconnect()?;
     school.laptop.kill9()?;
-    assert!(has_mark(&school.robot.data_folder()), "the mark is in the history of the robot");
-    assert!(!has_mark(&school.laptop.data_folder()), "the laptop can read what it carries");
+    assert!(has_text(&school.robot.data_folder(), MARK), "the mark is in the history of the robot");
+    assert!(!has_text(&school.laptop.data_folder(), MARK), "the laptop can read what it carries");
     school.laptop.restart()?;
 
     // The laptop is in the office.
@@ -209,7 +124,7 @@ fn a_laptop_carries_the_history_of_a_robot_to_a_collector_and_cannot_read_it() -
     let times = collected(&school, "system.uptime")?;
     let distinct: BTreeSet<&String> = times.iter().collect();
     assert!(times.len() as u64 >= rows && distinct.len() == times.len(), "{rows} rows: {times:?}");
-    assert!(has_mark(&school.collector.data_folder()), "the collector has the rows");
+    assert!(has_text(&school.collector.data_folder(), MARK), "the collector has the rows");
 
     // The database of the collector was not there. It gets all rows now.
     let shown = show(&school.collector)?;

@@ -1,12 +1,12 @@
 //! The metrics of robots: their history survives a power cut, and Prometheus can read the present values.
 
 use lab::daemon::Robot;
-use lab::peers::curl_available;
+use lab::peers::{curl_available, prometheus_available, promtool_check};
 use lab::planted::{robot, set_temperature, write};
 use lab::{Error, Host, Lab, Result, or_skip, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Time limit of steps on a busy machine.
@@ -89,6 +89,7 @@ fn get(from: &Host, at: &str, path: &str) -> Result<(String, String)> {
 #[test]
 fn prometheus_can_read_the_metrics() -> Result {
     let Some(()) = or_skip("the page /metrics", curl_available()) else { return Ok(()) };
+    let Some(()) = or_skip("the page /metrics", prometheus_available()) else { return Ok(()) };
     let Some(lab) = or_skip("the page /metrics", Lab::new("scrape")) else { return Ok(()) };
     let mut a = robot(&lab, "a", "gateway = \"0.0.0.0:6080\"", "")?;
     write(
@@ -117,7 +118,7 @@ fn prometheus_can_read_the_metrics() -> Result {
     ] {
         assert!(series.contains_key(name), "{name}: {body}");
     }
-    check_with_promtool(&body)?;
+    promtool_check(&body)?;
 
     // Other hosts may not read it, although they reach the gateway.
     let address = a.host().address().to_string();
@@ -176,25 +177,6 @@ fn push(robot: &Robot, text: &str) -> Result {
     } else {
         Err(wrong("a value that is taken", told))
     }
-}
-
-/// Lets the program of Prometheus check the page, where it is installed.
-fn check_with_promtool(body: &str) -> Result {
-    let file =
-        tempfile::NamedTempFile::new().map_err(|source| Error::Io { what: "a file".to_owned(), source })?;
-    write(file.path(), body)?;
-    let input =
-        std::fs::File::open(file.path()).map_err(|source| Error::Io { what: "a file".to_owned(), source })?;
-    match Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::from(input)).output() {
-        Ok(output) if output.status.success() && output.stderr.is_empty() => {
-            println!("promtool finds no fault")
-        }
-        Ok(output) => return Err(wrong("promtool check metrics", String::from_utf8_lossy(&output.stderr))),
-        Err(error) => {
-            println!("promtool is not installed ({error}): only the reader of this test checked the page")
-        }
-    }
-    Ok(())
 }
 
 /// Reads the text format of Prometheus strictly: names, escapes, numbers, one block for each name with its help and its

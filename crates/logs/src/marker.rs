@@ -7,7 +7,6 @@ use crate::ledger::Ledger;
 use crate::log_files::look_at;
 use crate::settle::Fingerprint;
 use crate::volume::VolumeId;
-use rand::TryRng as _;
 use rustix::fs::OFlags;
 use service::FileId;
 use std::fs::{self, File};
@@ -55,7 +54,7 @@ pub(crate) fn identify(
     }
     let volume = match before {
         Some((folder, volume)) if folder == id => volume,
-        _ => by_files(real, ledger)?.map_or_else(random, Ok)?,
+        _ => by_files(real, ledger)?.map_or_else(new_id, Ok)?,
     };
     if let Err(error) = write(real, volume) {
         // Without a marker, the folder is recognised by its files.
@@ -66,7 +65,7 @@ pub(crate) fn identify(
 
 /// Gives a copy of a volume an ID of its own.
 fn renew(real: &Path, original: &Path) -> io::Result<VolumeId> {
-    let volume = random()?;
+    let volume = new_id()?;
     write(real, volume).map_err(|error| {
         let original = original.display();
         io::Error::other(format!(
@@ -96,13 +95,13 @@ fn by_files(real: &Path, ledger: &Ledger) -> io::Result<Option<VolumeId>> {
     if volume != VolumeId::UNKNOWN {
         return Ok(Some(volume));
     }
-    let named = random()?;
+    let named = new_id()?;
     ledger.rename_volume(volume, named).map_err(io::Error::other)?;
     Ok(Some(named))
 }
 
-fn random() -> io::Result<VolumeId> {
-    let number = rand::rngs::SysRng.try_next_u64().map_err(io::Error::other)?;
+fn new_id() -> io::Result<VolumeId> {
+    let number = u64::from_ne_bytes(service::random()?);
     Ok(VolumeId(number.max(1)))
 }
 

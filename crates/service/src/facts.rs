@@ -16,4 +16,6 @@ pub struct LocalFacts {
     pub ipfs: Option<Vec<String>>,
     /// Whether the swarm has a key, which hides from other hosts what its robots say.
     pub has_key: bool,
+    /// Whether the swarm has roots, so that peers can have roles.
+    pub has_roots: bool,
 }

@@ -24,8 +24,11 @@ mod facts;
 mod handover;
 mod jobs;
 mod listed_by;
+mod open_questions;
+mod permission_file;
 mod private;
 mod providers;
+mod random;
 mod registry;
 mod settings;
 mod shared_values;
@@ -45,11 +48,14 @@ pub use jobs::{
     Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress, ProgressReporter,
 };
 pub use listed_by::ListedBy;
+pub use open_questions::OpenQuestions;
+pub use permission_file::PermissionFile;
 pub use private::{FileId, Overlap, PrivatePlace, PrivatePlaces, holds_key};
 pub use providers::{
     MAX_ADDRESSES, MAX_HOLDERS, ProviderSearch, ProviderTable, choose_holders, concerns_providers,
     holders_of, parse_provider, provider, providers_of, published_addresses,
 };
+pub use random::random;
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, SettingsType, nearest, parse_settings};
 pub use shared_values::SharedValues;

@@ -23,6 +23,7 @@ mod credentials;
 mod decide;
 mod destination;
 mod engine;
+mod faults;
 mod folder;
 mod gate;
 mod hours;

@@ -1,13 +1,7 @@
 //! Whether the logs of this robot may be uploaded: the permission file of Duckietown's robots, or else the setting.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use service::PermissionFile;
 use std::path::PathBuf;
-
-/// Maximum number of bytes that are read of the permission file.
-const MAX_BYTES: u64 = 64;
-/// Contents of the file that permit uploads.
-const GRANTED: [&str; 3] = ["true", "yes", "1"];
 
 /// Place of the permission.
 #[derive(Clone, Debug)]
@@ -39,18 +33,12 @@ impl Permitted {
 impl Permission {
     /// Reads the permission. This call blocks.
     pub(crate) fn read(&self) -> Permitted {
-        let mut text = Vec::new();
-        let read = File::open(&self.file).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
         let file = Some(self.file.clone());
-        match read {
-            Ok(_) => {
-                let text = String::from_utf8_lossy(&text).trim().to_lowercase();
-                Permitted { is_allowed: GRANTED.contains(&text.as_str()), file, error: None }
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Permitted { is_allowed: self.allow, ..Permitted::default() }
-            }
-            Err(error) => Permitted { is_allowed: false, file, error: Some(error.to_string()) },
+        match PermissionFile::read(&self.file) {
+            PermissionFile::Absent => Permitted { is_allowed: self.allow, ..Permitted::default() },
+            PermissionFile::Grants => Permitted { is_allowed: true, file, error: None },
+            PermissionFile::Denies => Permitted { is_allowed: false, file, error: None },
+            PermissionFile::Unreadable(error) => Permitted { is_allowed: false, file, error: Some(error) },
         }
     }
 }

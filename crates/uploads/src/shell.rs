@@ -8,6 +8,7 @@ mod state;
 
 use crate::decide::{Action, UploadRules, Uploading};
 use crate::destination::{Destination as _, Storage};
+use crate::faults::CONSENT_LOGS;
 use crate::gate::{Gate, Verdict};
 use crate::hours::Minute;
 use crate::object::key_of;
@@ -16,20 +17,21 @@ use crate::permission::{Permission, Permitted};
 use crate::protocol::{Answer, Request, StoredObject};
 use crate::s3::Patience;
 use crate::settings::Settings;
-use dcache::{BucketPath, buckets};
+use dcache::{BucketPath, Role, Set, Time, buckets};
 use ipfs::Cid;
 use ipfs::node::Node;
 use jiff::Zoned;
-use logs::SharedCatalogs;
+use logs::{SharedCatalogs, Terms};
 use runner::Runner;
 use service::{
-    Banner, Context, DecisionLoop, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError,
+    Banner, Context, DecisionLoop, Endpoint, Failure, FailureKind, OpenQuestions, Protocol, Service,
+    ServiceError,
 };
 use state::State;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use telemetry::Metric;
+use telemetry::{Metric, report};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Time in which arriving records are gathered for one decision.
@@ -120,6 +122,12 @@ async fn gather_ends(runner: &mut Runner, node: &Node) -> Result<(), ServiceErro
         runner.fill(node);
     }
     Ok(())
+}
+
+/// Returns a place to which a node with the role for it uploads logs.
+fn destination_of_others(set: &Set, now: Time) -> Option<String> {
+    let uploaders = [Role::Admin, Role::Trusted].into_iter().flat_map(|role| set.holders(role, now));
+    uploaders.filter_map(|peer| Terms::of(set, peer, now)?.destination).next()
 }
 
 /// Returns the minute of the day by the local time of the robot.
@@ -281,6 +289,19 @@ impl Uploads {
         self.state.set_closed(closed);
     }
 
+    /// Lets `doctor` ask the owner, if a node uploads logs, and if nobody has decided about those of this robot.
+    async fn ask(&self, permitted: &Permitted) {
+        let mut destination = None;
+        if permitted.file.is_none() && !permitted.is_allowed {
+            // The daemon is stopping if this fails.
+            destination = self.context.swarm.read(destination_of_others).await.ok().flatten();
+        }
+        let file = self.context.environment.expand(self.settings.permission_file.clone());
+        let question = destination
+            .map(|destination| report!(CONSENT_LOGS, destination = destination, file = file.display()));
+        self.context.shared.get::<OpenQuestions>().set(Self::NAME, question);
+    }
+
     async fn read_permission(&self) {
         let file = self.context.environment.expand(self.settings.permission_file.clone());
         let permission = Permission { file, allow: self.settings.allow };
@@ -294,6 +315,7 @@ impl Uploads {
             );
         }
         let may_leave = Some(!permitted.is_denied());
+        self.ask(&permitted).await;
         self.context.may_leave.send_if_modified(|known| std::mem::replace(known, may_leave) != may_leave);
         self.state.set_permitted(permitted);
     }

@@ -8,20 +8,7 @@
 use crate::fields::LIST_VERSION;
 use dcache::Time;
 use serde::{Deserialize, Serialize};
-
-/// The permission file at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum PermissionFile {
-    /// There is no file.
-    #[default]
-    Absent,
-    /// The file permits statistics.
-    Grants,
-    /// The file denies statistics.
-    Denies,
-    /// The file cannot be read, for this reason. Then nothing is permitted.
-    Unreadable(String),
-}
+use service::PermissionFile;
 
 /// The answer of the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,11 +14,11 @@
 mod collected;
 mod collector;
 mod consent;
+mod faults;
 mod fields;
 mod hex;
 mod observed;
 mod payload;
-mod permission;
 mod protocol;
 mod report;
 mod reporter;

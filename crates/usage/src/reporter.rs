@@ -3,7 +3,7 @@
 //! Without consent it notes nothing, makes nothing and sends nothing, except requests to delete what was sent before.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::consent::{Consent, ConsentRow, OwnerAnswer, PermissionFile};
+use crate::consent::{Consent, ConsentRow, OwnerAnswer};
 use crate::fields::LIST_VERSION;
 use crate::hex::Hex32;
 use crate::observed::{LocalPart, Observed};
@@ -13,7 +13,7 @@ use crate::tally::Tally;
 use crate::week::{HOUR, Week};
 use crate::wire::Message;
 use dcache::{Data, Digest, Item, Moment, PeerId, Set, Time, buckets};
-use service::{Decide, Decision};
+use service::{Decide, Decision, PermissionFile};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Age, in weeks, up to which a report is sent. A robot that was off during the holidays sends the last weeks.

@@ -1,13 +1,13 @@
 //! The I/O shell of the service: handles requests, notes the weeks of this robot, sends reports, and collects those of others.
 
 use crate::collector::{COUNTED, Collector, FORGOTTEN, REFUSED};
-use crate::consent::{ConsentRow, ConsentSource, PermissionFile};
+use crate::consent::{ConsentRow, ConsentSource};
+use crate::faults::CONSENT_STATISTICS;
 use crate::hex::Hex32;
 use crate::observed::LocalPart;
-use crate::permission;
 use crate::protocol::{Answer, MAX_WEEKS, Request};
 use crate::report::{Errand, KeptReport, Outcome};
-use crate::reporter::{Changes, Reporter, is_collector};
+use crate::reporter::{Changes, Reporter, collectors, is_collector};
 use crate::send::{SENT, send};
 use crate::settings::Settings;
 use crate::status::status;
@@ -16,10 +16,9 @@ use crate::totals::MIN_COUNT;
 use crate::week::HOUR;
 use crate::wire::Message;
 use dcache::{BucketPath, Moment, PeerId, Set, Time, buckets};
-use rand::TryRng as _;
 use service::{
-    Banner, Context, Decide, Decision, DecisionLoop, Endpoint, Failure, FailureKind, Protocol, Service,
-    ServiceError,
+    Banner, Context, Decide, Decision, DecisionLoop, Endpoint, Failure, FailureKind, OpenQuestions,
+    PermissionFile, Protocol, Service, ServiceError, random,
 };
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -27,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{Table, TableError};
 use swarm::Stopped;
-use telemetry::Metric;
+use telemetry::{Metric, report};
 use tokio::sync::Notify;
 
 /// Key of the only row of the tables for the consent and for the present week.
@@ -110,7 +109,7 @@ impl Service for Usage {
         let spread = u64::from(settings.spread_hours) * HOUR;
         let mut reporter = Reporter::new((context.swarm.me(), spread), consent, week, reports);
         let permission_file = context.environment.expand(settings.permission_file);
-        reporter.set_inputs(permission::read(&permission_file), local_part(&context), random()?);
+        reporter.set_inputs(PermissionFile::read(&permission_file), local_part(&context), secret()?);
         Ok(Self {
             permission_file,
             minimum: MIN_COUNT.max(u32::from(settings.minimum_count)),
@@ -136,15 +135,17 @@ impl Service for Usage {
     }
 
     fn banner(&self) -> Banner {
+        // Without roots nobody can name a collector, so nothing would ever be sent.
+        let has_roots = self.context.facts.borrow().has_roots;
         match self.reporter.lock().consent().source {
-            ConsentSource::Nobody => Banner {
+            ConsentSource::Nobody if has_roots => Banner {
                 lines: vec![("statistics", "off, until you allow them".to_owned())],
                 hints: vec![(
                     "see what usage statistics would contain, and allow or deny them".to_owned(),
                     "usage show",
                 )],
             },
-            ConsentSource::File | ConsentSource::Owner => Banner::default(),
+            _ => Banner::default(),
         }
     }
 }
@@ -163,6 +164,7 @@ impl Usage {
         loop {
             self.read_inputs().await?;
             let errands = decisions.decide().await?;
+            self.ask().await?;
             // The rows say that a report may have left before it leaves, so that it can be deleted after a crash.
             self.write().await?;
             let is_idle = errands.is_empty();
@@ -176,6 +178,17 @@ impl Usage {
                 }
             }
         }
+    }
+
+    /// Lets `doctor` ask the owner, if there is a collector, and if nobody has decided yet.
+    async fn ask(&self) -> Result<(), Stopped> {
+        let me = self.context.swarm.me();
+        let is_collected =
+            self.context.swarm.read(move |set, now| !collectors(set, me, now).is_empty()).await?;
+        let is_open = self.reporter.lock().consent().source == ConsentSource::Nobody;
+        let question = (is_open && is_collected).then(|| report!(CONSENT_STATISTICS));
+        self.context.shared.get::<OpenQuestions>().set(Self::NAME, question);
+        Ok(())
     }
 
     async fn run_errand(&self, errand: Errand) -> Result<(), ServiceError> {
@@ -208,10 +221,10 @@ impl Usage {
     /// Reads the inputs of the next decision.
     async fn read_inputs(&self) -> Result<PermissionFile, ServiceError> {
         let path = self.permission_file.clone();
-        let file = tokio::task::spawn_blocking(move || permission::read(&path))
+        let file = tokio::task::spawn_blocking(move || PermissionFile::read(&path))
             .await
             .map_err(ServiceError::other)?;
-        let (local, fresh) = (local_part(&self.context), random()?);
+        let (local, fresh) = (local_part(&self.context), secret()?);
         self.reporter.lock().set_inputs(file.clone(), local, fresh);
         Ok(file)
     }
@@ -306,8 +319,6 @@ fn local_part(context: &Context) -> LocalPart {
 }
 
 /// Returns random bytes for a secret.
-fn random() -> Result<Hex32, ServiceError> {
-    let mut bytes = [0; 32];
-    rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(ServiceError::other)?;
-    Ok(Hex32(bytes))
+fn secret() -> Result<Hex32, ServiceError> {
+    random().map(Hex32).map_err(ServiceError::other)
 }

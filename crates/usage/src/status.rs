@@ -1,7 +1,6 @@
 //! The answer to the owner of a robot: the consent, and exactly the reports that are sent.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::consent::PermissionFile;
 use crate::fields::{FIELDS, LIST_VERSION};
 use crate::hex::Hex32;
 use crate::observed::Observed;
@@ -12,6 +11,7 @@ use crate::reporter::{Reporter, collectors};
 use crate::tally::Tally;
 use crate::week::Week;
 use dcache::{Set, Time};
+use service::PermissionFile;
 
 /// Returns the consent and the reports.
 pub(crate) fn status(reporter: &Reporter, set: &Set, now: Time, permission_file: String) -> Status {

@@ -70,16 +70,42 @@ pub fn paged(resolution: Resolution, rows: &[Sample], anchors: &[Anchor]) -> Vec
 
 /// Writes pages. Of more than [`MAX_PAGES`] pages, the last ones are left out.
 pub fn encode(pages: &[Page]) -> Vec<u8> {
-    let pages = pages.get(..MAX_PAGES).unwrap_or(pages);
-    let mut content = (pages.len() as u16).to_be_bytes().to_vec();
-    for page in pages {
+    let mut writer = Writer::default();
+    pages.iter().for_each(|page| writer.push(page));
+    writer.into_bytes()
+}
+
+/// A content while it grows.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    pages: usize,
+    /// The pages, each after its size.
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// Returns the number of pages for which there is room.
+    pub const fn room(&self) -> usize {
+        MAX_PAGES - self.pages
+    }
+
+    /// Adds a page, if there is room.
+    pub fn push(&mut self, page: &Page) {
+        if self.room() == 0 {
+            return;
+        }
         let bytes = page.encode();
         let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
         let used = bytes.get(..bytes.len() - zeros).unwrap_or_default();
-        content.extend_from_slice(&(used.len() as u16).to_be_bytes());
-        content.extend_from_slice(used);
+        self.bytes.extend_from_slice(&(used.len() as u16).to_be_bytes());
+        self.bytes.extend_from_slice(used);
+        self.pages += 1;
     }
-    content
+
+    /// Returns the content.
+    pub fn into_bytes(self) -> Vec<u8> {
+        [&(self.pages as u16).to_be_bytes(), self.bytes.as_slice()].concat()
+    }
 }
 
 /// Reads pages.

@@ -5,6 +5,8 @@
 //! - At most [`MAX_OUTSTANDING`] batches wait for a receipt. So that they hold a month, young batches are merged: a new
 //!   batch takes over the rows of the ones before it that are not larger than itself.
 //! - A batch is announced until a collector that roles name has stored it. Then the robot forgets it.
+//! - While the time of day is not known, as on a robot whose clock starts in 1970, roles are not known for sure. Then the
+//!   history is sealed only for collectors that the robot knew when it last knew the time.
 //! - When a peer is no collector any more, batches that are sealed for it are withdrawn and made again. When a collector
 //!   is added, batches are made again after [`RESEAL_PAUSE`].
 //!
@@ -14,7 +16,7 @@
 
 use super::content::FULL_ROWS;
 use super::state::{BatchCid, BatchState, MAX_OUTSTANDING, Outstanding};
-use super::stated::{batch_item, named_collectors, recipients, renew, stored_up_to};
+use super::stated::{batch_item, is_dismissed, named_collectors, recipients, renew, stored_by};
 use super::{HistoryId, MAX_NUMBER, SealingPublicKey};
 use crate::sample::{Sample, Stamp};
 use cid::Cid;
@@ -54,14 +56,17 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Counts the rows that are in no batch. `oldest` is the number of the oldest row of the history.
-    pub fn of(rows: &[Sample], oldest: u64, now: Stamp) -> Self {
+    /// Counts rows that are in no batch. They follow those that were counted before.
+    pub fn count(&mut self, rows: &[Sample], now: Stamp) {
         let wait = |row: &Sample| match row.stamp.boot == now.boot {
             true => now.millis.saturating_sub(row.stamp.millis) / 1000,
             false => u64::MAX,
         };
-        let last = rows.last().map_or(0, |row| row.sequence);
-        Self { oldest, last, rows: rows.len(), seconds: rows.first().map_or(0, wait) }
+        if self.rows == 0 {
+            self.seconds = rows.first().map_or(0, wait);
+        }
+        self.rows += rows.len();
+        self.last = rows.last().map_or(self.last, |row| row.sequence);
     }
 }
 
@@ -177,7 +182,8 @@ impl Batching {
         self.pending = pending;
         if pending.last != 0 && pending.last < self.state.batched() && self.state.history != self.fresh {
             self.released.extend(self.state.reopen(0));
-            self.state = BatchState::new(self.fresh);
+            let known = std::mem::take(&mut self.state.known);
+            self.state = BatchState { known, ..BatchState::new(self.fresh) };
             self.making = None;
         }
     }
@@ -242,14 +248,13 @@ impl Decide for Batching {
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Action> {
         self.elapsed += self.last.map_or(0, |last| now.time.since(last)).min(LONGEST_STEP);
         self.last = Some(now.time);
-        self.confirm(set, now.time);
-        let collectors = recipients(set, now.time);
-        self.drop_unusable(set, &collectors, now);
+        let named = self.sure_collectors(set, now);
+        self.confirm(set, &named, now.time);
+        let mut collectors = recipients(set, now.time);
+        collectors.retain(|peer, _| named.contains(peer));
+        self.drop_unusable(&named, &collectors, now);
         let mut actions = Vec::new();
-        // Roles that are not known for sure must not decide who gets the history.
-        if now.is_certain
-            && let Some(order) = self.order(collectors)
-        {
+        if let Some(order) = self.order(collectors) {
             self.making = Some(order.clone());
             actions.push(Action::Make(order));
         }
@@ -265,16 +270,33 @@ impl Decide for Batching {
 }
 
 impl Batching {
+    /// Returns the collectors that roles name. Roles that are not known for sure must not decide who gets the history. So
+    /// while the time is not known, only those count that were named when it was known, and that nobody has dismissed.
+    fn sure_collectors(&mut self, set: &Set, now: Moment) -> BTreeSet<PeerId> {
+        let mut named = named_collectors(set, now.time);
+        if now.is_certain {
+            self.state.known.clone_from(&named);
+        } else {
+            named.retain(|peer| self.state.known.contains(peer) && !is_dismissed(set, *peer, now.time));
+        }
+        named
+    }
+
     /// Takes the receipts of collectors.
-    fn confirm(&mut self, set: &Set, now: Time) {
+    fn confirm(&mut self, set: &Set, named: &BTreeSet<PeerId>, now: Time) {
         let most = self.state.batched();
-        if let Some(stored) = stored_up_to(set, (self.me, self.state.history), most, now) {
+        if let Some(stored) = stored_by(set, named, (self.me, self.state.history), most, now) {
             self.released.extend(self.state.confirm(stored));
         }
     }
 
     /// Drops the batches that the right collectors cannot open, or that others can.
-    fn drop_unusable(&mut self, set: &Set, collectors: &BTreeMap<PeerId, SealingPublicKey>, now: Moment) {
+    fn drop_unusable(
+        &mut self,
+        named: &BTreeSet<PeerId>,
+        collectors: &BTreeMap<PeerId, SealingPublicKey>,
+        now: Moment,
+    ) {
         if !self.is_allowed {
             self.released.extend(self.state.reopen(0));
             self.making = None;
@@ -284,8 +306,7 @@ impl Batching {
         if !now.is_certain {
             return;
         }
-        let named = named_collectors(set, now.time);
-        let is_revoked = |batch: &Outstanding| !batch.sealed_for.is_subset(&named);
+        let is_revoked = |batch: &Outstanding| !batch.sealed_for.is_subset(named);
         if let Some(place) = self.state.outstanding.iter().position(is_revoked) {
             self.released.extend(self.state.reopen(place));
         }

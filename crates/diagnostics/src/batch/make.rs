@@ -4,16 +4,17 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::FleetId;
-use super::content::{self, MAX_PAGES, PAGE_ROWS, encode};
+use super::content::{self, PAGE_ROWS};
 use super::decide::{Made, Order, Pending};
 use super::seal::{SECRET_BYTES, SealError, Subject, seal};
-use crate::ring::page::Page;
-use crate::ring::timeline::Anchor;
 use crate::ring::{Disk, History, Resolution};
-use crate::sample::{Sample, Stamp};
+use crate::sample::Stamp;
 use cid::Cid;
 use dcache::PeerId;
 use std::io;
+
+/// Number of rows that are read at once. They fill whole pages, and have about 2 MB in memory.
+const ROWS_AT_ONCE: usize = 16 * PAGE_ROWS;
 
 /// A sealed batch, for IPFS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,13 +60,17 @@ pub fn make<D: Disk>(
     (fleet, robot): (FleetId, PeerId),
     secret: &[u8; SECRET_BYTES],
 ) -> Result<SealedBatch, MakeError> {
-    let pages = pages(history, order)?;
-    let mut numbers = pages.iter().flat_map(|page| page.rows.iter().map(|row| row.sequence));
-    let first = numbers.next().ok_or(MakeError::Empty)?;
-    let (rows, last) = numbers.fold((1, first), |(rows, _), number| (rows + 1, number));
+    let mut draft = Draft::new(order.most);
+    let oldest = oldest_minute(history)?;
+    if order.after.saturating_add(1) < oldest {
+        draft.add(history, Resolution::Hours, (order.after, oldest))?;
+    }
+    draft.add(history, Resolution::Minutes, (order.after, u64::MAX))?;
+    let Draft { content, rows, first, last, .. } = draft;
+    let first = first.ok_or(MakeError::Empty)?;
     let Order { history, base, after, .. } = *order;
     let subject = Subject { fleet, robot, history, base, after, last };
-    let bytes = seal(&subject, &order.collectors, &encode(&pages), secret)?;
+    let bytes = seal(&subject, &order.collectors, &content.into_bytes(), secret)?;
     Ok(SealedBatch { bytes, first, last, rows })
 }
 
@@ -74,8 +79,15 @@ pub fn make<D: Disk>(
 /// # Errors
 /// Returns an error if the disk cannot be read.
 pub fn pending<D: Disk>(history: &History<D>, batched: u64, now: Stamp) -> io::Result<Pending> {
-    let rows = history.rows(Resolution::Minutes, batched, content::FULL_ROWS)?;
-    Ok(Pending::of(&rows, oldest_minute(history)?, now))
+    let mut pending = Pending { oldest: oldest_minute(history)?, ..Pending::default() };
+    let mut after = batched;
+    while pending.rows < content::FULL_ROWS {
+        let rows = history.rows(Resolution::Minutes, after, ROWS_AT_ONCE)?;
+        let Some(last) = rows.last().map(|row| row.sequence) else { break };
+        pending.count(&rows, now);
+        after = last;
+    }
+    Ok(pending)
 }
 
 /// Returns the number of the oldest row in the ring of minutes; zero if there is none.
@@ -83,28 +95,49 @@ fn oldest_minute<D: Disk>(history: &History<D>) -> io::Result<u64> {
     Ok(history.rows(Resolution::Minutes, 0, 1)?.first().map_or(0, |row| row.sequence))
 }
 
-/// Returns the pages of a batch.
-fn pages<D: Disk>(history: &History<D>, order: &Order) -> io::Result<Vec<Page>> {
-    let oldest = oldest_minute(history)?;
-    let (mut hours, anchors) = match order.after.saturating_add(1) < oldest {
-        true => history.part(Resolution::Hours, order.after, order.most)?,
-        false => (Vec::new(), Vec::new()),
-    };
-    hours.retain(|row| row.sequence < oldest);
-    let mut pages = paged(Resolution::Hours, &hours, &anchors, MAX_PAGES);
-    let room = (MAX_PAGES - pages.len()) * PAGE_ROWS;
-    if room > 0 {
-        let most = order.most.saturating_sub(hours.len()).min(room);
-        let (minutes, anchors) = history.part(Resolution::Minutes, order.after, most)?;
-        pages.extend(paged(Resolution::Minutes, &minutes, &anchors, MAX_PAGES - pages.len()));
-    }
-    Ok(pages)
+/// The content of a batch while it grows. Only a part of the rows is in memory as rows, since a month of them has 40 times the
+/// size of its content.
+struct Draft {
+    content: content::Writer,
+    /// Maximum number of rows.
+    most: usize,
+    rows: usize,
+    first: Option<u64>,
+    last: u64,
 }
 
-fn paged(resolution: Resolution, rows: &[Sample], anchors: &[Anchor], most: usize) -> Vec<Page> {
-    let mut pages = content::paged(resolution, rows, anchors);
-    pages.truncate(most);
-    pages
+impl Draft {
+    fn new(most: usize) -> Self {
+        Self { content: content::Writer::default(), most, rows: 0, first: None, last: 0 }
+    }
+
+    /// Adds the rows of a resolution whose numbers are higher than the first number, and lower than the second one.
+    fn add<D: Disk>(
+        &mut self,
+        history: &History<D>,
+        resolution: Resolution,
+        (after, before): (u64, u64),
+    ) -> io::Result<()> {
+        let mut after = after;
+        loop {
+            let room = (self.most - self.rows).min(self.content.room() * PAGE_ROWS).min(ROWS_AT_ONCE);
+            if room == 0 {
+                return Ok(());
+            }
+            let (mut rows, anchors) = history.part(resolution, after, room)?;
+            let read = rows.last().map(|row| row.sequence);
+            rows.retain(|row| row.sequence < before);
+            content::paged(resolution, &rows, &anchors).iter().for_each(|page| self.content.push(page));
+            self.rows += rows.len();
+            self.first = self.first.or_else(|| rows.first().map(|row| row.sequence));
+            let last = rows.last().map(|row| row.sequence);
+            self.last = last.unwrap_or(self.last);
+            match last {
+                Some(last) if read == Some(last) => after = last,
+                _ => return Ok(()),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

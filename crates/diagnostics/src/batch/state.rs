@@ -70,12 +70,15 @@ pub struct BatchState {
     pub outstanding: Vec<Outstanding>,
     /// Number of rows that no collector got, because they were older than the history on the disk.
     pub lost: u64,
+    /// The collectors that roles named when the time of day was last known.
+    #[serde(default)]
+    pub known: BTreeSet<PeerId>,
 }
 
 impl BatchState {
     /// Returns the state of a new history.
     pub const fn new(history: HistoryId) -> Self {
-        Self { history, base: 0, outstanding: Vec::new(), lost: 0 }
+        Self { history, base: 0, outstanding: Vec::new(), lost: 0, known: BTreeSet::new() }
     }
 
     /// Returns the number of the last row that is in a batch, or that needs none.

@@ -160,6 +160,16 @@ pub fn named_collectors(set: &Set, now: Time) -> BTreeSet<PeerId> {
         .collect()
 }
 
+/// Returns whether a peer with the right to do so has dismissed a collector, now or for a later time.
+pub fn is_dismissed(set: &Set, collector: PeerId, now: Time) -> bool {
+    let item = Item { bucket: COLLECTORS.path(), data: Data::from(collector) };
+    let is_allowed = |signer| set.may(Kind::Dismiss, &item, signer, now).is_ok();
+    set.records_about(&item).iter().any(|record| {
+        let is_over = record.validity().until().is_some_and(|until| until <= now);
+        record.kind() == Kind::Dismiss && !is_over && is_allowed(record.signer())
+    })
+}
+
 /// Returns the collectors for which batches are sealed, with their keys: at most [`MAX_RECIPIENTS`]. A collector that
 /// states no key is not here.
 pub fn recipients(set: &Set, now: Time) -> BTreeMap<PeerId, SealingPublicKey> {
@@ -180,10 +190,20 @@ fn sequence(view: &View<'_>, peer: PeerId) -> Option<u64> {
 
 /// Returns the greatest row number up to which named collectors have stored a robot's history. Greater numbers than `most`
 /// are ignored: a collector cannot have rows that were never announced.
-pub fn stored_up_to(set: &Set, (robot, history): (PeerId, HistoryId), most: u64, now: Time) -> Option<u64> {
-    let collectors = named_collectors(set, now).into_iter();
-    let read = collectors.flat_map(|collector| {
-        let bucket = receipts_bucket(collector, robot);
+pub fn stored_up_to(set: &Set, of: (PeerId, HistoryId), most: u64, now: Time) -> Option<u64> {
+    stored_by(set, &named_collectors(set, now), of, most, now)
+}
+
+/// Returns the row number of [`stored_up_to`] by the receipts of these collectors.
+pub fn stored_by(
+    set: &Set,
+    collectors: &BTreeSet<PeerId>,
+    (robot, history): (PeerId, HistoryId),
+    most: u64,
+    now: Time,
+) -> Option<u64> {
+    let read = collectors.iter().flat_map(|collector| {
+        let bucket = receipts_bucket(*collector, robot);
         set.bucket(&bucket, now)
             .take(MAX_READ_OF_COLLECTOR)
             .map(|view| view.item.data.clone())

@@ -59,6 +59,8 @@ pub struct NewRow {
 pub struct Changes {
     /// The robot of the batch.
     pub robot: PeerId,
+    /// The name of the robot at this time, if it is known. Rows that get their place now leave the collector with it.
+    pub name: Option<String>,
     /// Its new state.
     pub state: RobotState,
     /// Rows that are not in the table.
@@ -128,13 +130,13 @@ pub struct Taken {
     pub receipt: Option<StatedReceipt>,
 }
 
-/// Stores the rows of an opened batch. `base` is the number in its front up to which no row has to be stored.
+/// Stores the rows of an opened batch of a robot, whose name is `name` if it is known. `base` is the number in its front up to which no row has to be stored.
 ///
 /// # Errors
 /// Returns an error if the rows are refused, or if the store fails. Nothing was changed then.
 pub fn take<T: Table>(
     table: &mut T,
-    robot: PeerId,
+    (robot, name): (PeerId, Option<&str>),
     (batch, base): (&StatedBatch, u64),
     content: &[u8],
     now: Time,
@@ -159,7 +161,8 @@ pub fn take<T: Table>(
         impossible_anchors,
         receipt,
     };
-    table.commit(Changes { robot, state, rows: new, placed, given_up }).map_err(TakeError::Store)?;
+    let name = name.map(str::to_owned);
+    table.commit(Changes { robot, name, state, rows: new, placed, given_up }).map_err(TakeError::Store)?;
     Ok(taken)
 }
 

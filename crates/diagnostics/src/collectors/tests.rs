@@ -165,7 +165,7 @@ impl Collector {
                 continue;
             };
             let (base, content) = open_fetched(bytes, &fetch, fleet, (peer(COLLECTOR), &self.key)).unwrap();
-            take(&mut self.table, fetch.robot, (&fetch.batch, base), &content, now).unwrap();
+            take(&mut self.table, (fetch.robot, None), (&fetch.batch, base), &content, now).unwrap();
             self.collecting.stored(&fetch, self.table.states[&fetch.robot].clone());
         }
     }
@@ -309,7 +309,7 @@ proptest! {
         let (mut table, end) = (MemoryTable::default(), lived.rows.len() as u64 * 6);
         let give = |table: &mut MemoryTable, after: u64, last: u64| {
             let (batch, content) = batch_of(&lived, after, last);
-            take(table, peer(ROBOT), (&batch, 0), &content, NOW)
+            take(table, (peer(ROBOT), None), (&batch, 0), &content, NOW)
         };
         for (place, size, crash) in batches {
             let after = place.index(end as usize) as u64;
@@ -351,7 +351,7 @@ proptest! {
     fn any_content_is_refused_or_bounded(content in proptest::collection::vec(any::<u8>(), 0..300), after in 0..9_u64) {
         let mut table = MemoryTable::default();
         let batch = StatedBatch { after, last: after + 5, ..batch_of(&Lived { rows: vec![], anchors: vec![], truth: vec![] }, 0, 1).0 };
-        if take(&mut table, peer(ROBOT), (&batch, 0), &content, NOW).is_err() {
+        if take(&mut table, (peer(ROBOT), None), (&batch, 0), &content, NOW).is_err() {
             prop_assert!(table.rows.is_empty() && table.states.is_empty(), "a refused batch changes nothing");
         }
     }
@@ -403,13 +403,13 @@ fn rows_of_a_former_history_are_placed_when_the_next_one_begins() {
         truth: vec![],
     };
     let (batch, content) = batch_of(&lived, 0, 4);
-    take(&mut table, peer(ROBOT), (&batch, 0), &content, NOW).unwrap();
+    take(&mut table, (peer(ROBOT), None), (&batch, 0), &content, NOW).unwrap();
     let waiting =
         |table: &MemoryTable| table.ordered().iter().filter(|(_, _, position)| position.is_none()).count();
     assert_eq!(waiting(&table), 2, "the boot may get an anchor");
     let next = Lived { rows: vec![row(3, 1)], anchors: vec![], truth: vec![] };
     let (mut batch, content) = batch_of(&next, 0, 1);
     batch.history = HistoryId::from_bytes([9; 8]);
-    take(&mut table, peer(ROBOT), (&batch, 0), &content, NOW).unwrap();
+    take(&mut table, (peer(ROBOT), None), (&batch, 0), &content, NOW).unwrap();
     assert_eq!((waiting(&table), table.rows.len()), (1, 5));
 }

@@ -15,10 +15,16 @@ const UNITS: [(&str, &str); 8] = [
     ("1", "ratio"),
 ];
 
+/// Last words of the series of histograms and summaries. Other names must not end with them, as `promtool check metrics` says.
+const RESERVED: [&str; 3] = ["_bucket", "_count", "_sum"];
+
 /// Returns the name of a metric for Prometheus: words joined by `_`, with the unit, and with `total` for a counter. A
-/// unit in braces, which only names the counted thing, is left out.
+/// unit in braces, which only names the counted thing, is left out, and so is a last word that is reserved.
 pub fn prometheus_name(metric: &Metric) -> String {
     let mut name = prometheus_key(metric.name);
+    if let Some(rest) = RESERVED.iter().find_map(|word| name.strip_suffix(word)) {
+        name = rest.to_owned();
+    }
     let unit = UNITS.iter().find(|(unit, _)| *unit == metric.unit).map(|(_, word)| *word);
     let total = (metric.kind == MetricKind::Counter).then_some("total");
     for word in unit.into_iter().chain(total) {
@@ -37,13 +43,14 @@ pub fn prometheus_key(key: &str) -> String {
 mod tests {
     use super::*;
     use crate::metrics::{
-        ALL, BOOTS, CPU_UTILIZATION, DISK_BUSY, LOAD_1, NETWORK_SENT, TEMPERATURE, WIFI_SIGNAL,
+        ALL, BOOTS, CPU_COUNT, CPU_UTILIZATION, DISK_BUSY, LOAD_1, NETWORK_SENT, TEMPERATURE, WIFI_SIGNAL,
     };
 
     #[test]
     fn names_follow_the_rule_of_open_telemetry() {
         for (row, name) in [
             (&CPU_UTILIZATION, "system_cpu_utilization_ratio"),
+            (&CPU_COUNT, "system_cpu_logical"),
             (&LOAD_1, "system_cpu_load_average_1m"),
             (&NETWORK_SENT, "system_network_io_bytes_total"),
             (&DISK_BUSY, "system_disk_io_time_seconds_total"),

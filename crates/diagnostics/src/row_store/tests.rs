@@ -31,8 +31,13 @@ fn store(store: &mut RowStore, boot: u8, numbers: RangeInclusive<u64>, is_anchor
         bytes: 1,
         cid: cid_of(&content),
     };
-    let taken = take(store, peer(1), (&batch, 0), &content, NOW).unwrap();
+    let taken = take(store, (peer(1), Some(&name(boot))), (&batch, 0), &content, NOW).unwrap();
     (taken.new, taken.placed)
+}
+
+/// Returns the name of the robot in a boot.
+fn name(boot: u8) -> String {
+    format!("duckie{boot}")
 }
 
 fn times(store: &RowStore, from: u64) -> Vec<u64> {
@@ -75,6 +80,28 @@ fn the_log_has_each_row_once_when_it_gets_its_place() {
     rows.set_cursor("main", 6).unwrap();
     assert_eq!((rows.cursor("main").unwrap(), rows.waiting("main").unwrap()), (6, 2));
     assert_eq!((rows.logged(6, 100).unwrap().len(), rows.waiting("other").unwrap()), (2, 8));
+}
+
+#[test]
+fn a_row_keeps_the_name_that_its_robot_had() {
+    let (_folder, mut rows) = open();
+    store(&mut rows, 1, 1..=2, true);
+    store(&mut rows, 2, 3..=3, true);
+    let names =
+        |rows: &RowStore| rows.logged(0, 100).unwrap().into_iter().map(|row| row.name).collect::<Vec<_>>();
+    let expected = [name(1), name(1), name(2)].map(Some);
+    assert_eq!(names(&rows), expected);
+    let long = "x".repeat(MAX_NAME_BYTES + 1);
+    let content = encode(&paged(Resolution::Minutes, &some_rows(2, 4..=4), &[]));
+    let stated = StatedBatch {
+        history: HistoryId::from_bytes([1; 8]),
+        after: 3,
+        last: 4,
+        bytes: 1,
+        cid: cid_of(&content),
+    };
+    take(&mut rows, (peer(1), Some(&long)), (&stated, 0), &content, NOW).unwrap();
+    assert_eq!(names(&rows).last(), Some(&None), "a name that is too long is left out");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod clock;
+mod consent;
 mod disk;
 mod dns;
 mod folders;
@@ -53,6 +54,7 @@ pub(crate) const CHECKS: &[Check] = &[
     memory::check,
     other::check,
     privacy::check,
+    consent::check,
 ];
 
 #[cfg(test)]

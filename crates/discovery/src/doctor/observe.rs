@@ -12,7 +12,7 @@ use super::checks::is_silent;
 use super::observed::{Channel, Neighbour, Observed, OtherHost, Reply};
 use dcache::PeerId;
 use routing::Reach;
-use service::{Context, Failure};
+use service::{Context, Failure, OpenQuestions};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -111,6 +111,7 @@ async fn hear(context: &Context) -> Result<Observed, Failure> {
         own_addresses: facts.lines.iter().map(SocketAddr::ip).collect(),
         hostname: facts.hostname,
         has_key: facts.has_key,
+        questions: context.shared.get::<OpenQuestions>().list(),
         ..Observed::default()
     })
 }

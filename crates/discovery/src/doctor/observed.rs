@@ -8,6 +8,7 @@ use ipfs::node::Outside;
 use routing::{Reach, Trouble};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use telemetry::FaultReport;
 
 /// Everything that `doctor` observed. `None` and empty lists mean that a fact is not known.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,6 +59,8 @@ pub(crate) struct Observed {
     pub(crate) is_open_swarm: bool,
     /// Whether the swarm of this robot has a key.
     pub(crate) has_key: bool,
+    /// What the owner of this robot has not decided yet.
+    pub(crate) questions: Vec<FaultReport>,
     /// The other robots that are present.
     pub(crate) present: Vec<Present>,
     /// The robot whose path is checked.

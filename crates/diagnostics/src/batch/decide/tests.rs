@@ -247,6 +247,31 @@ fn without_a_collector_or_a_known_time_nothing_is_made() {
 }
 
 #[test]
+fn while_the_time_is_not_known_only_known_collectors_get_the_history() {
+    let mut robot = Robot::new();
+    robot.run(10);
+    robot.is_certain = false;
+    name(&mut robot.set, 3, true, robot.now);
+    state_key(&mut robot.set, 3, robot.now);
+    robot.run(400);
+    robot.check();
+    let sealed_for = |robot: &Robot| {
+        let batches = robot.batching.state().outstanding.iter();
+        batches.map(|batch| batch.sealed_for.iter().copied().collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    assert_eq!(sealed_for(&robot), [[peer(2)]], "a role that appeared meanwhile is not known for sure");
+    robot.receipt(3, 360);
+    robot.run(1);
+    assert_eq!(robot.announced().len(), 1, "nor is its receipt");
+    robot.receipt(2, 360);
+    robot.run(1);
+    assert_eq!(robot.announced(), []);
+    name(&mut robot.set, 2, false, robot.now);
+    robot.run(400);
+    assert_eq!(robot.announced(), [], "the only known collector is dismissed");
+}
+
+#[test]
 fn a_new_collector_gets_the_batches_after_a_pause_and_a_former_one_loses_them() {
     let mut robot = Robot::new();
     robot.run(361);
