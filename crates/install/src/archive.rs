@@ -178,8 +178,12 @@ impl Header {
         if extensions.size.is_some_and(|stated| stated != size) {
             return Err(entry("its header and its extension state different sizes"));
         }
-        let mode = header.mode().map_err(|_| entry("its permissions are damaged"))?;
         let entry_type = header.entry_type();
+        // Writers may leave the permissions of a link empty.
+        let mode = match entry_type {
+            EntryType::Symlink => 0,
+            _ => header.mode().map_err(|_| entry("its permissions are damaged"))?,
+        };
         Ok(Self { path, target, entry_type, size, is_executable: mode & 0o100 != 0 })
     }
 

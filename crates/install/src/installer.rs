@@ -143,17 +143,19 @@ impl Installer {
 
     fn open_target(&self, name: &Name) -> Result<(), InstallError> {
         let folder = self.folder(name);
-        let read = || -> io::Result<Journal> {
+        let read = || -> io::Result<Option<Journal>> {
             let mut journal = folder.load()?;
+            // Another folder, or one that was made before its first journal was written.
+            if journal == Journal::default() {
+                return Ok(None);
+            }
             if machine::opened(&mut journal) {
                 folder.save(&journal)?;
             }
             folder.clean(&journal)?;
-            Ok(journal)
+            Ok(Some(journal))
         };
-        let journal = read().map_err(|source| failed(folder.path(), source))?;
-        // Other folders, such as that of the hooks, have neither a journal nor a link.
-        if journal != Journal::default() {
+        if let Some(journal) = read().map_err(|source| failed(folder.path(), source))? {
             lock(&self.targets).insert(name.clone(), Arc::new(Slot::new(name, journal)));
         }
         Ok(())

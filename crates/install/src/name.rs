@@ -9,7 +9,9 @@ use std::str::FromStr;
 /// Maximum length of a name or a version, in bytes. Folder names have at most 255 bytes.
 const MAX_BYTES: usize = 64;
 /// Names of the entries beside the folders of versions. No version has one of them.
-pub(crate) const RESERVED: [&str; 2] = ["current", "journal"];
+const RESERVED_VERSIONS: [&str; 2] = ["current", "journal"];
+/// Name of the folder of hooks, which is beside the folders of targets. No target has it.
+pub(crate) const HOOKS: &str = "hooks";
 
 /// The text is no valid name or version.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -40,7 +42,7 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let is_allowed =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
-        if is_plain(text, is_allowed) {
+        if is_plain(text, is_allowed) && text != HOOKS {
             return Ok(Self(text.to_owned()));
         }
         Err(NameError { text: shortened(text), what: "name of a target", allowed: "a-z 0-9 . - _" })
@@ -65,7 +67,7 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+~:_-".contains(&byte);
-        if is_plain(text, is_allowed) && !RESERVED.contains(&text) {
+        if is_plain(text, is_allowed) && !RESERVED_VERSIONS.contains(&text) {
             return Ok(Self(text.to_owned()));
         }
         Err(NameError { text: shortened(text), what: "version", allowed: "a-z A-Z 0-9 . + ~ : _ -" })
@@ -188,9 +190,9 @@ mod tests {
             "1.0-rc10",
             "1.0",
             "1.0a",
+            "1.0+build",
             "1.0-1",
             "1.0-2",
-            "1.0+build",
             "1.0.1",
             "1.2",
             "1.10",
@@ -213,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_name_is_never_a_path() {
-        for text in ["", ".", "..", "a/b", "/a", "-a", ".a", "a\0", "ä", "A", &"a".repeat(65)] {
+        for text in ["", ".", "..", "a/b", "/a", "-a", ".a", "a\0", "ä", "A", "hooks", &"a".repeat(65)] {
             assert!(text.parse::<Name>().is_err(), "{text:?}");
         }
         for text in ["", ".", "..", "1/2", "current", "journal", "~1", "1 2", &"1".repeat(65)] {

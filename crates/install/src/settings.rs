@@ -2,6 +2,7 @@
 
 use crate::archive::Limits;
 use crate::machine::Running;
+use crate::name::HOOKS;
 use crate::package::PackageTools;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,8 +44,8 @@ impl Settings {
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         Self {
-            hooks_before: folder.join("hooks/before"),
-            hooks_after: folder.join("hooks/after"),
+            hooks_before: folder.join(HOOKS).join("before"),
+            hooks_after: folder.join(HOOKS).join("after"),
             hook_limit: Duration::from_secs(300),
             check: None,
             check_limit: Duration::from_secs(60),

@@ -280,8 +280,8 @@ mod tests {
                     started += 1;
                 }
                 assert_eq!(next_version(&disk).as_deref(), Some("1"));
-                // A start that was interrupted before it was counted is counted again.
-                assert!((3..=4).contains(&started), "{started} starts, operation {operation}, seed {seed}");
+                // A start that was interrupted may have been counted or not.
+                assert!((2..=4).contains(&started), "{started} starts, operation {operation}, seed {seed}");
                 if !was_cut {
                     break;
                 }
