@@ -58,7 +58,7 @@ pub enum ArchiveError {
     Entry {
         /// Path of the entry, shortened.
         path: String,
-        /// The reason.
+        /// The reason for the refusal.
         reason: &'static str,
     },
     /// The archive is compressed by a method that is not supported.
@@ -70,7 +70,7 @@ pub enum ArchiveError {
     /// A limit is exceeded.
     #[error("the archive has more than {limit} {unit}")]
     TooLarge {
-        /// The limit.
+        /// The limit, in the unit.
         limit: u64,
         /// The unit of the limit.
         unit: &'static str,

@@ -23,7 +23,7 @@ pub trait NewFile: Write {
 pub enum EntryKind {
     /// A regular file.
     File,
-    /// A folder.
+    /// A folder, not a link to one.
     Folder,
     /// A symbolic link, or anything else.
     Other,

@@ -22,7 +22,7 @@ const OUTPUT_WAIT: Duration = Duration::from_millis(500);
 pub struct Command {
     /// Path of the program, or its name.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Arguments of the program.
     pub arguments: Vec<OsString>,
     /// Variables that are added to its environment, which only has the search path of this process.
     pub environment: Vec<(&'static str, String)>,
@@ -43,7 +43,7 @@ pub struct Ended {
     pub output: String,
 }
 
-/// Runs programs.
+/// Runs programs with limits.
 pub trait Runner: Send + Sync {
     /// Runs a program until it ends or is killed.
     ///

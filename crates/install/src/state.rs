@@ -13,7 +13,7 @@ pub enum State {
     Idle,
     /// An installation waits for a condition.
     Waiting {
-        /// The condition.
+        /// The unmet condition.
         reason: Waiting,
     },
     /// An installation is going on.
@@ -28,7 +28,7 @@ pub enum State {
     },
     /// The previous version is being restored.
     RollingBack {
-        /// The cause.
+        /// The cause of the failure.
         reason: Failure,
     },
     /// The last installation is complete.
@@ -37,26 +37,26 @@ pub enum State {
     RolledBack {
         /// The version that failed.
         version: Version,
-        /// The cause.
+        /// The cause of the failure.
         reason: Failure,
     },
     /// The last installation ended before anything was switched.
     Refused {
         /// The version that was refused.
         version: Version,
-        /// The cause.
+        /// The cause of the failure.
         reason: Failure,
     },
     /// The last installation was given up by order.
     Aborted {
-        /// Its version.
+        /// Version that was given up.
         version: Version,
     },
     /// Neither the new package nor the previous one could be installed. A person must help.
     Broken {
         /// The version that failed.
         version: Version,
-        /// The cause.
+        /// The cause of the failure.
         reason: Failure,
     },
 }
@@ -125,7 +125,7 @@ pub enum Failure {
     /// The content cannot be unpacked, or is dangerous.
     #[error("the content is refused: {reason}")]
     Content {
-        /// The reason.
+        /// The reason as a text.
         reason: String,
     },
     /// A hook failed.
@@ -139,7 +139,7 @@ pub enum Failure {
     /// The health became bad.
     #[error("the health check failed: {reason}")]
     Health {
-        /// The reason.
+        /// The reason as a text.
         reason: String,
     },
     /// The health was not good for long enough.
@@ -151,10 +151,10 @@ pub enum Failure {
         /// Number of starts.
         starts: u8,
     },
-    /// dpkg failed.
+    /// The program dpkg failed.
     #[error("the package could not be installed: {reason}")]
     Package {
-        /// The reason.
+        /// The reason as a text.
         reason: String,
     },
     /// The package is installed, but there is no earlier package file to return to.
@@ -174,7 +174,7 @@ pub enum Failure {
     /// A plan or a person ordered it.
     #[error("by order: {reason}")]
     Order {
-        /// The reason.
+        /// The reason as a text.
         reason: String,
     },
 }
@@ -201,7 +201,7 @@ pub enum Refusal {
     /// Another version is being installed.
     #[error("version {version} is being installed: wait, or abort it")]
     Busy {
-        /// That version.
+        /// Version of the other installation.
         version: Version,
     },
     /// The installed target has another kind.
@@ -210,7 +210,7 @@ pub enum Refusal {
     /// The file's name is not usable.
     #[error("the file name {file_name:?} is empty, too long, or a path")]
     FileName {
-        /// The name.
+        /// The name as requested.
         file_name: String,
     },
     /// This daemon was not started by the starter, so nothing would start the new version or return to the old one.
