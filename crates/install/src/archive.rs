@@ -108,7 +108,7 @@ pub trait Sink {
     fn hard_link(&mut self, path: &str, existing: &str) -> io::Result<()>;
 }
 
-/// What an archive contained.
+/// Numbers of an archive that was read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Totals {
     /// Number of entries, with folders that the archive did not mention.

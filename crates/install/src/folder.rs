@@ -124,7 +124,7 @@ impl<'a> TargetFolder<'a> {
         self.disk.remove_folder(&temporary)?;
         self.disk.remove_folder(&folder)?;
         if let Err(error) = fill(&temporary) {
-            // What cannot be removed now is removed before the next attempt.
+            // If this fails, the next attempt removes it.
             let _ = self.disk.remove_folder(&temporary);
             return Err(error);
         }

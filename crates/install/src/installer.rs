@@ -60,7 +60,7 @@ pub enum RollBackError {
     Install(#[from] InstallError),
 }
 
-/// What the caller does after a step.
+/// The next call that a step asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Next {
     /// Call `advance` again at once.
@@ -96,7 +96,7 @@ struct Slot {
     shown: Mutex<Target>,
 }
 
-/// What this process knows about a target.
+/// The knowledge of this process about a target.
 #[derive(Default)]
 struct Work {
     journal: Journal,
@@ -189,7 +189,8 @@ impl Installer {
         let mut journal = work.journal.clone();
         let has_starter = self.running(&request.name).is_some();
         let accepted = machine::admit(&mut journal, request, has_starter)?;
-        if accepted != Accepted::AlreadyInstalled {
+        // A caller may repeat its request at each of its own decisions.
+        if journal != work.journal {
             let folder = self.folder(&request.name);
             let save = || {
                 self.make_root()?;
@@ -197,7 +198,10 @@ impl Installer {
                 folder.save(&journal)
             };
             save().map_err(|source| failed(folder.path(), source))?;
-            *work = Work { journal, ..Work::default() };
+            work.journal = journal;
+        }
+        if accepted == Accepted::Begun {
+            *work = Work { journal: std::mem::take(&mut work.journal), ..Work::default() };
         }
         slot.show(&request.name, &work);
         Ok(accepted)

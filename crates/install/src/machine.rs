@@ -27,7 +27,7 @@ pub enum Running {
     Version(Version),
 }
 
-/// What is on the disk, and the conditions.
+/// The state of the disk, and the conditions.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen<'a> {
     pub conditions: &'a Conditions,
@@ -40,7 +40,7 @@ pub(crate) struct Seen<'a> {
     pub running: Option<&'a Running>,
 }
 
-/// What to do next.
+/// The decision of a step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Decision {
     Act(Action),

@@ -57,7 +57,7 @@ pub struct Staged {
     pub sha256: [u8; 32],
 }
 
-/// What is forbidden unless the publisher or a person permits it.
+/// Exceptions that a publisher or a person permits.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Permissions {

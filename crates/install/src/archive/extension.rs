@@ -9,7 +9,7 @@ use tar::EntryType;
 /// Maximum size of an extended header in bytes. One with a path and a few attributes has some hundred bytes.
 const MAX_HEADER_BYTES: u64 = 64 * 1024;
 
-/// What the extensions before an entry say about it.
+/// Values that the extensions before an entry give it.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
     pub path: Option<String>,

@@ -77,6 +77,18 @@ fn health_must_be_good_for_a_while_and_in_time() {
 }
 
 #[test]
+fn a_repeated_request_does_not_delay_the_check() {
+    let mut robot = Robot::new();
+    let model = name("model");
+    let first = request(&robot.disk, Kind::File, "1", b"one");
+    for _ in 0..20 {
+        robot.installer.begin(&first).unwrap();
+        robot.advance(&model).unwrap();
+    }
+    assert_eq!(robot.installer.target(&model).unwrap().state, State::Done);
+}
+
+#[test]
 fn a_downgrade_needs_permission() {
     let mut robot = Robot::new();
     let model = name("model");
