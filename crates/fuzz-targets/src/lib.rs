@@ -20,6 +20,7 @@
 pub mod address;
 pub mod announcement;
 pub mod answer;
+pub mod archive;
 pub mod bag;
 pub mod batch;
 pub mod bitswap;
@@ -82,6 +83,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "address", check: address::check, seeds: address::seeds },
     Target { name: "announcement", check: announcement::check, seeds: announcement::seeds },
     Target { name: "answer", check: answer::check, seeds: answer::seeds },
+    Target { name: "archive", check: archive::check, seeds: archive::seeds },
     Target { name: "bag", check: bag::check, seeds: bag::seeds },
     Target { name: "batch", check: batch::check, seeds: batch::seeds },
     Target { name: "bitswap", check: bitswap::check, seeds: bitswap::seeds },
