@@ -1,4 +1,4 @@
-//! What `doctor` says about uploads. A code never changes after its release; texts may change.
+//! The sentences of `doctor` about uploads. A code never changes after its release; texts may change.
 
 telemetry::faults! {
     CONSENT_LOGS = "consent.logs":

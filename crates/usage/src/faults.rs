@@ -1,4 +1,4 @@
-//! What `doctor` says about usage statistics. A code never changes after its release; texts may change.
+//! The sentences of `doctor` about usage statistics. A code never changes after its release; texts may change.
 
 telemetry::faults! {
     CONSENT_STATISTICS = "consent.statistics":

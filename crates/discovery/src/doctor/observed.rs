@@ -59,7 +59,7 @@ pub(crate) struct Observed {
     pub(crate) is_open_swarm: bool,
     /// Whether the swarm of this robot has a key.
     pub(crate) has_key: bool,
-    /// What the owner of this robot has not decided yet.
+    /// Questions that the owner of this robot has not answered yet.
     pub(crate) questions: Vec<FaultReport>,
     /// The other robots that are present.
     pub(crate) present: Vec<Present>,

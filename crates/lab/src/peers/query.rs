@@ -13,7 +13,7 @@ use crate::{Error, Host, Result};
 pub struct Query {
     /// Labels of the series.
     pub labels: BTreeMap<String, String>,
-    /// Its value.
+    /// Value of the expression.
     pub value: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What the owner of this robot has not decided yet, where others wait for it. This is never a fault.
+//! Questions to the owner of this robot, where others wait for the answer. An open question is never a fault.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::doctor::findings::told;
