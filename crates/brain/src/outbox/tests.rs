@@ -103,11 +103,11 @@ fn steps_and_the_waiting_records_take_turns() {
 #[test]
 fn leading_records_have_several_turns_for_each_step() {
     let mut outbox = Outbox::default();
-    for n in 0..8 {
+    for n in 0..LEADING_TURN + 2 {
         outbox.schedule(queued(2, "share/files", &n.to_string()), Duration::ZERO);
     }
     outbox.had_turn(CHANNEL);
-    let is_claimed = (0..8).map(|second| {
+    let is_claimed = (0..LEADING_TURN as u32 + 2).map(|second| {
         assert!(outbox.take_due(SECOND * second).is_some());
         outbox.rest(CHANNEL, Vec::new(), SECOND * (second + 1));
         outbox.claimed_until(CHANNEL, SECOND * second).is_some()

@@ -130,7 +130,8 @@ pub struct Taken {
     pub receipt: Option<StatedReceipt>,
 }
 
-/// Stores the rows of an opened batch of a robot, whose name is `name` if it is known. `base` is the number in its front up to which no row has to be stored.
+/// Stores the rows of an opened batch of a robot, whose name is `name` if it is known. `base` is the number in its front up
+/// to which no row has to be stored.
 ///
 /// # Errors
 /// Returns an error if the rows are refused, or if the store fails. Nothing was changed then.
