@@ -225,7 +225,7 @@ async fn skopeo_pulls_an_image_of_several_layers() {
     for layer in 1..=4_u32 {
         let file = folder.path().join(format!("layer{layer}"));
         let bytes: Vec<u8> = (0..500_000_u32)
-            .map(|index| index.wrapping_mul(2_654_435_761 * layer).to_le_bytes()[3])
+            .map(|index| index.wrapping_mul(2_654_435_761).wrapping_mul(layer).to_le_bytes()[3])
             .collect();
         fs::write(&file, bytes).unwrap();
         let target = format!("/opt/layer{layer}");
