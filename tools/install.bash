@@ -49,7 +49,7 @@ install_debian_packages() {
         cc:build-essential ip:iproute2 tc:iproute2 nft:nftables unshare:util-linux flock:util-linux
         python3:python3 node:nodejs npm:npm ngircd:ngircd miniupnpd:miniupnpd-nftables openssl:openssl
         tcpdump:tcpdump curl:curl avahi-daemon:avahi-daemon faketime:faketime
-        sshd:openssh-server ssh:openssh-client dbus-daemon:dbus-daemon
+        sshd:openssh-server ssh:openssh-client dbus-daemon:dbus-daemon zstd:zstd skopeo:skopeo umoci:umoci
     )
     # Under systemd, the package of NetworkManager starts a daemon that would manage the interfaces of this computer. Then the
     # tests against it are skipped, unless it is installed already.

@@ -85,7 +85,7 @@ impl Sink for Tree {
 /// Returns a small archive with each kind of entry, and with long names.
 fn samples() -> io::Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
-    let mut header = |kind, size| {
+    let header = |kind, size| {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_size(size);
