@@ -36,6 +36,9 @@ const PAGE: u64 = 6;
 const BOOT: &str = "month_boot";
 const MINUTE: &str = "month_minute";
 
+/// The boot and the minute of a row.
+type Place = (u64, u64);
+
 /// A disk in memory that loses its power.
 #[derive(Clone, Default)]
 struct Card(Arc<Mutex<Content>>);
@@ -104,7 +107,7 @@ fn readings(boot: u64, sample: u64) -> Readings {
 
 /// Writes the history of the month. The clock of the robot is right in the first boot only. Returns the file, and the boot
 /// and the minute of each row that must not be lost.
-fn month(start: u64) -> Result<(Vec<u8>, Vec<(u64, u64)>)> {
+fn month(start: u64) -> Result<(Vec<u8>, Vec<Place>)> {
     let disk = |source| Error::Io { what: "the history of a month".to_owned(), source };
     let (card, mut kept, mut left) = (Card::default(), Vec::new(), MINUTES);
     for boot in 1..=CUTS {
@@ -283,7 +286,7 @@ fn a_month_with_fifty_power_cuts_and_a_clock_in_1970_arrives_after_ten_minutes()
 }
 
 /// Checks that the collector has each row of the month once, and in order.
-fn check(collector: &Robot, robot: PeerId, kept: &[(u64, u64)]) -> Result {
+fn check(collector: &Robot, robot: PeerId, kept: &[Place]) -> Result {
     let path = collector.data_folder().join("collected.redb");
     println!("{} bytes of disk at the collector", path.metadata().map(|file| file.len()).unwrap_or_default());
     let rows = RowStore::open(&path).map_err(|error| wrong("the rows", error))?;
@@ -293,11 +296,11 @@ fn check(collector: &Robot, robot: PeerId, kept: &[(u64, u64)]) -> Result {
         let reading = readings.of(&CUSTOM).find(|reading| reading.series.label.as_str() == name)?;
         Some(reading.value as u64)
     };
-    let found: Vec<(u64, u64)> = placed
+    let found: Vec<Place> = placed
         .iter()
         .filter_map(|row| Some((value(&row.readings, BOOT)?, value(&row.readings, MINUTE)?)))
         .collect();
-    let distinct: BTreeSet<&(u64, u64)> = found.iter().collect();
+    let distinct: BTreeSet<&Place> = found.iter().collect();
     println!(
         "{totals:?}: {} rows of the month are placed, {} of them are distinct, {} are expected; {} have an exact time",
         found.len(),

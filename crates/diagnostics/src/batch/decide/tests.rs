@@ -152,14 +152,14 @@ fn rows_of_an_earlier_boot_do_not_wait() {
         readings: crate::sample::Readings::default(),
     };
     let now = row(2, 90_000).stamp;
-    let pending = |rows: &[Sample]| {
+    let of = |rows: &[Sample]| {
         let mut pending = Pending { oldest: 3, ..Pending::default() };
         pending.count(rows, now);
         pending
     };
-    assert_eq!(pending(&[row(1, 50)]), Pending { oldest: 3, last: 7, rows: 1, seconds: u64::MAX });
-    assert_eq!(pending(&[row(2, 30_000)]).seconds, 60);
-    assert_eq!(pending(&[]), Pending { oldest: 3, ..Pending::default() });
+    assert_eq!(of(&[row(1, 50)]), Pending { oldest: 3, last: 7, rows: 1, seconds: u64::MAX });
+    assert_eq!(of(&[row(2, 30_000)]).seconds, 60);
+    assert_eq!(of(&[]), Pending { oldest: 3, ..Pending::default() });
     let mut robot = Robot::new();
     robot.rows = 1..=5;
     robot.batching.set_wait(300);
