@@ -1,5 +1,4 @@
 //! Test of a slow channel that one class floods: records with which peers and logs are found cross it in time.
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use sim::{Scenario, run_seeds};
 
